@@ -1,0 +1,201 @@
+/**
+ * network.h - networks as descriptions, and the executables that a device compiles from them.
+ *
+ * A network plugin writes a description: a list of layers, each naming earlier layers as inputs.
+ * A device compiles a description for a batch shape and a mode into an executable. Descriptions are
+ * plain data, without pointers to code: they travel in checkpoints (as JSON) and between devices.
+ *
+ * Shapes: activations are [N,C,D,H,W] at every boundary, C-contiguous float32; a 2D network has
+ * dims = 2 and requires D = 1. What layout a device uses inside is its own matter. Parameters are
+ * float32: convolution weights [Co,Ci,kD,kH,kW], transposed convolution weights [Ci,Co,kD,kH,kW]
+ * (as PyTorch's), with the kD axis left out when dims = 2; bias, scale and shift are [C].
+ */
+#ifndef HEPAFLOW_NETWORK_H
+#define HEPAFLOW_NETWORK_H
+
+#include <hepaflow/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HF_NET_MAX_INPUTS 4
+#define HF_NET_NAME       48
+
+/**
+ * Layer kinds. C is the number of channels that leaves the layer.
+ * INPUT      the batch; `channels` C.
+ * CONV       y = W * x + b. `kernel`, `stride`, `dilation` per spatial axis; padding keeps
+ *            size ceil(in / stride): total pad = dilation*(kernel-1) for stride 1, split low =
+ *            total/2; for stride s and kernel k: low = (k - s + 1) / 2, high = k - s - low.
+ * DECONV     transposed convolution, kernel = stride (out = in * stride), no padding.
+ * NORM       instance normalisation over the spatial axes, per sample and channel:
+ *            y = (x - mean) / sqrt(var + epsilon) * scale + shift (biased variance).
+ * ACT        pointwise `act`.
+ * GATE       input [2C]: y = x[0:C] * sigmoid(x[C:2C]).
+ * POOL       max pooling, kernel = stride = `stride`.
+ * UP         nearest-neighbour upsampling by `stride`.
+ * CONCAT     channels of all inputs, in order.
+ * ADD        sum of two inputs of one shape.
+ */
+enum hf_layer_kind {
+    HF_LAYER_INPUT,
+    HF_LAYER_CONV,
+    HF_LAYER_DECONV,
+    HF_LAYER_NORM,
+    HF_LAYER_ACT,
+    HF_LAYER_GATE,
+    HF_LAYER_POOL,
+    HF_LAYER_UP,
+    HF_LAYER_CONCAT,
+    HF_LAYER_ADD,
+    HF_LAYER_KINDS
+};
+
+enum hf_act {
+    HF_ACT_NONE,
+    HF_ACT_RELU,
+    HF_ACT_LEAKY, /* slope on the negative side */
+    HF_ACT_SIGMOID,
+    HF_ACT_TANH,
+    HF_ACTS
+};
+
+enum hf_pad {
+    HF_PAD_ZERO,
+    HF_PAD_REFLECT, /* mirror without repeating the border voxel */
+    HF_PADS
+};
+
+/** Spatial triples are in the order D, H, W; D entries are 1 when dims = 2. */
+struct hf_layer {
+    enum hf_layer_kind kind;
+    char name[HF_NET_NAME]; /* unique in the network; names its parameters: "<name>.weight" ... */
+    int32_t inputs;
+    int32_t input[HF_NET_MAX_INPUTS]; /* indices of earlier layers */
+    int32_t channels;                 /* that leave the layer */
+    int32_t kernel[3], stride[3], dilation[3];
+    enum hf_pad pad;
+    enum hf_act act;
+    float slope;   /* LEAKY */
+    float epsilon; /* NORM */
+    int32_t bias;  /* CONV, DECONV: has a bias; NORM: has scale and shift */
+};
+
+/** A network: layers in topological order; layer 0 is the INPUT, the last one is the output. */
+struct hf_net {
+    int32_t dims; /* 2 or 3 */
+    int32_t layers;
+    int32_t capacity;
+    struct hf_layer *layer; /* owned by the engine; add through hf_net_add */
+};
+
+/** One parameter tensor of a network, in the order of the layers. */
+struct hf_param {
+    char name[HF_NET_NAME + 16]; /* "<layer>.weight", ".bias", ".scale", ".shift" */
+    int32_t layer;
+    int32_t ndim;
+    int64_t shape[HF_MAX_DIMS];
+    int64_t count;
+    int64_t offset; /* in floats, into the flat parameter vector */
+};
+
+/* ---- losses and optimisers: what `train` appends to a description ---- */
+
+/**
+ * Losses over the output z [N,C,D,H,W], target t of the same shape, weight w [N,1,D,H,W] (1 where
+ * none is given); sums run over all voxels, W = sum of w (at least 1e-6).
+ * L1     sum w |z - t| / (C W)
+ * BCE    on logits: sum w (p t softplus(-z) + (1 - t) softplus(z)) / (C W), p = pos_weight
+ * CE     C >= 2: softmax cross-entropy, t one-hot (or soft) over channels: -sum w t log q / W;
+ *        C = 1: BCE with pos_weight 1.
+ * DICE   soft Dice over the batch: q = softmax(z), channel 0 left out, for C >= 2, sigmoid(z) for
+ *        C = 1; 1 - mean over channels of (2 sum w q t + e) / (sum w q + sum w t + e), e = 1.
+ */
+enum hf_loss_kind {
+    HF_LOSS_L1,
+    HF_LOSS_BCE,
+    HF_LOSS_CE,
+    HF_LOSS_DICE,
+    HF_LOSS_KINDS
+};
+
+struct hf_loss_term {
+    enum hf_loss_kind kind;
+    float factor;
+    float pos_weight; /* BCE */
+};
+
+#define HF_MAX_LOSS_TERMS 4
+
+enum hf_optimizer_kind {
+    HF_OPT_ADAM,
+    HF_OPT_SGD,
+    HF_OPTS
+};
+
+struct hf_optimizer {
+    enum hf_optimizer_kind kind;
+    float beta1, beta2, epsilon; /* ADAM */
+    float momentum;              /* SGD */
+    int32_t nesterov;            /* SGD */
+    float weight_decay;          /* L2, added to the gradient */
+    float clip;                  /* global gradient norm; 0 = off */
+};
+
+enum hf_exec_mode {
+    HF_EXEC_FORWARD,
+    HF_EXEC_TRAIN
+};
+
+/** What a description is compiled for. */
+struct hf_exec_spec {
+    enum hf_exec_mode mode;
+    int64_t shape[5]; /* N, C, D, H, W of the input batch; fixed */
+    int32_t loss_terms;
+    struct hf_loss_term loss[HF_MAX_LOSS_TERMS]; /* TRAIN */
+    struct hf_optimizer optimizer;               /* TRAIN */
+};
+
+struct hf_executable;
+
+/**
+ * The executable's methods. One executable is used from one thread at a time; calls return when
+ * the work is enqueued. Host tensors handed in must stay valid until the call's event. All outputs
+ * get their `ready` event. Errors: HF_UNSUPPORTED for a layer that the device lacks.
+ */
+struct hf_executable_methods {
+    uint32_t size; /* of this table */
+    void (*destroy)(struct hf_executable *x);
+    /** Copies the flat parameter vector (params.offset order, host memory) in or out. */
+    enum hf_status (*set_params)(struct hf_executable *x, const float *params, struct hf_error *e);
+    enum hf_status (*get_params)(struct hf_executable *x, float *params, struct hf_error *e);
+    /** output = net(input); both [N,C,D,H,W] float32 on the executable's device. */
+    enum hf_status (*forward)(struct hf_executable *x, const struct hf_tensor *input,
+                              struct hf_tensor *output, struct hf_error *e);
+    /**
+     * One optimisation step: forward, loss, backward, clip, update with learning rate `rate`.
+     * `weight` may be NULL. `loss` is f32 [1 + loss_terms] on the device: total, then each term
+     * before its factor. Mode TRAIN only.
+     */
+    enum hf_status (*step)(struct hf_executable *x, const struct hf_tensor *input,
+                           const struct hf_tensor *target, const struct hf_tensor *weight,
+                           float rate, struct hf_tensor *loss, struct hf_error *e);
+    /** The loss without an update (validation). Mode TRAIN only. */
+    enum hf_status (*evaluate)(struct hf_executable *x, const struct hf_tensor *input,
+                               const struct hf_tensor *target, const struct hf_tensor *weight,
+                               struct hf_tensor *loss, struct hf_error *e);
+    /** Gradients of the last step before clipping, flat, to host memory (tests). */
+    enum hf_status (*get_gradients)(struct hf_executable *x, float *grads, struct hf_error *e);
+    /** Peak bytes of the activation arena and of everything. */
+    void (*memory)(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total);
+};
+
+struct hf_executable {
+    const struct hf_executable_methods *methods;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
