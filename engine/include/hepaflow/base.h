@@ -18,7 +18,8 @@
 extern "C" {
 #endif
 
-/** Version of the interface between the engine and its plugins. A plugin of another one is refused. */
+/** Version of the interface between the engine and its plugins. A plugin of another one is refused.
+ */
 #define HF_ABI_VERSION 1u
 
 #define HF_STATUS_MAP(X)                                                                           \

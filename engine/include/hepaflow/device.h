@@ -48,7 +48,7 @@ struct hf_op {
 
 struct hf_device_options {
     int32_t device_id;
-    int32_t nn_threads;       /* CPU: threads of the OpenMP team; 0 = all cores */
+    int32_t nn_threads; /* CPU: threads of the OpenMP team; 0 = all cores */
     const struct hf_host *host;
 };
 
@@ -92,7 +92,8 @@ struct hf_device {
     const struct hf_device_methods *methods;
     enum hf_device_kind kind;
     int32_t id;
-    int32_t host_memory; /* 1 if its memory can be read by the host (CPU) */
+    int32_t host_memory;         /* 1 if its memory can be read by the host (CPU) */
+    enum hf_device_kind op_kind; /* the ops that it runs (the mock device runs the CPU's) */
 };
 
 /** What a module brings to make devices of a kind. */

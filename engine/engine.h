@@ -1,0 +1,103 @@
+/*
+ * engine.h - the engine's own structures: modules, the checked plan, and what a run keeps.
+ *
+ * graph/ makes a plan from YAML and owns nothing that moves; run/ executes it. Both see this file.
+ */
+#ifndef HEPAFLOW_ENGINE_H
+#define HEPAFLOW_ENGINE_H
+
+#include <stdbool.h>
+
+#include <hepaflow/graph.h>
+
+#include "nn/net.h"
+
+/* ---- modules (engine/modules.c) ---- */
+
+struct module {
+    char *path;
+    char *dir;
+    void *handle;                   /* of dlopen; NULL: refused */
+    const struct hf_plugin *plugin; /* NULL: refused */
+    char *refusal;                  /* why, one line */
+};
+
+struct hf_engine {
+    struct module *module;
+    int modules;
+    const struct hf_host *host; /* the services (run/host.c) */
+    struct run *run;            /* the run in progress, or NULL */
+};
+
+const struct hf_stage_class *engine_stage(const struct hf_engine *en, const char *name,
+                                          const struct module **ret_module);
+const struct hf_network_class *engine_network(const struct hf_engine *en, const char *name);
+const struct hf_device_class *engine_device(const struct hf_engine *en, const char *name);
+/* The op `name` for devices that run ops of `kind`, or NULL. */
+const struct hf_op *engine_op(const struct hf_engine *en, const char *name,
+                              enum hf_device_kind kind);
+
+/* ---- the checked plan (engine/graph/) ---- */
+
+struct location {
+    const char *file; /* owned by the plan */
+    int line, column; /* from 1 */
+};
+
+/* A field on an edge; sizes -1 = not known before the run. */
+struct plan_field {
+    char name[HF_FIELD_NAME];
+    enum hf_dtype dtype;
+    enum hf_place place;
+    int64_t shape[4];
+    char *lineage; /* "pseudo <- threshold(score <- spot(...), segments ~tumor)" */
+};
+
+#define PLAN_MAX_INPUTS 8
+
+struct plan_stage {
+    char *name;
+    struct location where;
+    const struct hf_stage_class *cls;
+    const struct module *module;
+    void *options; /* parsed; strings inside are owned by the plan */
+    int inputs;
+    int input[PLAN_MAX_INPUTS];         /* indices of plan stages; -1 terminated list of `inputs` */
+    int model;                          /* index of the stage whose model this takes, or -1 */
+    double mix_weight[PLAN_MAX_INPUTS]; /* MIX: 0 = one pass over each input, no ratio */
+    int replicas;                       /* 0 = as many as workers */
+    int depth;                          /* items that each outgoing edge may hold */
+    int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
+    bool random;                        /* this stage or one upstream draws random numbers */
+    bool on_device; /* runs on the run's device; else on the CPU, and copies are inserted */
+    struct hf_model_info yields; /* stages that yield a model */
+    int fields;
+    struct plan_field field[HF_MAX_FIELDS]; /* on the edge that leaves it */
+};
+
+/* One train, one model file, or all single-pass sinks that share an upstream stage. */
+struct plan_job {
+    char *name;
+    int sinks;
+    int *sink; /* plan stages */
+    int after; /* jobs that must be done first: indices in `after_job` */
+    int *after_job;
+};
+
+struct hf_plan {
+    struct hf_engine *engine;
+    char *name;
+    char *path;
+    uint64_t seed;
+    char *device;       /* "auto", "cpu", ... */
+    int64_t hold;       /* bytes of memory for held samples, in all */
+    int64_t nn_threads; /* 0 = all cores */
+    int jobs_at_once;
+    int stages;
+    struct plan_stage *stage;
+    int jobs;
+    struct plan_job *job;
+    void *arena; /* owns the strings and options */
+};
+
+#endif

@@ -1,0 +1,87 @@
+/**
+ * graph.h - for programs that embed hepaflow: load the plugins, check a graph, run its plan.
+ *
+ *     struct hf_engine *engine;   hf_engine_open(&engine, &err);
+ *     struct hf_plan *plan;       hf_plan_load(engine, "graph.yaml", sets, n, &plan, &errors);
+ *     hf_run(engine, plan, &options, &err);
+ *
+ * Threads: an engine and its plans belong to one thread; hf_run blocks it. hf_cancel may be called
+ * from any thread or signal handler.
+ */
+#ifndef HEPAFLOW_GRAPH_H
+#define HEPAFLOW_GRAPH_H
+
+#include <hepaflow/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hf_engine;
+struct hf_plan;
+
+/** Scans for modules: the build tree or the installed folder, then HEPAFLOW_PLUGIN_PATH (a later
+ *  one replaces an earlier name). A module of another ABI is refused, with its path in the error
+ *  of the graph that needs it. */
+HF_EXPORT enum hf_status hf_engine_open(struct hf_engine **ret, struct hf_error *e);
+HF_EXPORT void hf_engine_close(struct hf_engine *engine);
+
+/**
+ * Reads a graph and checks it as a whole. `sets` are `stage.option=value` or `vars.name=value`.
+ * On HF_INVALID *ret_messages holds all errors, each as "file:line:column: text", the source line
+ * and a caret; free it with hf_free.
+ */
+HF_EXPORT enum hf_status hf_plan_load(struct hf_engine *engine, const char *path,
+                                      const char *const *sets, int32_t set_count,
+                                      struct hf_plan **ret, char **ret_messages);
+HF_EXPORT void hf_plan_free(struct hf_plan *plan);
+
+enum hf_plan_format {
+    HF_PLAN_TEXT,
+    HF_PLAN_DOT,
+    HF_PLAN_JSON
+};
+/** The plan for people or programs; free with hf_free. */
+HF_EXPORT enum hf_status hf_plan_print(const struct hf_plan *plan, enum hf_plan_format format,
+                                       char **ret_text, struct hf_error *e);
+HF_EXPORT void hf_free(void *p);
+
+enum hf_event_kind {
+    HF_EVENT_JOB_START,
+    HF_EVENT_JOB_DONE,
+    HF_EVENT_PROGRESS,
+    HF_EVENT_LOG,
+    HF_EVENT_RESULT
+};
+
+/** What a run tells its caller, on the thread that called hf_run. */
+struct hf_run_event {
+    enum hf_event_kind kind;
+    enum hf_log_level level; /* LOG */
+    const char *job;         /* name of the job's sink */
+    const char *text;        /* LOG: the line; RESULT: the JSON */
+    double done, total;      /* PROGRESS: of this job, 0 = unknown */
+    double loss;             /* NaN = none */
+    double samples;          /* that reached the sink so far */
+    double seconds;          /* since the run began */
+    int32_t jobs_done, jobs_total;
+};
+
+struct hf_run_options {
+    const char *out_dir; /* made if missing */
+    const char *device;  /* NULL: the graph's word */
+    int32_t workers;     /* 0: as many as cores */
+    int64_t seed;        /* -1: the graph's */
+    void (*on_event)(void *arg, const struct hf_run_event *event);
+    void *arg;
+};
+
+HF_EXPORT enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
+                                const struct hf_run_options *options, struct hf_error *e);
+/** Asks a running hf_run to stop: it returns HF_CANCELED when all is put away. */
+HF_EXPORT void hf_cancel(struct hf_engine *engine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,212 @@
+/**
+ * plugin.h - the one symbol that a module exports, and the services that the host injects.
+ *
+ * A module is a shared object with one exported symbol, `hf_plugin`, a constant descriptor. It is
+ * loaded with RTLD_NOW | RTLD_LOCAL. A module links nothing of the host: everything it needs comes
+ * through `struct hf_host`, whose inline wrappers stand at the end of this file.
+ */
+#ifndef HEPAFLOW_PLUGIN_H
+#define HEPAFLOW_PLUGIN_H
+
+#include <hepaflow/rng.h>
+#include <hepaflow/stage.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HF_EXPORT __attribute__((visibility("default")))
+#else
+#define HF_EXPORT
+#endif
+
+/** A network: writes its description for so many channels in and out. */
+struct hf_network_class {
+    const char *name;
+    const char *help;
+    size_t options_size;
+    const struct hf_option *options;
+    enum hf_status (*build)(const struct hf_host *host, const void *options, int32_t in_channels,
+                            int32_t out_channels, struct hf_net *net, struct hf_error *e);
+};
+
+/** What a module brings. Lists end with NULL; a list that is NULL is empty. */
+struct hf_plugin {
+    uint32_t abi;  /* HF_ABI_VERSION: first, so that it can be read before anything else */
+    uint32_t size; /* sizeof(struct hf_plugin) */
+    const char *name;
+    const char *version;
+    const struct hf_stage_class *const *stages;
+    const struct hf_network_class *const *networks;
+    const struct hf_op *const *ops;
+    const struct hf_device_class *const *devices;
+};
+
+enum hf_log_level {
+    HF_LOG_DEBUG,
+    HF_LOG_INFO,
+    HF_LOG_WARNING
+};
+
+/**
+ * A trained model: immutable, reference-counted, in host memory. Inference stages compile `net`
+ * on their device and set `params`.
+ */
+struct hf_model {
+    struct hf_model_info info;
+    const struct hf_net *net;
+    const float *params; /* flat, in the order of net_params */
+    int64_t param_count;
+};
+
+/** The services of the host. Members are only ever added at the end; `size` says how many are
+ * there. */
+struct hf_host {
+    uint32_t abi;
+    uint32_t size;
+    void *engine;
+
+    /* tensors */
+    enum hf_status (*tensor_new)(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
+                                 enum hf_dtype dtype, int32_t ndim, const int64_t *shape,
+                                 struct hf_tensor **ret, struct hf_error *e);
+    void (*tensor_ref)(struct hf_tensor *t);
+    void (*tensor_unref)(struct hf_tensor *t);
+    enum hf_status (*tensor_wait)(const struct hf_tensor *t, struct hf_error *e);
+    enum hf_status (*tensor_to)(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
+                                struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e);
+    struct hf_device *(*host_device)(const struct hf_host *h);
+
+    /* samples */
+    enum hf_status (*sample_new)(const struct hf_host *h, const char *id, const char *case_id,
+                                 const char *patient, struct hf_sample **ret, struct hf_error *e);
+    enum hf_status (*sample_derive)(const struct hf_host *h, const struct hf_sample *from,
+                                    const char *id, struct hf_sample **ret, struct hf_error *e);
+    void (*sample_ref)(const struct hf_sample *s);
+    void (*sample_unref)(const struct hf_sample *s);
+    enum hf_status (*sample_set)(struct hf_sample *s, const char *field, enum hf_place place,
+                                 struct hf_tensor *t, struct hf_error *e);
+    void (*sample_drop)(struct hf_sample *s, const char *field);
+
+    /* work */
+    const struct hf_op *(*op_find)(const struct hf_host *h, const struct hf_device *d,
+                                   const char *name);
+    enum hf_status (*launch)(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
+                             const struct hf_op *op, const struct hf_op_call *call,
+                             struct hf_error *e);
+    enum hf_status (*emit)(struct hf_stage *s, struct hf_sample *sample, struct hf_error *e);
+    enum hf_status (*next)(struct hf_stream *in, const struct hf_sample **ret, struct hf_error *e);
+    enum hf_status (*rewind)(struct hf_stream *in, uint64_t epoch, struct hf_error *e);
+    int (*canceled)(const struct hf_stage *s);
+    void (*log)(const struct hf_stage *s, enum hf_log_level level, const char *text);
+    void (*progress)(const struct hf_stage *s, double done, double total, double loss);
+
+    /* input read ahead of its use: the bytes of a file, from the read-ahead or read now */
+    enum hf_status (*file_take)(const struct hf_host *h, const char *path, void **ret_bytes,
+                                size_t *ret_size, struct hf_error *e);
+    void (*file_free)(const struct hf_host *h, void *bytes);
+
+    /* results: JSON kept under the stage's name in scores.json, HTML kept in report.html */
+    enum hf_status (*result)(const struct hf_stage *s, const char *json, struct hf_error *e);
+    enum hf_status (*report)(const struct hf_stage *s, const char *title, const char *html,
+                             struct hf_error *e);
+    /** Makes the folder `<out_dir>/<name>` and writes its path. */
+    enum hf_status (*folder)(const struct hf_stage *s, const char *name, char *ret_path,
+                             size_t size, struct hf_error *e);
+    /** Writes a file whole or not at all: aside, fsync, rename. */
+    enum hf_status (*write_file)(const char *path, const void *bytes, size_t size,
+                                 struct hf_error *e);
+
+    /* networks and models */
+    enum hf_status (*net_add)(struct hf_net *net, const struct hf_layer *layer, int32_t *ret_index,
+                              struct hf_error *e);
+    enum hf_status (*net_new)(int32_t dims, struct hf_net **ret, struct hf_error *e);
+    void (*net_free)(struct hf_net *net);
+    /** The shape [N,C,D,H,W] that leaves each layer (out: net->layers rows of 5). */
+    enum hf_status (*net_shapes)(const struct hf_net *net, const int64_t input[5],
+                                 int64_t (*ret_shapes)[5], struct hf_error *e);
+    /** All parameters, in order; *ret is freed with `free_`. */
+    enum hf_status (*net_params)(const struct hf_net *net, struct hf_param **ret,
+                                 int32_t *ret_count, int64_t *ret_floats, struct hf_error *e);
+    void (*free_)(void *p);
+    /** Kaiming-normal (fan-in, the slope of the following activation); bias 0, scale 1, shift 0. */
+    enum hf_status (*net_init)(const struct hf_net *net, struct hf_rng rng, float *ret_params,
+                               struct hf_error *e);
+    /** A model of a copy of the net and the parameters. */
+    enum hf_status (*model_new)(const struct hf_model_info *info, const struct hf_net *net,
+                                const float *params, struct hf_model **ret, struct hf_error *e);
+    void (*model_ref)(const struct hf_model *m);
+    void (*model_unref)(const struct hf_model *m);
+    /** Safetensors with the description in its metadata; `notes` is a JSON object of extras. */
+    enum hf_status (*model_save)(const struct hf_model *m, const char *notes, const char *path,
+                                 struct hf_error *e);
+    enum hf_status (*model_load)(const char *path, struct hf_model **ret, struct hf_error *e);
+    /** Hands the job's model on to the stages that wait for it. */
+    enum hf_status (*publish)(struct hf_stage *s, struct hf_model *m, struct hf_error *e);
+};
+
+/* ---- wrappers ---- */
+
+/** A new uninitialised tensor on the stage's device, ordered by its queue. */
+static inline enum hf_status hf_tensor_new(const struct hf_stage *s, enum hf_dtype dtype,
+                                           int32_t ndim, const int64_t *shape,
+                                           struct hf_tensor **ret, struct hf_error *e) {
+    return s->host->tensor_new(s->host, s->device, s->queue, dtype, ndim, shape, ret, e);
+}
+
+/** A new uninitialised tensor in host memory. */
+static inline enum hf_status hf_tensor_new_host(const struct hf_stage *s, enum hf_dtype dtype,
+                                                int32_t ndim, const int64_t *shape,
+                                                struct hf_tensor **ret, struct hf_error *e) {
+    return s->host->tensor_new(s->host, s->host->host_device(s->host), NULL, dtype, ndim, shape,
+                               ret, e);
+}
+
+/** A reference to `t` that the host can read now: `t` itself, or a copy; waits for the data. */
+static inline enum hf_status hf_tensor_read(const struct hf_stage *s, struct hf_tensor *t,
+                                            struct hf_tensor **ret, struct hf_error *e) {
+    struct hf_tensor *mine = NULL;
+    enum hf_status st =
+        s->host->tensor_to(s->host, t, s->host->host_device(s->host), s->queue, &mine, e);
+    if (st == HF_OK) {
+        st = s->host->tensor_wait(mine, e);
+        if (st == HF_OK)
+            *ret = mine;
+        else
+            s->host->tensor_unref(mine);
+    }
+    return st;
+}
+
+/** Runs an op by name on the stage's device: waits for inputs on the device, marks the outputs. */
+static inline enum hf_status hf_launch(const struct hf_stage *s, const char *op,
+                                       const struct hf_op_call *call, struct hf_error *e) {
+    const struct hf_op *found = s->host->op_find(s->host, s->device, op);
+    if (!found)
+        return hf_fail(e, HF_NOT_FOUND, "stage '%s': the device has no op '%s'", s->name, op);
+    return s->host->launch(s->host, s->device, s->queue, found, call, e);
+}
+
+/** Sets an ON_GRID field; consumes the reference to `t` on success and on failure. */
+static inline enum hf_status hf_sample_set(const struct hf_stage *s, struct hf_sample *sample,
+                                           const char *field, struct hf_tensor *t,
+                                           struct hf_error *e) {
+    return s->host->sample_set(sample, field, HF_ON_GRID, t, e);
+}
+
+/** Sends a sample down the edge; consumes the reference on success and on failure. */
+static inline enum hf_status hf_emit(struct hf_stage *s, struct hf_sample *sample,
+                                     struct hf_error *e) {
+    return s->host->emit(s, sample, e);
+}
+
+/** The random stream of this stage, for this sample, in this epoch. */
+static inline struct hf_rng hf_stage_rng(const struct hf_stage *s, const char *sample_id) {
+    return hf_rng_init(s->seed, s->name, sample_id, s->epoch);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

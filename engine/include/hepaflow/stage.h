@@ -1,0 +1,195 @@
+/**
+ * stage.h - what a stage is: its options, the fields that it reads and writes, and its work.
+ *
+ * A stage file reads from the bottom as a datasheet: descriptor, option table, declare, then the
+ * work. In YAML a stage is a recipe; the engine makes instances (replicas) of it for each job.
+ *
+ * Kinds
+ *   SOURCE  `count`, then `open(i)` emits the samples of item i (usually one).
+ *   MAP     `process(in)` emits 0 to n samples; `end_of_epoch` may emit the rest.
+ *   MIX     several inputs; the engine interleaves them (see `weights`), `process` as a map.
+ *   SINK    `run(stream)` pulls on a thread of its own, and asks for epochs.
+ *   MODEL   yields a model without samples (a checkpoint file); `run(NULL)`.
+ * A SINK with HF_STAGE_YIELDS_MODEL (train) publishes a model.
+ *
+ * Threads: one instance is called from one thread at a time. `declare` is pure and may be called
+ * at any time with any checked options.
+ */
+#ifndef HEPAFLOW_STAGE_H
+#define HEPAFLOW_STAGE_H
+
+#include <hepaflow/device.h>
+#include <hepaflow/sample.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- options ---- */
+
+enum hf_option_type {
+    HF_OPTION_BOOL,    /* int32_t */
+    HF_OPTION_INT,     /* int64_t */
+    HF_OPTION_REAL,    /* double; YAML may carry the unit: `20 mm3` */
+    HF_OPTION_ENUM,    /* int32_t: index into `choices` */
+    HF_OPTION_STRING,  /* const char * (NULL when the default is "~") */
+    HF_OPTION_PATH,    /* const char *; relative paths are relative to the working folder */
+    HF_OPTION_REALS,   /* struct hf_reals: `[-200, 250]`, a lone number is a list of one */
+    HF_OPTION_NAMES,   /* struct hf_names: `[masked, hole]`, a lone word is a list of one */
+    HF_OPTION_WEIGHTS, /* struct hf_weights: `l1` or `{ce: 1, dice: 0.5}` or `[2, 1]` */
+    HF_OPTION_NETWORK  /* struct hf_network_choice: `unet` or `{unet: {width: 16}}` */
+};
+
+#define HF_OPTION_ITEMS 16
+
+struct hf_reals {
+    int32_t count;
+    double value[HF_OPTION_ITEMS];
+};
+
+struct hf_names {
+    int32_t count;
+    const char *name[HF_OPTION_ITEMS];
+};
+
+/** Named weights; from a plain list the names are NULL, from a lone word its weight is 1. */
+struct hf_weights {
+    int32_t count;
+    const char *name[HF_OPTION_ITEMS];
+    double value[HF_OPTION_ITEMS];
+};
+
+struct hf_network_class;
+
+struct hf_network_choice {
+    const struct hf_network_class *network;
+    const void *options;
+};
+
+enum hf_option_flags {
+    HF_OPTION_NO_EFFECT = 1, /* changes no result: not part of the key */
+    HF_OPTION_FIELD = 2      /* STRING, NAMES: names of fields, checked against the edge */
+};
+
+/** One option. A table ends with `name` NULL. */
+struct hf_option {
+    const char *name;
+    enum hf_option_type type;
+    size_t offset;                /* into the options struct */
+    const char *initial;          /* the default, as YAML text; NULL: the option is required */
+    const char *unit;             /* "mm3", "px", "HU", ...; NULL: none */
+    double min, max;              /* of numbers, each item alike; min == max: any */
+    const char *choices;          /* ENUM, NAMES, WEIGHTS: "a|b|c"; NULL: any word */
+    int32_t items_min, items_max; /* lists; 0, 0: any number up to HF_OPTION_ITEMS */
+    uint32_t flags;
+    const char *help; /* one sentence */
+};
+
+/* ---- declaring fields ---- */
+
+/** What is known of a model when the graph is checked, and what a checkpoint records. */
+struct hf_model_info {
+    char stage[64];   /* the `train` stage that made it */
+    char network[64]; /* name of the network plugin's network */
+    struct hf_names inputs;
+    int32_t input_channels; /* in all */
+    char target[HF_FIELD_NAME];
+    char weight[HF_FIELD_NAME]; /* "" = none */
+    int32_t output_channels;
+    char activation[16]; /* what makes the output a value: "none", "sigmoid", "softmax" */
+};
+
+enum hf_read_flags {
+    HF_READ_OPTIONAL = 1 /* used when there */
+};
+
+/** Sizes that declare does not know are -1. */
+struct hf_io {
+    /** Says that the stage reads a field; any dtype if dtype == HF_DTYPES. */
+    void (*read)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
+                 uint32_t flags);
+    /**
+     * Says that the stage writes (or replaces) a field with that many channels. `from` names the
+     * read fields that it is made of, space-separated (NULL: all of them); "~x" says that x enters
+     * only as an image-level annotation. `plan` prints these lineages.
+     */
+    void (*write)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
+                  int64_t channels, const char *from);
+    /** Says that a field is gone after this stage. */
+    void (*drop)(struct hf_io *io, const char *field);
+    /** Says that the stage moves samples onto a new grid: every ON_GRID field that is not written
+     *  is gone. */
+    void (*regrid)(struct hf_io *io, int64_t d, int64_t h, int64_t w);
+    /** 1 if the field is on the (first) incoming edge; *ret_channels may be NULL. */
+    int (*has)(struct hf_io *io, const char *field, int64_t *ret_channels);
+    const struct hf_model_info *model; /* of `model:`, or NULL */
+    struct hf_model_info *yields;      /* to fill in by a stage that yields a model */
+    void *engine;
+};
+
+/* ---- a stage instance ---- */
+
+struct hf_host;
+struct hf_model;
+struct hf_stream;
+
+struct hf_stage {
+    const struct hf_host *host;
+    const void *options; /* the parsed options struct */
+    void *state;         /* state_size bytes, zeroed before `start` */
+    const char *name;    /* in the graph */
+    struct hf_device *device;
+    struct hf_queue *queue;
+    const struct hf_model *model; /* of `model:`, or NULL */
+    uint64_t seed;
+    uint64_t epoch; /* the pass that is running */
+    int32_t replica;
+    const char *module_dir; /* folder of the module: data files lie beside it */
+    const char *out_dir;    /* the run's results folder */
+    void *engine;
+};
+
+enum hf_stage_kind {
+    HF_SOURCE,
+    HF_MAP,
+    HF_MIX,
+    HF_SINK,
+    HF_MODEL
+};
+
+enum hf_stage_flags {
+    HF_STAGE_RANDOM = 1,       /* draws random numbers: a new epoch gives new samples */
+    HF_STAGE_TAKES_MODEL = 2,  /* needs `model:` */
+    HF_STAGE_YIELDS_MODEL = 4, /* train */
+    HF_STAGE_SERIAL = 8        /* never more than one replica */
+};
+
+struct hf_stage_class {
+    const char *name;
+    const char *help; /* one sentence */
+    enum hf_stage_kind kind;
+    uint32_t flags;
+    size_t options_size;
+    const struct hf_option *options;
+    size_t state_size;
+    /** Names of the ops that it launches, NULL-terminated (NULL: none); where the run's device
+     *  lacks one the stage runs on the CPU and the plan says so. */
+    const char *const *ops;
+    enum hf_status (*declare)(const void *options, struct hf_io *io, struct hf_error *e);
+    /** Makes an instance ready; `stop` undoes it, also after a failed start. Both may be NULL. */
+    enum hf_status (*start)(struct hf_stage *s, struct hf_error *e);
+    void (*stop)(struct hf_stage *s);
+    enum hf_status (*count)(struct hf_stage *s, int64_t *ret_count, struct hf_error *e);
+    enum hf_status (*open)(struct hf_stage *s, int64_t item, struct hf_error *e);
+    enum hf_status (*process)(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e);
+    enum hf_status (*end_of_epoch)(struct hf_stage *s, struct hf_error *e);
+    enum hf_status (*run)(struct hf_stage *s, struct hf_stream *in, struct hf_error *e);
+    /** SOURCE: the files that item reads, for read-ahead: fills up to `max` paths (owned by the
+     *  stage), returns how many; NULL: none. */
+    int32_t (*files)(struct hf_stage *s, int64_t item, const char **paths, int32_t max);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
