@@ -21,14 +21,14 @@ extern "C" {
 #define HF_EXPORT
 #endif
 
-/** A network: writes its description for so many channels in and out. */
+/** A network: makes its description (host->net_new, then net_add) for so many channels in and out. */
 struct hf_network_class {
     const char *name;
     const char *help;
     size_t options_size;
     const struct hf_option *options;
     enum hf_status (*build)(const struct hf_host *host, const void *options, int32_t in_channels,
-                            int32_t out_channels, struct hf_net *net, struct hf_error *e);
+                            int32_t out_channels, struct hf_net **ret, struct hf_error *e);
 };
 
 /** What a module brings. Lists end with NULL; a list that is NULL is empty. */
@@ -121,7 +121,9 @@ struct hf_host {
     /* networks and models */
     enum hf_status (*net_add)(struct hf_net *net, const struct hf_layer *layer, int32_t *ret_index,
                               struct hf_error *e);
-    enum hf_status (*net_new)(int32_t dims, struct hf_net **ret, struct hf_error *e);
+    /** A network of 2 or 3 axes that holds its INPUT layer (index 0); freed with net_free. */
+    enum hf_status (*net_new)(int32_t dims, int32_t channels, struct hf_net **ret,
+                              struct hf_error *e);
     void (*net_free)(struct hf_net *net);
     /** The shape [N,C,D,H,W] that leaves each layer (out: net->layers rows of 5). */
     enum hf_status (*net_shapes)(const struct hf_net *net, const int64_t input[5],
