@@ -21,7 +21,8 @@ extern "C" {
 #define HF_EXPORT
 #endif
 
-/** A network: makes its description (host->net_new, then net_add) for so many channels in and out. */
+/** A network: makes its description (host->net_new, then net_add) for so many channels in and out.
+ */
 struct hf_network_class {
     const char *name;
     const char *help;
@@ -96,7 +97,11 @@ struct hf_host {
                              const struct hf_op *op, const struct hf_op_call *call,
                              struct hf_error *e);
     enum hf_status (*emit)(struct hf_stage *s, struct hf_sample *sample, struct hf_error *e);
+    /** The next sample, lent until the next call of `next` or `rewind` (sample_ref keeps it
+     * longer); HF_END at the end of the epoch. */
     enum hf_status (*next)(struct hf_stream *in, const struct hf_sample **ret, struct hf_error *e);
+    /** Starts the stream over as that epoch, at any point. A stream begins in epoch 0. A sink that
+     *  shares its upstream with another sink sees one pass only. */
     enum hf_status (*rewind)(struct hf_stream *in, uint64_t epoch, struct hf_error *e);
     int (*canceled)(const struct hf_stage *s);
     void (*log)(const struct hf_stage *s, enum hf_log_level level, const char *text);
@@ -107,7 +112,8 @@ struct hf_host {
                                 size_t *ret_size, struct hf_error *e);
     void (*file_free)(const struct hf_host *h, void *bytes);
 
-    /* results: JSON kept under the stage's name in scores.json, HTML kept in report.html */
+    /* results (both texts are copied): JSON kept under the stage's name in scores.json, HTML kept
+     * in report.html */
     enum hf_status (*result)(const struct hf_stage *s, const char *json, struct hf_error *e);
     enum hf_status (*report)(const struct hf_stage *s, const char *title, const char *html,
                              struct hf_error *e);
@@ -144,7 +150,7 @@ struct hf_host {
     enum hf_status (*model_save)(const struct hf_model *m, const char *notes, const char *path,
                                  struct hf_error *e);
     enum hf_status (*model_load)(const char *path, struct hf_model **ret, struct hf_error *e);
-    /** Hands the job's model on to the stages that wait for it. */
+    /** Hands the job's model on to the stages that wait for it; takes a reference of its own. */
     enum hf_status (*publish)(struct hf_stage *s, struct hf_model *m, struct hf_error *e);
 };
 

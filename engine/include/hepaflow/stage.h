@@ -144,6 +144,7 @@ struct hf_stage {
     uint64_t seed;
     uint64_t epoch; /* the pass that is running */
     int32_t replica;
+    int32_t input;          /* MIX: index of the input that the sample came from */
     const char *module_dir; /* folder of the module: data files lie beside it */
     const char *out_dir;    /* the run's results folder */
     void *engine;
