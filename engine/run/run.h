@@ -1,0 +1,135 @@
+/*
+ * run.h - what the files of engine/run share: the host's services, tensors and samples with their
+ * private parts, stage instances, and the helpers of an executor.
+ *
+ * A `services` is the host of one engine (or of one stage test). It knows no graph: where ops are
+ * found, where messages go and where streams come from is told to it, so that the test harness
+ * and the executor share all of it.
+ */
+#ifndef HEPAFLOW_RUN_H
+#define HEPAFLOW_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <hepaflow/dlpack.h>
+#include <hepaflow/plugin.h>
+
+struct readahead;
+
+/* What a stage says while it works; the texts are lent for the call. */
+enum message_kind {
+    MESSAGE_LOG,
+    MESSAGE_PROGRESS,
+    MESSAGE_RESULT, /* text: JSON */
+    MESSAGE_REPORT, /* text: title, html */
+    MESSAGE_MODEL
+};
+
+struct message {
+    enum message_kind kind;
+    enum hf_log_level level;
+    const char *text, *html;
+    double done, total, loss;
+    const struct hf_model *model;
+};
+
+struct services {
+    struct hf_host host; /* what plugins see; host.engine points back here */
+    struct hf_device *host_device;
+    const struct hf_op *(*find_op)(void *arg, const char *name, enum hf_device_kind kind);
+    enum hf_status (*post)(void *arg, const struct hf_stage *s, const struct message *m,
+                           struct hf_error *e);
+    void *arg;
+    struct readahead *readahead; /* NULL: none */
+    atomic_int canceled;
+    atomic_llong tensors, samples; /* alive */
+    /* Copies to the host come from any worker; one queue of their device carries them all. */
+    pthread_mutex_t transfer_lock;
+    struct hf_device *transfer_device;
+    struct hf_queue *transfer_queue;
+};
+
+/* The services, with everything but the devices and the callbacks in place. */
+enum hf_status services_new(struct services **ret, struct hf_error *e);
+void services_free(struct services *sv);
+/* Forgets the transfer queue; before its device is destroyed. */
+void services_release_device(struct services *sv);
+
+static inline struct services *services_of(const struct hf_host *h) {
+    return h->engine;
+}
+
+/* ---- tensors (tensor.c) ---- */
+
+struct tensor {
+    struct hf_tensor pub;
+    atomic_int refs;
+    struct services *services;
+    struct hf_tensor *source; /* host memory that a copy may still be reading, or NULL */
+    int held;                 /* entries of the hold cache that it is in; under that cache's lock */
+};
+
+enum hf_status tensor_new(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
+                          enum hf_dtype dtype, int32_t ndim, const int64_t *shape,
+                          struct hf_tensor **ret, struct hf_error *e);
+void tensor_ref(struct hf_tensor *t);
+void tensor_unref(struct hf_tensor *t);
+enum hf_status tensor_wait(const struct hf_tensor *t, struct hf_error *e);
+enum hf_status tensor_to(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
+                         struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e);
+enum hf_status op_launch(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
+                         const struct hf_op *op, const struct hf_op_call *call, struct hf_error *e);
+
+/* ---- samples (sample.c) ---- */
+
+enum hf_status sample_new(const struct hf_host *h, const char *id, const char *case_id,
+                          const char *patient, struct hf_sample **ret, struct hf_error *e);
+enum hf_status sample_derive(const struct hf_host *h, const struct hf_sample *from, const char *id,
+                             struct hf_sample **ret, struct hf_error *e);
+void sample_ref(const struct hf_sample *s);
+void sample_unref(const struct hf_sample *s);
+enum hf_status sample_set(struct hf_sample *s, const char *field, enum hf_place place,
+                          struct hf_tensor *t, struct hf_error *e);
+void sample_drop(struct hf_sample *s, const char *field);
+/* Ends the building: checks that every field lies on its grid. From here on it is immutable. */
+enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e);
+/* The sample with its ON_GRID fields on `d`: itself with one more reference, or a derived one. */
+enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s, struct hf_device *d,
+                         struct hf_queue *q, const struct hf_sample **ret, struct hf_error *e);
+int64_t sample_bytes(const struct hf_sample *s);
+
+/* ---- stage instances ---- */
+
+/* A list of references to samples. */
+struct samples {
+    const struct hf_sample **item;
+    int count, capacity;
+};
+
+/* Takes over the caller's reference, also on failure. */
+enum hf_status samples_push(struct samples *list, const struct hf_sample *s, struct hf_error *e);
+void samples_clear(struct samples *list); /* drops the references and the memory */
+
+/* The engine's side of a stage instance: `stage.engine` points at it. */
+struct instance {
+    struct hf_stage stage;
+    struct samples out; /* what `emit` has collected in the present call */
+    void *owner;        /* the executor's or the harness's */
+};
+
+/* A stream is whatever implements these two. */
+struct hf_stream {
+    enum hf_status (*next)(struct hf_stream *in, const struct hf_sample **ret, struct hf_error *e);
+    enum hf_status (*rewind)(struct hf_stream *in, uint64_t epoch, struct hf_error *e);
+};
+
+/* ---- files ---- */
+
+enum hf_status file_read(const char *path, void **ret, size_t *ret_size, struct hf_error *e);
+enum hf_status file_write(const char *path, const void *bytes, size_t size, struct hf_error *e);
+/* Makes a folder and the ones above it. */
+enum hf_status folder_make(const char *path, struct hf_error *e);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * sample.c - samples: built by one thread, sealed when emitted, then shared by reference.
+ */
+#include "run.h"
+
+#include <stdlib.h>
+
+struct sample {
+    struct hf_sample pub;
+    atomic_int refs;
+    atomic_int sealed;
+    struct services *services;
+    char text[]; /* id, case and patient */
+};
+
+static struct sample *sample_of(const struct hf_sample *s) {
+    return (struct sample *)(uintptr_t)s;
+}
+
+enum hf_status sample_new(const struct hf_host *h, const char *id, const char *case_id,
+                          const char *patient, struct hf_sample **ret, struct hf_error *e) {
+    const char *const text[3] = {id ? id : "", case_id ? case_id : "", patient ? patient : ""};
+    size_t size[3], total = 0;
+    for (int i = 0; i < 3; i++)
+        total += size[i] = strlen(text[i]) + 1;
+    struct sample *s = calloc(1, sizeof *s + total);
+    if (!s)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for sample '%s'", text[0]);
+    const char *kept[3];
+    char *at = s->text;
+    for (int i = 0; i < 3; at += size[i], i++)
+        kept[i] = memcpy(at, text[i], size[i]);
+    s->pub.id = kept[0];
+    s->pub.case_id = kept[1];
+    s->pub.patient = kept[2];
+    s->services = services_of(h);
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->sealed, 0);
+    atomic_fetch_add(&s->services->samples, 1);
+    *ret = &s->pub;
+    return HF_OK;
+}
+
+enum hf_status sample_derive(const struct hf_host *h, const struct hf_sample *from, const char *id,
+                             struct hf_sample **ret, struct hf_error *e) {
+    struct hf_sample *s = NULL;
+    enum hf_status st = sample_new(h, id ? id : from->id, from->case_id, from->patient, &s, e);
+    if (st != HF_OK)
+        return st;
+    s->grid = from->grid;
+    s->canonical = from->canonical;
+    s->file = from->file;
+    s->fields = from->fields;
+    for (int32_t i = 0; i < from->fields; i++) {
+        s->field[i] = from->field[i];
+        tensor_ref(s->field[i].tensor);
+    }
+    *ret = s;
+    return HF_OK;
+}
+
+void sample_ref(const struct hf_sample *s) {
+    atomic_fetch_add_explicit(&sample_of(s)->refs, 1, memory_order_relaxed);
+}
+
+void sample_unref(const struct hf_sample *pub) {
+    struct sample *s = sample_of(pub);
+    if (!pub || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int32_t i = 0; i < s->pub.fields; i++)
+        tensor_unref(s->pub.field[i].tensor);
+    atomic_fetch_sub(&s->services->samples, 1);
+    free(s);
+}
+
+enum hf_status sample_set(struct hf_sample *s, const char *field, enum hf_place place,
+                          struct hf_tensor *t, struct hf_error *e) {
+    struct hf_field *f = (struct hf_field *)(uintptr_t)hf_sample_find(s, field);
+    enum hf_status st = HF_OK;
+    if (atomic_load(&sample_of(s)->sealed))
+        st = hf_fail(e, HF_INVALID, "field '%s' was set on a sample that has been emitted", field);
+    else if (!field[0] || strlen(field) >= HF_FIELD_NAME)
+        st = hf_fail(e, HF_INVALID, "the field name '%s' has not 1 to %d characters", field,
+                     HF_FIELD_NAME - 1);
+    else if (!f && s->fields == HF_MAX_FIELDS)
+        st = hf_fail(e, HF_INVALID, "no room for field '%s': a sample has at most %d", field,
+                     HF_MAX_FIELDS);
+    if (st != HF_OK) {
+        tensor_unref(t);
+        return st;
+    }
+    if (f) {
+        tensor_unref(f->tensor);
+    } else {
+        f = &s->field[s->fields++];
+        (void)snprintf(f->name, sizeof f->name, "%s", field);
+    }
+    f->tensor = t;
+    f->place = place;
+    return HF_OK;
+}
+
+void sample_drop(struct hf_sample *s, const char *field) {
+    const struct hf_field *f = hf_sample_find(s, field);
+    if (!f || atomic_load(&sample_of(s)->sealed))
+        return;
+    tensor_unref(f->tensor);
+    int32_t at = (int32_t)(f - s->field);
+    s->fields--;
+    memmove(&s->field[at], &s->field[at + 1], (size_t)(s->fields - at) * sizeof s->field[0]);
+}
+
+enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e) {
+    for (int32_t i = 0; i < s->fields; i++) {
+        const struct hf_field *f = &s->field[i];
+        if (f->place == HF_ON_HOST)
+            continue;
+        const struct hf_tensor *t = f->tensor;
+        const int64_t *size = f->place == HF_ON_GRID ? s->grid.size : s->canonical.size;
+        if (t->dl.ndim != 4 || memcmp(&t->shape[1], size, 3 * sizeof *size) != 0)
+            return hf_fail(e, HF_INVALID,
+                           "sample '%s': field '%s' has %d dimensions, the last three "
+                           "%lld x %lld x %lld; expected [C,D,H,W] on the grid of "
+                           "%lld x %lld x %lld",
+                           s->id, f->name, (int)t->dl.ndim, (long long)t->shape[1],
+                           (long long)t->shape[2], (long long)t->shape[3], (long long)size[0],
+                           (long long)size[1], (long long)size[2]);
+    }
+    atomic_store(&sample_of(s)->sealed, 1);
+    return HF_OK;
+}
+
+enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s, struct hf_device *d,
+                         struct hf_queue *q, const struct hf_sample **ret, struct hf_error *e) {
+    struct hf_sample *moved = NULL;
+    for (int32_t i = 0; i < s->fields; i++) {
+        struct hf_tensor *t = s->field[i].tensor, *there = NULL;
+        if (s->field[i].place != HF_ON_GRID || t->device == d)
+            continue;
+        enum hf_status st = moved ? HF_OK : sample_derive(h, s, NULL, &moved, e);
+        if (st == HF_OK)
+            st = tensor_to(h, t, d, q, &there, e);
+        if (st != HF_OK) {
+            sample_unref(moved);
+            return st;
+        }
+        tensor_unref(moved->field[i].tensor);
+        moved->field[i].tensor = there;
+    }
+    if (!moved)
+        sample_ref(s);
+    *ret = moved ? moved : s;
+    return HF_OK;
+}
+
+int64_t sample_bytes(const struct hf_sample *s) {
+    int64_t n = (int64_t)sizeof(struct sample);
+    for (int32_t i = 0; i < s->fields; i++)
+        n += (int64_t)s->field[i].tensor->bytes;
+    return n;
+}
+
+enum hf_status samples_push(struct samples *list, const struct hf_sample *s, struct hf_error *e) {
+    if (list->count == list->capacity) {
+        int n = list->capacity ? 2 * list->capacity : 4;
+        const struct hf_sample **more = realloc(list->item, (size_t)n * sizeof(*more));
+        if (!more) {
+            sample_unref(s);
+            return hf_fail(e, HF_NO_MEMORY, "no memory for a list of samples");
+        }
+        list->item = more;
+        list->capacity = n;
+    }
+    list->item[list->count++] = s;
+    return HF_OK;
+}
+
+void samples_clear(struct samples *list) {
+    for (int i = 0; i < list->count; i++)
+        sample_unref(list->item[i]);
+    free(list->item);
+    *list = (struct samples){0};
+}
