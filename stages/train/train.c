@@ -1,0 +1,146 @@
+/*
+ * train - trains a network on a stream of samples and yields a model.
+ *
+ * Volumes come in; slices are shuffled in a bounded, deterministic pool and trained on in batches.
+ * Patients in the validation share are never trained on; the parameters with the best validation
+ * loss are kept. The checkpoint `<out>/<stage>/model.safetensors` records inputs, target, weight
+ * and the network's description, so that a graph can check a model before it runs it.
+ */
+#include "train.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+int32_t train_output_channels(const struct train_options *o, int64_t target_channels) {
+    return (int32_t)(o->classes >= 2 ? o->classes : target_channels);
+}
+
+static void set_text(char *to, size_t size, const char *text) {
+    (void)snprintf(to, size, "%s", text ? text : "");
+}
+
+struct hf_model_info train_describe(const struct train_options *o, const char *name,
+                                    int32_t input_channels, int32_t output_channels) {
+    struct hf_model_info info = {
+        .inputs = o->inputs, .input_channels = input_channels, .output_channels = output_channels};
+    bool regression = o->loss.count == 1 && strcmp(o->loss.name[0], "l1") == 0;
+    const char *activation = regression ? "none" : "sigmoid";
+    set_text(info.stage, sizeof info.stage, name);
+    set_text(info.network, sizeof info.network,
+             o->network.network ? o->network.network->name : NULL);
+    set_text(info.target, sizeof info.target, o->target);
+    set_text(info.weight, sizeof info.weight, o->weight);
+    set_text(info.activation, sizeof info.activation, o->classes >= 2 ? "softmax" : activation);
+    return info;
+}
+
+/* Channels of a field on the incoming edge; 1 where that is not known. */
+static int32_t channels_of(struct hf_io *io, const char *field) {
+    int64_t channels = 0;
+    return io->has(io, field, &channels) && channels > 0 ? (int32_t)channels : 1;
+}
+
+static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
+    const struct train_options *o = options;
+    int32_t inputs = 0;
+    for (int32_t i = 0; i < o->inputs.count; i++) {
+        io->read(io, o->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
+        inputs += channels_of(io, o->inputs.name[i]);
+    }
+    if (o->target)
+        io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
+    if (o->weight)
+        io->read(io, o->weight, HF_DTYPES, HF_ON_GRID, 0);
+    io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
+    if (o->classes == 1)
+        return hf_fail(e, HF_INVALID,
+                       "classes is 1; expected 0 (the target as it is) or at least 2");
+    int32_t outputs = train_output_channels(o, o->target ? channels_of(io, o->target) : 1);
+    if (io->yields)
+        *io->yields = train_describe(o, io->yields->stage, inputs, outputs);
+    return HF_OK;
+}
+
+#define AT(field) offsetof(struct train_options, field)
+#define OPTION(opt, kind, ini)                                                                     \
+    .name = #opt, .type = HF_OPTION_##kind, .offset = AT(opt), .initial = ini
+
+static const struct hf_option options[] = {
+    {OPTION(network, NETWORK, NULL),
+     .help = "The network, with its options: `{unet: {width: 16}}`."},
+    {OPTION(inputs, NAMES, NULL), .flags = HF_OPTION_FIELD,
+     .help = "Fields that the network sees, as channels in this order."},
+    {OPTION(target, STRING, NULL), .flags = HF_OPTION_FIELD,
+     .help = "Field that the network learns to yield."},
+    {OPTION(weight, STRING, "~"), .flags = HF_OPTION_FIELD,
+     .help = "Field that weighs each voxel's loss; none: all alike."},
+    {OPTION(loss, WEIGHTS, NULL), .choices = "l1|bce|ce|dice",
+     .help = "The loss, or a weighted sum of losses: `{bce: 1, dice: 0.5}`."},
+    {OPTION(pos_weight, REAL, "1"), .min = 1e-3, .max = 1e3,
+     .help = "Weight of positive voxels in `bce`."},
+    {OPTION(classes, INT, "0"), .min = 0, .max = 64,
+     .help = "Labels in the target, background included, one output channel each; 0: the target "
+             "is learned as it is."},
+    {OPTION(optimizer, ENUM, "adam"), .choices = "adam|sgd", .help = "The optimiser."},
+    {OPTION(rate, REAL, "1e-3"), .min = 1e-9, .max = 10, .help = "Learning rate at its highest."},
+    {OPTION(beta1, REAL, "0.9"), .min = 0, .max = 0.9999, .help = "Adam's decay of the gradient."},
+    {OPTION(beta2, REAL, "0.999"), .min = 0, .max = 0.999999,
+     .help = "Adam's decay of the squared gradient."},
+    {OPTION(momentum, REAL, "0.99"), .min = 0, .max = 0.9999, .help = "SGD's momentum."},
+    {OPTION(nesterov, BOOL, "yes"), .help = "Nesterov's form of SGD's momentum."},
+    {OPTION(weight_decay, REAL, "0"), .min = 0, .max = 1,
+     .help = "L2 penalty, added to the gradient."},
+    {OPTION(clip, REAL, "0"), .min = 0, .max = 1e6,
+     .help = "Largest norm of the whole gradient; 0: not clipped."},
+    {OPTION(schedule, ENUM, "cosine"), .choices = "constant|cosine|poly|step",
+     .help = "How the learning rate falls from `rate` to `final_rate` times it."},
+    {OPTION(final_rate, REAL, "0.02"), .min = 0, .max = 1,
+     .help = "Share of `rate` at the end (cosine, poly)."},
+    {OPTION(poly_power, REAL, "0.9"), .min = 0.1, .max = 10, .help = "Exponent of `poly`."},
+    {OPTION(step_every, INT, "0"), .min = 0, .max = 1000000000, .unit = "steps",
+     .help = "Steps between two falls of `step`."},
+    {OPTION(step_factor, REAL, "0.5"), .min = 0.01, .max = 1, .help = "Factor of each such fall."},
+    {OPTION(warmup, INT, "30"), .min = 0, .max = 1000000, .unit = "steps",
+     .help = "Steps over which the rate rises from zero."},
+    {OPTION(batch, INT, "8"), .min = 1, .max = 4096, .unit = "slices",
+     .help = "Slices in a training step."},
+    {OPTION(epochs, INT, "10"), .min = 1, .max = 1000000,
+     .help = "Passes over the stream, unless `steps` says otherwise."},
+    {OPTION(steps, INT, "0"), .min = 0, .max = 1000000000, .unit = "steps",
+     .help = "Training steps in all, over as many epochs as that takes; 0: by `epochs`."},
+    {OPTION(shuffle, INT, "256"), .min = 1, .max = 65536, .unit = "slices",
+     .help = "Slices in the shuffle pool."},
+    {OPTION(positive, REAL, "0"), .min = 0, .max = 1,
+     .help = "Share of each batch drawn from slices whose target is not empty; 0: as they come."},
+    {OPTION(validate, REAL, "0"), .min = 0, .max = 0.9,
+     .help = "Share of the patients that is kept for validation, chosen by a hash of the patient."},
+    {OPTION(validation_slices, INT, "256"), .min = 1, .max = 65536, .unit = "slices",
+     .help = "Slices that each validation runs over, fixed in the first epoch."},
+    {OPTION(keep, ENUM, "best"), .choices = "best|last",
+     .help = "Parameters that are kept: of the best validation loss (where there is validation), "
+             "or the last ones."},
+    {.name = NULL},
+};
+
+static const struct hf_stage_class train = {
+    .name = "train",
+    .help = "Trains a network on slices of the incoming volumes and yields a model.",
+    .kind = HF_SINK,
+    .flags = HF_STAGE_YIELDS_MODEL | HF_STAGE_RANDOM,
+    .options_size = sizeof(struct train_options),
+    .options = options,
+    .ops = (const char *const[]){"train.take", "train.put", "train.profile", NULL},
+    .declare = declare,
+    .run = train_run,
+};
+
+extern const struct hf_op train_take_cpu, train_put_cpu, train_profile_cpu;
+
+HF_EXPORT const struct hf_plugin hf_plugin = {
+    .abi = HF_ABI_VERSION,
+    .size = sizeof(struct hf_plugin),
+    .name = "train",
+    .version = "0.1.0",
+    .stages = (const struct hf_stage_class *const[]){&train, NULL},
+    .ops = (const struct hf_op *const[]){&train_take_cpu, &train_put_cpu, &train_profile_cpu, NULL},
+};
