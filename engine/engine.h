@@ -6,6 +6,7 @@
 #ifndef HEPAFLOW_ENGINE_H
 #define HEPAFLOW_ENGINE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include <hepaflow/graph.h>
@@ -15,20 +16,24 @@
 /* ---- modules (engine/modules.c) ---- */
 
 struct module {
+    char *name; /* of the file, without .so */
     char *path;
     char *dir;
+    bool tried;                     /* opened, or refused */
     void *handle;                   /* of dlopen; NULL: refused */
     const struct hf_plugin *plugin; /* NULL: refused */
     char *refusal;                  /* why, one line */
 };
 
 struct hf_engine {
-    struct module *module;
+    struct module *module; /* by name */
     int modules;
+    pthread_mutex_t *lock;      /* of what a module's opening changes */
     const struct hf_host *host; /* the services (run/host.c) */
     struct run *run;            /* the run in progress, or NULL */
 };
 
+/* What the modules bring, opened as needed (more in modules.h); NULL: not there. */
 const struct hf_stage_class *engine_stage(const struct hf_engine *en, const char *name,
                                           const struct module **ret_module);
 const struct hf_network_class *engine_network(const struct hf_engine *en, const char *name);
@@ -44,13 +49,23 @@ struct location {
     int line, column; /* from 1 */
 };
 
+/* How a field came to be: a node of a graph that ends at what the sources read. */
+struct lineage {
+    const char *field;
+    int stage; /* that wrote it: an index into the plan's stages */
+    int model; /* the stage whose model had a part in it, or -1 */
+    int parents;
+    const struct lineage **parent;
+    const bool *annotation; /* per parent: it enters only as an image-level annotation */
+};
+
 /* A field on an edge; sizes -1 = not known before the run. */
 struct plan_field {
     char name[HF_FIELD_NAME];
     enum hf_dtype dtype;
     enum hf_place place;
     int64_t shape[4];
-    char *lineage; /* "pseudo <- threshold(score <- spot(...), segments ~tumor)" */
+    const struct lineage *lineage;
 };
 
 #define PLAN_MAX_INPUTS 8
@@ -62,7 +77,7 @@ struct plan_stage {
     const struct module *module;
     void *options; /* parsed; strings inside are owned by the plan */
     int inputs;
-    int input[PLAN_MAX_INPUTS];         /* indices of plan stages; -1 terminated list of `inputs` */
+    int input[PLAN_MAX_INPUTS];         /* indices of plan stages */
     int model;                          /* index of the stage whose model this takes, or -1 */
     double mix_weight[PLAN_MAX_INPUTS]; /* MIX: 0 = one pass over each input, no ratio */
     int replicas;                       /* 0 = as many as workers */
@@ -73,6 +88,9 @@ struct plan_stage {
     struct hf_model_info yields; /* stages that yield a model */
     int fields;
     struct plan_field field[HF_MAX_FIELDS]; /* on the edge that leaves it */
+    /* Stages that yield a model: what was read for it (inputs, target, weight). */
+    int learned;
+    const struct lineage *learns[HF_MAX_FIELDS];
 };
 
 /* One train, one model file, or all single-pass sinks that share an upstream stage. */
@@ -94,10 +112,18 @@ struct hf_plan {
     int64_t nn_threads; /* 0 = all cores */
     int jobs_at_once;
     int stages;
-    struct plan_stage *stage;
+    struct plan_stage *stage; /* a stage stands behind its inputs and its model */
     int jobs;
-    struct plan_job *job;
-    void *arena; /* owns the strings and options */
+    struct plan_job *job; /* a job stands behind those that it waits for */
+    struct arena *arena;  /* owns the strings and options */
 };
+
+/* How a field (of any stage, by name) takes part in what a stage's model is trained on. */
+enum plan_reach {
+    REACH_NONE,
+    REACH_ANNOTATION, /* only as an image-level annotation */
+    REACH_DIRECT
+};
+enum plan_reach plan_supervision(const struct hf_plan *plan, const char *stage, const char *field);
 
 #endif
