@@ -227,7 +227,10 @@ void hf_grid_resample_u8(const struct hf_grid *from, const uint8_t *in, const st
 static int bracket(double v, int64_t n, int64_t *ret_low, int64_t *ret_high, float *ret_weight) {
     if (!(v >= -0.5 && v < (double)n - 0.5))
         return 0;
-    double clamped = fmin(fmax(v, 0.0), (double)(n - 1));
+    /* On the voxel itself but for rounding: take it alone, so that nothing leaks. */
+    double nearest = floor(v + 0.5);
+    double exact = fabs(v - nearest) < 1e-6 ? nearest : v;
+    double clamped = fmin(fmax(exact, 0.0), (double)(n - 1));
     int64_t low = (int64_t)clamped;
     *ret_low = low;
     *ret_high = low + 1 < n ? low + 1 : low;
