@@ -1,0 +1,402 @@
+/**
+ * couinaud_mask.c - the stage `couinaud_mask`: from a Couinaud map and the image-level annotation
+ * to the mask M of the annotated segments and the mask of the clean ones.
+ *
+ * Level. Per volume an annotation says "segment k holds a tumor somewhere", and M is all of it. Per
+ * slice it says so of each slice, and M is the union in that slice. A slice's tumor may reach a
+ * little into its neighbours, below what makes an annotation there, so per slice a segment is clean
+ * only where it is annotated neither in the slice nor in the slices next to it.
+ *
+ * Source. `given` reads the annotation that `load` takes from the manifest; a case (or slice)
+ * without one is neither annotated nor clean, and `select` drops it. `derived` simulates the
+ * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
+ * reaches the method.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include <hepaflow/hepaflow.h>
+
+#include "ops.h"
+
+#define ENTRIES 9 /* of a row of an annotation: annotated at all, segments 1 to 8 */
+
+enum {
+    LABELS_GIVEN,
+    LABELS_DERIVED
+};
+
+enum {
+    PER_VOLUME,
+    PER_SLICE
+};
+
+struct options {
+    int32_t labels, per;
+    double min_volume, min_area, dilate;
+};
+
+static double axis_length(const struct hf_grid *g, int column) {
+    return sqrt(g->affine[0][column] * g->affine[0][column] +
+                g->affine[1][column] * g->affine[1][column] +
+                g->affine[2][column] * g->affine[2][column]);
+}
+
+static enum hf_status rows_new(const struct hf_stage *s, int64_t rows, int64_t entries,
+                               struct hf_tensor **ret, struct hf_error *e) {
+    const int64_t shape[2] = {rows, entries};
+    enum hf_status st = hf_tensor_new_host(s, HF_U8, 2, shape, ret, e);
+    if (st == HF_OK)
+        memset((*ret)->dl.data, 0, (*ret)->bytes);
+    return st;
+}
+
+/* ---- the annotation, a row for each slice ---- */
+
+/** Tumor voxels in each slice and segment: counts [D][9]. */
+static enum hf_status count_tumor(const struct hf_stage *s, const struct hf_sample *in,
+                                  int64_t *counts, struct hf_error *e) {
+    struct hf_tensor *tumor = NULL, *couinaud = NULL;
+    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "tumor"), &tumor, e);
+    if (st == HF_OK)
+        st = hf_tensor_read(s, hf_sample_get(in, "couinaud"), &couinaud, e);
+    if (st == HF_OK) {
+        const uint8_t *t = HF_DATA(uint8_t, tumor), *c = HF_DATA(uint8_t, couinaud);
+        int64_t slice = in->grid.size[1] * in->grid.size[2];
+        for (int64_t i = 0; i < in->grid.size[0] * slice; i++)
+            if (t[i] && c[i] < ENTRIES)
+                counts[i / slice * ENTRIES + c[i]]++;
+    }
+    if (tumor)
+        s->host->tensor_unref(tumor);
+    if (couinaud)
+        s->host->tensor_unref(couinaud);
+    return st;
+}
+
+/** What an annotator would write: one row, or one for each slice. */
+static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *in,
+                             struct hf_tensor **ret, struct hf_error *e) {
+    const struct options *o = s->options;
+    int64_t depth = in->grid.size[0], rows = o->per == PER_SLICE ? depth : 1;
+    double area = axis_length(&in->grid, 0) * axis_length(&in->grid, 1);
+    double millilitres = area * axis_length(&in->grid, 2) / 1000;
+    if (!hf_sample_get(in, "tumor"))
+        return hf_fail(e, HF_INVALID,
+                       "stage '%s': case '%s' has no tumor mask to derive its annotation from; "
+                       "require it in `load`, or use `labels: given`",
+                       s->name, in->case_id);
+    int64_t *counts = calloc((size_t)(depth * ENTRIES), sizeof *counts);
+    if (!counts)
+        return hf_fail(e, HF_NO_MEMORY, "no memory to count the tumors of '%s'", in->case_id);
+    enum hf_status st = count_tumor(s, in, counts, e);
+    for (int64_t i = ENTRIES; rows == 1 && i < depth * ENTRIES; i++)
+        counts[i % ENTRIES] += counts[i];
+    struct hf_tensor *t = NULL;
+    if (st == HF_OK)
+        st = rows_new(s, rows, ENTRIES, &t, e);
+    if (st == HF_OK) {
+        uint8_t *row = HF_DATA(uint8_t, t);
+        for (int64_t i = 0; i < rows * ENTRIES; i++) {
+            double n = (double)counts[i];
+            int enough =
+                o->per == PER_SLICE ? n * area >= o->min_area : n * millilitres >= o->min_volume;
+            row[i] = i % ENTRIES == 0 || (n > 0 && enough);
+        }
+        *ret = t;
+    }
+    free(counts);
+    return st;
+}
+
+/** The rows of an annotation that speak of slice d: those of the loaded slices that it covers. */
+static void rows_of_slice(const struct hf_sample *in, int64_t rows, int64_t d, int64_t *ret_first,
+                          int64_t *ret_last) {
+    *ret_first = 0;
+    *ret_last = rows - 1;
+    if (rows == 1 || rows != in->canonical.size[0])
+        return;
+    /* Both grids' third axes run alike; project the slice's place onto the loaded image's. */
+    const struct hf_grid *g = &in->grid, *c = &in->canonical;
+    double step = axis_length(c, 2), at = 0, thick = axis_length(g, 2) / step;
+    for (int r = 0; r < 3; r++) {
+        double world = g->affine[r][0] * 0.5 * (double)(g->size[2] - 1) +
+                       g->affine[r][1] * 0.5 * (double)(g->size[1] - 1) +
+                       g->affine[r][2] * (double)d + g->affine[r][3];
+        double from = c->affine[r][0] * 0.5 * (double)(c->size[2] - 1) +
+                      c->affine[r][1] * 0.5 * (double)(c->size[1] - 1) + c->affine[r][3];
+        at += (world - from) * c->affine[r][2] / (step * step);
+    }
+    double first = floor(at - 0.5 * thick + 0.5 + 1e-6), last = ceil(at + 0.5 * thick - 0.5 - 1e-6);
+    double end = (double)(rows - 1);
+    *ret_first = (int64_t)fmin(fmax(first, 0), end);
+    *ret_last = (int64_t)fmin(fmax(last, (double)*ret_first), end);
+}
+
+/** Bits of the segments annotated in slice d, and whether it is annotated at all. */
+static uint8_t slice_bits(const struct options *o, const struct hf_sample *in,
+                          const struct hf_tensor *annotation, int64_t d, int *ret_known) {
+    int64_t rows = annotation->shape[0], first = 0, last = rows - 1;
+    const uint8_t *row = HF_DATA(uint8_t, annotation);
+    uint8_t bits = 0;
+    *ret_known = 0;
+    if (o->per == PER_SLICE && rows == in->grid.size[0])
+        first = last = d;
+    else if (o->per == PER_SLICE)
+        rows_of_slice(in, rows, d, &first, &last);
+    for (int64_t r = first; r <= last; r++) {
+        *ret_known |= row[r * ENTRIES];
+        for (int k = 1; k < ENTRIES && row[r * ENTRIES]; k++)
+            bits |= (uint8_t)((row[r * ENTRIES + k] != 0) << (k - 1));
+    }
+    return bits;
+}
+
+/** The table of what is known of each slice. */
+static enum hf_status marks_new(const struct hf_stage *s, const struct hf_sample *in,
+                                const struct hf_tensor *annotation, struct hf_tensor **ret,
+                                struct hf_error *e) {
+    const struct options *o = s->options;
+    int64_t depth = in->grid.size[0];
+    struct hf_tensor *t = NULL;
+    enum hf_status st = rows_new(s, depth, MARKS, &t, e);
+    if (st != HF_OK)
+        return st;
+    uint8_t *mark = HF_DATA(uint8_t, t);
+    for (int64_t d = 0; d < depth; d++) {
+        int known = 0;
+        uint8_t bits = slice_bits(o, in, annotation, d, &known);
+        mark[d * MARKS + MARK_ANNOTATED] = bits;
+        mark[d * MARKS + MARK_KNOWN] = known != 0;
+        for (int64_t near = d - 1; near <= d + 1; near++)
+            if (near >= 0 && near < depth)
+                mark[near * MARKS + MARK_UNSAFE] |= bits;
+    }
+    *ret = t;
+    return HF_OK;
+}
+
+/* ---- the masks ---- */
+
+/** Moves a host tensor to the stage's device; consumes the reference. */
+static enum hf_status to_device(const struct hf_stage *s, struct hf_tensor **t,
+                                struct hf_error *e) {
+    struct hf_tensor *there = NULL;
+    enum hf_status st = s->host->tensor_to(s->host, *t, s->device, s->queue, &there, e);
+    s->host->tensor_unref(*t);
+    *t = there;
+    return st;
+}
+
+static void release(const struct hf_stage *s, struct hf_tensor *t[2]) {
+    for (int i = 0; i < 2; i++) {
+        if (t[i])
+            s->host->tensor_unref(t[i]);
+        t[i] = NULL;
+    }
+}
+
+static enum hf_status masks_new(const struct hf_stage *s, const struct hf_sample *in,
+                                struct hf_tensor *ret[2], struct hf_error *e) {
+    const int64_t *size = in->grid.size;
+    const int64_t shape[4] = {1, size[0], size[1], size[2]};
+    enum hf_status st = hf_tensor_new(s, HF_U8, 4, shape, &ret[0], e);
+    return st == HF_OK ? hf_tensor_new(s, HF_U8, 4, shape, &ret[1], e) : st;
+}
+
+/** M and the clean mask: two new references in `masks`. */
+static enum hf_status mark(const struct hf_stage *s, const struct hf_sample *in,
+                           const struct hf_tensor *annotation, struct hf_tensor *masks[2],
+                           struct hf_error *e) {
+    struct hf_tensor *table = NULL;
+    enum hf_status st = marks_new(s, in, annotation, &table, e);
+    if (st == HF_OK)
+        st = to_device(s, &table, e);
+    if (st == HF_OK)
+        st = masks_new(s, in, masks, e);
+    if (st == HF_OK) {
+        struct hf_op_call call = {
+            .in = {hf_sample_get(in, "couinaud"), hf_sample_get(in, "liver"), table},
+            .out = {masks[0], masks[1]},
+            .inputs = 3,
+            .outputs = 2};
+        st = hf_launch(s, "couinaud_mask.mark", &call, e);
+    }
+    if (table)
+        s->host->tensor_unref(table);
+    return st;
+}
+
+/** Grows M by `dilate` mm; per slice it stays in the slice. */
+static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
+                           struct hf_tensor *masks[2], struct hf_error *e) {
+    const struct options *o = s->options;
+    const double apart = 1e9; /* mm between slices, where they have nothing to do with each other */
+    struct hf_tensor *distance = NULL, *grown[2] = {NULL, NULL};
+    enum hf_status st = hf_tensor_new(s, HF_F32, 4, masks[0]->shape, &distance, e);
+    if (st == HF_OK)
+        st = masks_new(s, in, grown, e);
+    struct hf_distance_params space;
+    for (int a = 0; a < 3; a++)
+        space.spacing[a] = a == 0 && o->per == PER_SLICE ? apart : axis_length(&in->grid, 2 - a);
+    struct hf_op_call measure = {.in = {masks[0]},
+                                 .out = {distance},
+                                 .inputs = 1,
+                                 .outputs = 1,
+                                 .params = &space,
+                                 .params_size = sizeof space};
+    if (st == HF_OK)
+        st = hf_launch(s, "distance", &measure, e);
+    struct grow_params reach = {(float)o->dilate};
+    struct hf_op_call call = {.in = {distance, hf_sample_get(in, "liver"), masks[1]},
+                              .out = {grown[0], grown[1]},
+                              .inputs = 3,
+                              .outputs = 2,
+                              .params = &reach,
+                              .params_size = sizeof reach};
+    if (st == HF_OK)
+        st = hf_launch(s, "couinaud_mask.grow", &call, e);
+    if (distance)
+        s->host->tensor_unref(distance);
+    if (st != HF_OK) {
+        release(s, grown);
+        return st;
+    }
+    release(s, masks);
+    masks[0] = grown[0];
+    masks[1] = grown[1];
+    return HF_OK;
+}
+
+/** The annotation to go by, on the host: a new reference. */
+static enum hf_status annotation_of(const struct hf_stage *s, const struct hf_sample *in,
+                                    struct hf_tensor **ret, struct hf_error *e) {
+    const struct options *o = s->options;
+    if (o->labels == LABELS_DERIVED)
+        return derive(s, in, ret, e);
+    struct hf_tensor *t = hf_sample_get(in, "annotation");
+    if (!t)
+        return rows_new(s, 1, ENTRIES, ret, e);
+    if (t->dtype != HF_U8 || t->dl.ndim != 2 || t->shape[0] < 1 || t->shape[1] != ENTRIES)
+        return hf_fail(e, HF_INVALID, "stage '%s': case '%s': the annotation is not u8 [rows,%d]",
+                       s->name, in->case_id, ENTRIES);
+    return hf_tensor_read(s, t, ret, e);
+}
+
+static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
+    const struct options *o = s->options;
+    if (!hf_sample_get(in, "couinaud") || !hf_sample_get(in, "liver"))
+        return hf_fail(e, HF_INVALID, "stage '%s': case '%s' has no %s; require it in `load`",
+                       s->name, in->case_id,
+                       hf_sample_get(in, "liver") ? "Couinaud map" : "liver mask");
+    struct hf_tensor *annotation = NULL, *masks[2] = {NULL, NULL};
+    struct hf_sample *out = NULL;
+    enum hf_status st = annotation_of(s, in, &annotation, e);
+    if (st == HF_OK)
+        st = mark(s, in, annotation, masks, e);
+    if (st == HF_OK && o->dilate > 0)
+        st = grow(s, in, masks, e);
+    if (st == HF_OK)
+        st = s->host->sample_derive(s->host, in, NULL, &out, e);
+    if (st == HF_OK) {
+        st = s->host->sample_set(out, "annotation", HF_ON_HOST, annotation, e);
+        annotation = NULL;
+    }
+    static const char *const names[2] = {"segments", "clean"};
+    for (int i = 0; st == HF_OK && i < 2; i++) {
+        st = hf_sample_set(s, out, names[i], masks[i], e);
+        masks[i] = NULL;
+    }
+    release(s, masks);
+    if (annotation)
+        s->host->tensor_unref(annotation);
+    if (st == HF_OK)
+        return hf_emit(s, out, e);
+    if (out)
+        s->host->sample_unref(out);
+    return st;
+}
+
+static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
+    const struct options *o = options;
+    (void)e;
+    int derived = o->labels == LABELS_DERIVED;
+    const char *from = derived ? "couinaud liver ~tumor" : "couinaud liver annotation";
+    io->read(io, "couinaud", HF_U8, HF_ON_GRID, 0);
+    io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
+    if (derived)
+        io->read(io, "tumor", HF_U8, HF_ON_GRID, 0);
+    else
+        io->read(io, "annotation", HF_U8, HF_ON_HOST, 0);
+    io->write(io, "annotation", HF_U8, HF_ON_HOST, 1, derived ? "couinaud ~tumor" : "annotation");
+    io->write(io, "segments", HF_U8, HF_ON_GRID, 1, from);
+    io->write(io, "clean", HF_U8, HF_ON_GRID, 1, from);
+    return HF_OK;
+}
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct hf_option option_table[] = {
+    {.name = "labels",
+     .type = HF_OPTION_ENUM,
+     .offset = AT(labels),
+     .initial = "given",
+     .choices = "given|derived",
+     .help = "`given`: the manifest's annotation; `derived`: simulated from the tumor masks."},
+    {.name = "per",
+     .type = HF_OPTION_ENUM,
+     .offset = AT(per),
+     .initial = "volume",
+     .choices = "volume|slice",
+     .help = "Whether the annotation names segments of the volume or of each slice."},
+    {.name = "min_volume",
+     .type = HF_OPTION_REAL,
+     .offset = AT(min_volume),
+     .initial = "0.2 ml",
+     .unit = "ml",
+     .min = 0,
+     .max = 1000,
+     .help = "Derived per volume: the least tumor that makes an annotator name a segment."},
+    {.name = "min_area",
+     .type = HF_OPTION_REAL,
+     .offset = AT(min_area),
+     .initial = "5 mm2",
+     .unit = "mm2",
+     .min = 0,
+     .max = 1e5,
+     .help = "Derived per slice: the same in a slice; 10 px of a CT of 512 x 512 are about 5 mm2."},
+    {.name = "dilate",
+     .type = HF_OPTION_REAL,
+     .offset = AT(dilate),
+     .initial = "0 mm",
+     .unit = "mm",
+     .min = 0,
+     .max = 100,
+     .help = "Grows M within the liver, for borders of the map that are not exact."},
+    {.name = NULL}};
+
+static const char *const ops_used[] = {"distance", "couinaud_mask.mark", "couinaud_mask.grow",
+                                       NULL};
+
+static const struct hf_stage_class couinaud_mask = {
+    .name = "couinaud_mask",
+    .help = "Makes the mask M of the annotated Couinaud segments, and that of the clean ones.",
+    .kind = HF_MAP,
+    .options_size = sizeof(struct options),
+    .options = option_table,
+    .ops = ops_used,
+    .declare = declare,
+    .process = process,
+};
+
+static const struct hf_stage_class *const stages[] = {&couinaud_mask, NULL};
+static const struct hf_op *const ops[] = {&couinaud_mask_mark_cpu, &couinaud_mask_grow_cpu, NULL};
+
+HF_EXPORT const struct hf_plugin hf_plugin = {
+    .abi = HF_ABI_VERSION,
+    .size = sizeof(struct hf_plugin),
+    .name = "couinaud_mask",
+    .version = "0.1.0",
+    .stages = stages,
+    .ops = ops,
+};

@@ -1,0 +1,56 @@
+/**
+ * elem.h - what couinaud_mask decides for one voxel, and the operands of its ops.
+ *
+ * A liver voxel belongs to M if its segment is annotated. A voxel that the map leaves out may hold
+ * part of any tumor, so it belongs to M as soon as anything is annotated. It is clean if its
+ * segment, or with nothing annotated the whole liver, is known to be free of tumors. Where nothing
+ * is known it is neither.
+ */
+#ifndef HF_COUINAUD_MASK_ELEM_H
+#define HF_COUINAUD_MASK_ELEM_H
+
+#include <hepaflow/rng.h>
+
+/* What is known of a slice: entries of the table u8 [D,3]. Bit k - 1 stands for segment k. */
+enum {
+    MARK_ANNOTATED, /* segments with a tumor in this slice */
+    MARK_UNSAFE,    /* segments that are not clean here: annotated here or next to it */
+    MARK_KNOWN,     /* 1 if the slice is annotated at all */
+    MARKS
+};
+
+/*
+ * "couinaud_mask.mark": in[0] couinaud u8, in[1] liver u8, in[2] table u8 [D,3]; out[0] segments
+ * u8, out[1] clean u8.
+ */
+
+HF_DEVICE static inline uint8_t mark_segments(uint8_t couinaud, uint8_t liver,
+                                              const uint8_t *mark) {
+    if (!liver || !mark[MARK_KNOWN])
+        return 0;
+    if (couinaud < 1 || couinaud > 8)
+        return mark[MARK_ANNOTATED] != 0;
+    return mark[MARK_ANNOTATED] >> (couinaud - 1) & 1;
+}
+
+HF_DEVICE static inline uint8_t mark_clean(uint8_t couinaud, uint8_t liver, const uint8_t *mark) {
+    if (!liver || !mark[MARK_KNOWN])
+        return 0;
+    if (couinaud < 1 || couinaud > 8)
+        return mark[MARK_UNSAFE] == 0;
+    return !(mark[MARK_UNSAFE] >> (couinaud - 1) & 1);
+}
+
+/**
+ * Of "couinaud_mask.grow": in[0] distance from M f32 in mm, in[1] liver u8, in[2] clean u8; out[0]
+ * segments u8: the liver within `reach` mm of M, out[1] clean u8 without them.
+ */
+struct grow_params {
+    float reach;
+};
+
+HF_DEVICE static inline uint8_t grow_segments(float distance, uint8_t liver, float reach) {
+    return liver && distance <= reach;
+}
+
+#endif

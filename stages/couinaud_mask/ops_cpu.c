@@ -1,0 +1,42 @@
+/**
+ * ops_cpu.c - the ops of couinaud_mask on the CPU.
+ */
+#include "ops.h"
+
+static enum hf_status mark(const struct hf_op_call *call, void *scratch, void *stream,
+                           struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    const uint8_t *couinaud = HF_DATA(uint8_t, call->in[0]), *liver = HF_DATA(uint8_t, call->in[1]);
+    const uint8_t *table = HF_DATA(uint8_t, call->in[2]);
+    uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    const int64_t *shape = call->in[0]->shape;
+    int64_t slice = shape[2] * shape[3];
+    for (int64_t d = 0; d < shape[1]; d++)
+        for (int64_t i = d * slice; i < (d + 1) * slice; i++) {
+            segments[i] = mark_segments(couinaud[i], liver[i], table + d * MARKS);
+            clean[i] = mark_clean(couinaud[i], liver[i], table + d * MARKS);
+        }
+    return HF_OK;
+}
+
+static enum hf_status grow(const struct hf_op_call *call, void *scratch, void *stream,
+                           struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    const struct grow_params *p = call->params;
+    const float *distance = HF_DATA(float, call->in[0]);
+    const uint8_t *liver = HF_DATA(uint8_t, call->in[1]), *safe = HF_DATA(uint8_t, call->in[2]);
+    uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    int64_t n = hf_tensor_count(call->out[0]);
+    for (int64_t i = 0; i < n; i++) {
+        segments[i] = grow_segments(distance[i], liver[i], p->reach);
+        clean[i] = safe[i] && !segments[i];
+    }
+    return HF_OK;
+}
+
+const struct hf_op couinaud_mask_mark_cpu = {"couinaud_mask.mark", HF_KIND_CPU, mark, NULL};
+const struct hf_op couinaud_mask_grow_cpu = {"couinaud_mask.grow", HF_KIND_CPU, grow, NULL};
