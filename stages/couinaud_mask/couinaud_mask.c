@@ -12,11 +12,11 @@
  * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
  * reaches the method.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include <hepaflow/hepaflow.h>
 
+#include "../geometry/geometry.h"
 #include "ops.h"
 
 #define ENTRIES 9 /* of a row of an annotation: annotated at all, segments 1 to 8 */
@@ -35,12 +35,6 @@ struct options {
     int32_t labels, per;
     double min_volume, min_area, dilate;
 };
-
-static double axis_length(const struct hf_grid *g, int column) {
-    return sqrt(g->affine[0][column] * g->affine[0][column] +
-                g->affine[1][column] * g->affine[1][column] +
-                g->affine[2][column] * g->affine[2][column]);
-}
 
 static enum hf_status rows_new(const struct hf_stage *s, int64_t rows, int64_t entries,
                                struct hf_tensor **ret, struct hf_error *e) {
@@ -79,8 +73,7 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
                              struct hf_tensor **ret, struct hf_error *e) {
     const struct options *o = s->options;
     int64_t depth = in->grid.size[0], rows = o->per == PER_SLICE ? depth : 1;
-    double area = axis_length(&in->grid, 0) * axis_length(&in->grid, 1);
-    double millilitres = area * axis_length(&in->grid, 2) / 1000;
+    double area = geometry_area(&in->grid), volume = geometry_volume(&in->grid);
     if (!hf_sample_get(in, "tumor"))
         return hf_fail(e, HF_INVALID,
                        "stage '%s': case '%s' has no tumor mask to derive its annotation from; "
@@ -100,7 +93,7 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
         for (int64_t i = 0; i < rows * ENTRIES; i++) {
             double n = (double)counts[i];
             int enough =
-                o->per == PER_SLICE ? n * area >= o->min_area : n * millilitres >= o->min_volume;
+                o->per == PER_SLICE ? n * area >= o->min_area : n * volume >= o->min_volume;
             row[i] = i % ENTRIES == 0 || (n > 0 && enough);
         }
         *ret = t;
@@ -116,17 +109,14 @@ static void rows_of_slice(const struct hf_sample *in, int64_t rows, int64_t d, i
     *ret_last = rows - 1;
     if (rows == 1 || rows != in->canonical.size[0])
         return;
-    /* Both grids' third axes run alike; project the slice's place onto the loaded image's. */
-    const struct hf_grid *g = &in->grid, *c = &in->canonical;
-    double step = axis_length(c, 2), at = 0, thick = axis_length(g, 2) / step;
-    for (int r = 0; r < 3; r++) {
-        double world = g->affine[r][0] * 0.5 * (double)(g->size[2] - 1) +
-                       g->affine[r][1] * 0.5 * (double)(g->size[1] - 1) +
-                       g->affine[r][2] * (double)d + g->affine[r][3];
-        double from = c->affine[r][0] * 0.5 * (double)(c->size[2] - 1) +
-                      c->affine[r][1] * 0.5 * (double)(c->size[1] - 1) + c->affine[r][3];
-        at += (world - from) * c->affine[r][2] / (step * step);
-    }
+    double map[3][4], spacing[3], loaded[3];
+    geometry_map(&in->grid, &in->canonical, map);
+    geometry_spacing(&in->grid, spacing);
+    geometry_spacing(&in->canonical, loaded);
+    double at = map[2][0] * 0.5 * (double)(in->grid.size[2] - 1) +
+                map[2][1] * 0.5 * (double)(in->grid.size[1] - 1) + map[2][2] * (double)d +
+                map[2][3];
+    double thick = spacing[0] / loaded[0];
     double first = floor(at - 0.5 * thick + 0.5 + 1e-6), last = ceil(at + 0.5 * thick - 0.5 - 1e-6);
     double end = (double)(rows - 1);
     *ret_first = (int64_t)fmin(fmax(first, 0), end);
@@ -237,8 +227,9 @@ static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
     if (st == HF_OK)
         st = masks_new(s, in, grown, e);
     struct hf_distance_params space;
-    for (int a = 0; a < 3; a++)
-        space.spacing[a] = a == 0 && o->per == PER_SLICE ? apart : axis_length(&in->grid, 2 - a);
+    geometry_spacing(&in->grid, space.spacing);
+    if (o->per == PER_SLICE)
+        space.spacing[0] = apart;
     struct hf_op_call measure = {.in = {masks[0]},
                                  .out = {distance},
                                  .inputs = 1,

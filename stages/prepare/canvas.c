@@ -3,7 +3,7 @@
  */
 #include "canvas.h"
 
-#include <math.h>
+#include "../geometry/geometry.h"
 
 /* Along one axis, in voxels of the image: the box with its margin, and one output voxel. */
 struct axis {
@@ -43,12 +43,6 @@ int canvas_find(const uint8_t *mask, const int64_t size[3], struct canvas_box *r
     return 1;
 }
 
-static double axis_length(const struct hf_grid *g, int column) {
-    return sqrt(g->affine[0][column] * g->affine[0][column] +
-                g->affine[1][column] * g->affine[1][column] +
-                g->affine[2][column] * g->affine[2][column]);
-}
-
 static double axis_extent(const struct axis *a) {
     return (double)(a->high - a->low + 1) / a->step;
 }
@@ -69,13 +63,15 @@ void canvas_plan(const struct hf_grid *from, const struct canvas_box *box,
                  const struct canvas_request *request, struct hf_grid *ret,
                  double ret_matrix[3][4]) {
     struct axis axis[3];
+    double native[3], start[3], step[3];
+    int64_t size[3];
+    geometry_spacing(from, native);
     for (int i = 0; i < 3; i++) {
         struct axis *a = &axis[i];
-        double native = axis_length(from, 2 - i);
-        int64_t margin = (int64_t)ceil(request->margin / native - 1e-6);
+        int64_t margin = (int64_t)ceil(request->margin / native[i] - 1e-6);
         a->low = box->low[i] - margin > 0 ? box->low[i] - margin : 0;
         a->high = box->high[i] + margin < from->size[i] ? box->high[i] + margin : from->size[i] - 1;
-        a->step = request->spacing[i] > 0 ? request->spacing[i] / native : 1;
+        a->step = request->spacing[i] > 0 ? request->spacing[i] / native[i] : 1;
         if (fabs(a->step - 1) < 1e-4)
             a->step = 1;
     }
@@ -90,15 +86,13 @@ void canvas_plan(const struct hf_grid *from, const struct canvas_box *box,
                       ? request->size[i - 1]
                       : round_up(axis_extent(a), i > 0 ? request->multiple : 1);
     }
+    for (int i = 0; i < 3; i++) {
+        size[i] = axis[i].size;
+        step[i] = axis[2 - i].step;
+        start[i] = axis_start(&axis[2 - i]);
+    }
+    geometry_regrid(from, start, step, size, ret);
     for (int r = 0; r < 3; r++)
         for (int c = 0; c < 4; c++)
-            ret_matrix[r][c] = c == 3 ? axis_start(&axis[2 - r]) : r == c ? axis[2 - r].step : 0;
-    for (int r = 0; r < 3; r++) {
-        ret->size[r] = axis[r].size;
-        ret->affine[r][3] = from->affine[r][3];
-        for (int c = 0; c < 3; c++) {
-            ret->affine[r][c] = from->affine[r][c] * ret_matrix[c][c];
-            ret->affine[r][3] += from->affine[r][c] * ret_matrix[c][3];
-        }
-    }
+            ret_matrix[r][c] = c == 3 ? start[r] : r == c ? step[r] : 0;
 }

@@ -7,11 +7,11 @@
  * nowhere but under `all`.
  */
 #include <fnmatch.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include <hepaflow/hepaflow.h>
 
+#include "../geometry/geometry.h"
 #include "ops.h"
 
 enum {
@@ -27,12 +27,6 @@ struct options {
     double min_volume, min_area;
     struct hf_names cases;
 };
-
-static double axis_length(const struct hf_grid *g, int column) {
-    return sqrt(g->affine[0][column] * g->affine[0][column] +
-                g->affine[1][column] * g->affine[1][column] +
-                g->affine[2][column] * g->affine[2][column]);
-}
 
 static int is_named(const struct options *o, const char *case_id) {
     for (int32_t i = 0; i < o->cases.count; i++)
@@ -80,7 +74,7 @@ static enum hf_status choose(const struct hf_stage *s, const struct hf_sample *i
     struct hf_tensor *segments = NULL, *clean = NULL, *slices = NULL;
     struct hf_tensor *earlier = hf_sample_get(in, "slices"), *before = NULL;
     int64_t depth = in->grid.size[0], annotated = 0, free_of = 0, chosen = 0;
-    double area = axis_length(&in->grid, 0) * axis_length(&in->grid, 1);
+    double area = geometry_area(&in->grid);
     enum hf_status st = count_slices(s, in, "segments", &segments, e);
     if (st == HF_OK)
         st = count_slices(s, in, "clean", &clean, e);
@@ -96,7 +90,7 @@ static enum hf_status choose(const struct hf_stage *s, const struct hf_sample *i
         chosen += now;
         HF_DATA(uint8_t, slices)[d] = (uint8_t)now;
     }
-    double volume = (double)free_of * area * axis_length(&in->grid, 2) / 1000;
+    double volume = (double)free_of * geometry_volume(&in->grid);
     int keep = chosen > 0 && (o->keep != KEEP_CLEAN_SEGMENTS || volume >= o->min_volume) &&
                (o->keep != KEEP_HEALTHY || annotated == 0);
     struct hf_tensor *const mine[3] = {segments, clean, before};
