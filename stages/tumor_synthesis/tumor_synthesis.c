@@ -1,0 +1,418 @@
+/**
+ * tumor_synthesis.c - the stage `tumor_synthesis`: adds synthetic lesions to healthy liver.
+ *
+ * Lesions are two-dimensional and drawn anew for each slice and epoch, only where nobody annotated
+ * a tumor. `hole` holds the whole Couinaud segments that they touch, so that after `inpaint` a pair
+ * looks as it will when annotated segments are filled. Sizes are in mm and intensities in HU, so
+ * that they mean the same on every grid; the defaults of `superpixel` restate the published ones,
+ * which are in pixels of about 0.75 mm and in grey values of a window of 450 HU.
+ */
+#include <hepaflow/plugin.h>
+
+#include "../shapes/drawing.h"
+#include "ops.h"
+
+struct options {
+    int32_t method, contrast;
+    const char *region;
+    double share;
+    struct hf_reals lesions, superpixels;
+    double compactness;
+    struct hf_reals radius, elastic_size, elastic_shift, edge;
+    struct hf_reals beta_range, beta_shape, hypo, hyper, normal;
+    double hyperdense, faintest;
+    struct hf_reals texture, texture_size;
+    double damp, damp_size;
+    struct hf_reals extra_segments;
+    double min_area;
+};
+
+enum {
+    IMAGE,
+    LESION,
+    HOLE,
+    DRAWN,
+    OUTPUTS
+};
+
+static void fill_params(const struct hf_stage *s, const struct hf_sample *in, float unit,
+                        struct synthesis_params *p) {
+    const struct options *o = s->options;
+    float spacing[3];
+
+    memset(p, 0, sizeof *p);
+    shapes_spacing(&in->grid, spacing);
+    p->rng = hf_stage_rng(s, in->id);
+    p->method = o->method;
+    p->contrast = o->contrast;
+    p->spacing[0] = spacing[1];
+    p->spacing[1] = spacing[2];
+    p->unit = unit;
+    p->share = (float)o->share;
+    p->lesions = range_of(&o->lesions);
+    p->superpixels = range_of(&o->superpixels);
+    p->compactness = (float)o->compactness;
+    p->radius = range_of(&o->radius);
+    p->elastic_size = range_of(&o->elastic_size);
+    p->elastic_shift = range_of(&o->elastic_shift);
+    p->edge = range_of(&o->edge);
+    p->beta_range = range_of(&o->beta_range);
+    p->beta_shape[0] = (float)o->beta_shape.value[0];
+    p->beta_shape[1] = (float)o->beta_shape.value[1];
+    p->hypo = range_of(&o->hypo);
+    p->hyper = range_of(&o->hyper);
+    p->normal_mean = (float)o->normal.value[0];
+    p->normal_sd = (float)o->normal.value[1];
+    p->hyperdense = (float)o->hyperdense;
+    p->faintest = (float)o->faintest;
+    p->texture = range_of(&o->texture);
+    p->texture_size = range_of(&o->texture_size);
+    p->damp = (float)o->damp;
+    p->damp_size = (float)o->damp_size;
+    p->extra_segments = range_of(&o->extra_segments);
+    p->min_area = (float)o->min_area;
+}
+
+/* What 1 HU is in the units that `prepare` left. */
+static enum hf_status read_unit(const struct hf_stage *s, const struct hf_sample *in,
+                                float *ret_unit, struct hf_error *e) {
+    struct hf_tensor *window = NULL;
+    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "window"), &window, e);
+    if (st != HF_OK)
+        return st;
+    const float *hu = HF_DATA(float, window);
+    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
+        st =
+            hf_fail(e, HF_INVALID, "stage '%s', case '%s': 'window' must hold two rising HU values",
+                    s->name, in->case_id);
+    else
+        *ret_unit = 1 / (hu[1] - hu[0]);
+    s->host->tensor_unref(window);
+    return st;
+}
+
+/* The sample that goes on: what came in, with the lesions. Takes the tensors it uses from `call`.
+ */
+static enum hf_status make_sample(struct hf_stage *s, const struct hf_sample *in,
+                                  struct hf_op_call *call, struct hf_sample *out,
+                                  struct hf_error *e) {
+    static const char *const writes[] = {"image", "lesion", "hole"};
+    struct hf_tensor *before = hf_sample_get(in, "image");
+    s->host->tensor_ref(before);
+    enum hf_status st = hf_sample_set(s, out, "healthy", before, e);
+    for (int i = 0; i < DRAWN && st == HF_OK; i++) {
+        struct hf_tensor *t = call->out[i];
+        call->out[i] = NULL;
+        st = hf_sample_set(s, out, writes[i], t, e);
+    }
+    return st == HF_OK ? slices_set(s, in, call->out[DRAWN], out, e) : st;
+}
+
+static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
+    static const enum hf_dtype dtypes[OUTPUTS] = {HF_F32, HF_F32, HF_U8, HF_U8};
+    const struct options *o = s->options;
+    struct synthesis_params params;
+    struct hf_op_call call = {.params = &params, .params_size = sizeof params};
+    struct hf_sample *out = NULL;
+    float unit = 0;
+    enum hf_status st = read_unit(s, in, &unit, e);
+    if (st != HF_OK)
+        return st;
+
+    fill_params(s, in, unit, &params);
+    call.in[call.inputs++] = hf_sample_get(in, "image");
+    call.in[call.inputs++] = hf_sample_get(in, "liver");
+    call.in[call.inputs++] = hf_sample_get(in, o->region);
+    if (hf_sample_get(in, "couinaud"))
+        call.in[call.inputs++] = hf_sample_get(in, "couinaud");
+    for (int i = 0; i < OUTPUTS && st == HF_OK; i++) {
+        const int64_t *shape = call.in[0]->shape;
+        st = i == DRAWN ? hf_tensor_new(s, dtypes[i], 1, shape + 1, &call.out[i], e)
+                        : hf_tensor_new(s, dtypes[i], 4, shape, &call.out[i], e);
+    }
+    call.outputs = OUTPUTS;
+    if (st == HF_OK)
+        st = hf_launch(s, "tumor_synthesis.draw", &call, e);
+    if (st == HF_OK)
+        st = s->host->sample_derive(s->host, in, in->id, &out, e);
+    if (st == HF_OK)
+        st = make_sample(s, in, &call, out, e);
+    for (int i = 0; i < OUTPUTS; i++)
+        if (call.out[i])
+            s->host->tensor_unref(call.out[i]);
+    if (st == HF_OK)
+        return hf_emit(s, out, e);
+    if (out)
+        s->host->sample_unref(out);
+    return st;
+}
+
+static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
+    const struct options *o = options;
+    const struct {
+        const char *name;
+        const struct hf_reals *value;
+    } ranges[] = {{"lesions", &o->lesions},
+                  {"superpixels", &o->superpixels},
+                  {"radius", &o->radius},
+                  {"elastic_size", &o->elastic_size},
+                  {"elastic_shift", &o->elastic_shift},
+                  {"edge", &o->edge},
+                  {"beta_range", &o->beta_range},
+                  {"hypo", &o->hypo},
+                  {"hyper", &o->hyper},
+                  {"texture", &o->texture},
+                  {"texture_size", &o->texture_size},
+                  {"extra_segments", &o->extra_segments}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        enum hf_status st = range_check(ranges[i].name, ranges[i].value, e);
+        if (st != HF_OK)
+            return st;
+    }
+    if (!(o->beta_shape.value[0] > 0 && o->beta_shape.value[1] > 0))
+        return hf_fail(e, HF_INVALID, "option 'beta_shape' needs two numbers above 0");
+    if (!(o->normal.value[1] >= 0))
+        return hf_fail(e, HF_INVALID, "option 'normal' is [mean, sd]: the sd must not be negative");
+
+    char hole[128];
+    (void)snprintf(hole, sizeof hole, "liver couinaud %s", o->region);
+    io->read(io, "image", HF_F32, HF_ON_GRID, 0);
+    io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
+    io->read(io, o->region, HF_U8, HF_ON_GRID, 0);
+    io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
+    io->read(io, "window", HF_F32, HF_ON_HOST, 0);
+    io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
+    io->write(io, "image", HF_F32, HF_ON_GRID, 1, NULL);
+    io->write(io, "healthy", HF_F32, HF_ON_GRID, 1, "image");
+    io->write(io, "lesion", HF_F32, HF_ON_GRID, 1, hole);
+    io->write(io, "hole", HF_U8, HF_ON_GRID, 1, hole);
+    io->write(io, "slices", HF_U8, HF_ON_HOST, 1, hole);
+    return HF_OK;
+}
+
+#define OFFSET(member) offsetof(struct options, member)
+
+static const struct hf_option option_table[] = {
+    {.name = "method",
+     .type = HF_OPTION_ENUM,
+     .offset = OFFSET(method),
+     .initial = "superpixel",
+     .choices = "superpixel|ellipse",
+     .help = "Where a lesion's outline comes from: an ellipse fitted to a random superpixel of the "
+             "region, or one of random size."},
+    {.name = "region",
+     .type = HF_OPTION_STRING,
+     .offset = OFFSET(region),
+     .initial = "clean",
+     .flags = HF_OPTION_FIELD,
+     .help = "Mask that lesions may lie in."},
+    {.name = "share",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(share),
+     .initial = "0.88",
+     .max = 1,
+     .help = "Share of slices that get a lesion; the others show the healthy side."},
+    {.name = "lesions",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(lesions),
+     .initial = "[1, 3]",
+     .min = 1,
+     .max = 32,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "How many lesions such a slice gets."},
+    {.name = "superpixels",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(superpixels),
+     .initial = "[2, 44]",
+     .min = 1,
+     .max = 256,
+     .items_min = 2,
+     .items_max = 2,
+     .help =
+         "superpixel: into how many the region of a slice is cut; a lesion is as large as one."},
+    {.name = "compactness",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(compactness),
+     .initial = "10",
+     .min = 0.001,
+     .max = 1e6,
+     .help = "superpixel: weight of place against intensity."},
+    {.name = "radius",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(radius),
+     .initial = "[3.6, 28]",
+     .unit = "mm",
+     .min = 0.1,
+     .max = 500,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "ellipse: longer half axis, log-uniform."},
+    {.name = "elastic_size",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(elastic_size),
+     .initial = "[3, 6.8]",
+     .unit = "mm",
+     .min = 0.1,
+     .max = 100,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "Smoothness (Gaussian sigma) of the elastic deformation."},
+    {.name = "elastic_shift",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(elastic_shift),
+     .initial = "[0.3, 5]",
+     .unit = "mm",
+     .max = 100,
+     .items_min = 2,
+     .items_max = 2,
+     .help =
+         "Strength (standard deviation of the shift along an axis) of the elastic deformation."},
+    {.name = "edge",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(edge),
+     .initial = "[0.5, 2]",
+     .unit = "mm",
+     .max = 50,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "Blur (Gaussian sigma) of a lesion's edge."},
+    {.name = "contrast",
+     .type = HF_OPTION_ENUM,
+     .offset = OFFSET(contrast),
+     .initial = "beta",
+     .choices = "beta|ranges|normal",
+     .help = "Distribution of a lesion's contrast to the liver around it."},
+    {.name = "beta_range",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(beta_range),
+     .initial = "[-176, 88]",
+     .unit = "HU",
+     .min = -2000,
+     .max = 2000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "contrast beta: its ends."},
+    {.name = "beta_shape",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(beta_shape),
+     .initial = "[6, 4]",
+     .max = 1000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "contrast beta: its two shape parameters."},
+    {.name = "hypo",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(hypo),
+     .initial = "[-75, -20]",
+     .unit = "HU",
+     .min = -2000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "contrast ranges: of lesions darker than the liver."},
+    {.name = "hyper",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(hyper),
+     .initial = "[20, 60]",
+     .unit = "HU",
+     .max = 2000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "contrast ranges: of lesions brighter than the liver."},
+    {.name = "normal",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(normal),
+     .initial = "[-45, 20]",
+     .unit = "HU",
+     .min = -2000,
+     .max = 2000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "contrast normal: mean and standard deviation."},
+    {.name = "hyperdense",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(hyperdense),
+     .initial = "0.2",
+     .max = 1,
+     .help = "Share of lesions that are brighter than the liver."},
+    {.name = "faintest",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(faintest),
+     .initial = "10 HU",
+     .unit = "HU",
+     .max = 500,
+     .help = "No lesion has less contrast than this, either way."},
+    {.name = "texture",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(texture),
+     .initial = "[3, 12]",
+     .unit = "HU",
+     .max = 500,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "Standard deviation of the texture inside a lesion."},
+    {.name = "texture_size",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(texture_size),
+     .initial = "[1.5, 5]",
+     .unit = "mm",
+     .max = 100,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "Grain (Gaussian sigma) of the texture; 0: each voxel for itself."},
+    {.name = "damp",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(damp),
+     .initial = "0.7",
+     .max = 1,
+     .help = "How much of the vessels' contrast a lesion takes away."},
+    {.name = "damp_size",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(damp_size),
+     .initial = "3 mm",
+     .unit = "mm",
+     .max = 100,
+     .help = "What is larger than this (Gaussian sigma) is damped, what is smaller is noise and "
+             "stays."},
+    {.name = "extra_segments",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(extra_segments),
+     .initial = "[0, 2]",
+     .max = 8,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "How many segments without a lesion are in the hole as well."},
+    {.name = "min_area",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(min_area),
+     .initial = "110 mm2",
+     .unit = "mm2",
+     .max = 1e9,
+     .help = "Slices with less of the region than this get no lesion and are not drawn from."},
+    {.name = NULL}};
+
+static const char *const ops_used[] = {"tumor_synthesis.draw", NULL};
+
+static const struct hf_stage_class tumor_synthesis = {
+    .name = "tumor_synthesis",
+    .help = "Adds synthetic lesions to healthy liver, and the region that hides them.",
+    .kind = HF_MAP,
+    .flags = HF_STAGE_RANDOM,
+    .options_size = sizeof(struct options),
+    .options = option_table,
+    .ops = ops_used,
+    .declare = declare,
+    .process = process,
+};
+
+static const struct hf_stage_class *const stages[] = {&tumor_synthesis, NULL};
+static const struct hf_op *const ops[] = {&tumor_synthesis_draw_cpu, NULL};
+
+HF_EXPORT const struct hf_plugin hf_plugin = {
+    .abi = HF_ABI_VERSION,
+    .size = sizeof(struct hf_plugin),
+    .name = "tumor_synthesis",
+    .version = "0.1.0",
+    .stages = stages,
+    .ops = ops,
+};
