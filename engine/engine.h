@@ -56,7 +56,7 @@ struct lineage {
     int model; /* the stage whose model had a part in it, or -1 */
     int parents;
     const struct lineage **parent;
-    const bool *annotation; /* per parent: it enters only as an image-level annotation */
+    bool *annotation; /* per parent: it enters only as an image-level annotation */
 };
 
 /* A field on an edge; sizes -1 = not known before the run. */

@@ -1,0 +1,46 @@
+/* check.h - a graph on its way from a tree to a plan. */
+#ifndef HEPAFLOW_GRAPH_CHECK_H
+#define HEPAFLOW_GRAPH_CHECK_H
+
+#include "graph/options.h"
+
+#define MAX_STAGES    1000
+#define DEFAULT_DEPTH 2
+#define DEFAULT_HOLD  ((int64_t)1000000000)
+
+/* A stage while it is checked, in the order of the file. */
+struct draft {
+    const struct node *key;
+    const struct node *map;   /* as it stands, with `like` left to do; NULL: no map */
+    const struct node *use;   /* its own or that of the stage it is like; NULL: none */
+    const struct node *given; /* options of the class, those of `like` below; NULL: not known */
+    const struct node *from[PLAN_MAX_INPUTS];
+    const struct node *model; /* value of `model:`, or NULL */
+    const struct node *hold;
+    int input[PLAN_MAX_INPUTS]; /* indices of drafts; -1 after an error */
+    int inputs;
+    int model_of; /* draft, or -1 */
+    int like;     /* 0 not yet, 1 at it, 2 done */
+    int placed;   /* index in the plan, or -1 */
+    bool bad;     /* something of its own is wrong: nobody asks what leaves it */
+    bool fields_known;
+    int64_t grid[3]; /* of the samples that leave it */
+    struct plan_stage plan;
+};
+
+struct checker {
+    struct messages *m;
+    struct arena *arena;
+    const struct hf_engine *engine;
+    struct hf_plan *plan;
+    int drafts;
+    struct draft *draft;
+    int *order; /* of the plan's stages: draft indices */
+};
+
+/* Works out what leaves the plan's stage `at`, from what enters it (fields.c). */
+void fields_flow(struct checker *c, int at);
+/* Fills in the plan's jobs; says which stages nothing uses (jobs.c). */
+void jobs_make(struct checker *c, struct location stages);
+
+#endif

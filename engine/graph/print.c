@@ -1,0 +1,274 @@
+/* print.c - a plan for people: jobs, stages with what is on their edges, what supervises models. */
+#include "graph/print.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/lineage.h"
+
+const char *stage_kind_name(enum hf_stage_kind kind) {
+    static const char *const name[] = {"source", "map", "mix", "sink", "model"};
+    return name[kind];
+}
+
+const char *place_name(enum hf_place place) {
+    static const char *const name[] = {"grid", "canonical", "host"};
+    return name[place];
+}
+
+const char *shape_print(const struct plan_field *f, char *buffer, size_t size) {
+    static const char letter[4] = {'C', 'D', 'H', 'W'};
+    if (f->place == HF_ON_HOST) {
+        (void)snprintf(buffer, size, "table");
+        return buffer;
+    }
+    size_t used = 0;
+    for (int i = 0; i < 4 && used < size; i++) {
+        int n = f->shape[i] >= 0
+                    ? snprintf(buffer + used, size - used, "%c%lld", i == 0 ? '[' : ',',
+                               (long long)f->shape[i])
+                    : snprintf(buffer + used, size - used, "%c%c", i == 0 ? '[' : ',', letter[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (used + 1 < size)
+        memcpy(buffer + used, "]", 2);
+    return buffer;
+}
+
+/* ---- what supervises a model ---- */
+
+struct leaves {
+    struct leaf *leaf;
+    int count;
+};
+
+static void add_leaf(void *arg, const struct lineage *l, enum plan_reach how) {
+    struct leaves *all = arg;
+    if (l->parents > 0)
+        return;
+    for (int i = 0; i < all->count; i++)
+        if (strcmp(all->leaf[i].field, l->field) == 0 && all->leaf[i].stage == l->stage) {
+            if (how > all->leaf[i].how)
+                all->leaf[i].how = how;
+            return;
+        }
+    if (all->count < MAX_LEAVES)
+        all->leaf[all->count++] = (struct leaf){l->field, l->stage, how};
+}
+
+static int compare_leaves(const void *a, const void *b) {
+    const struct leaf *x = a, *y = b;
+    int by_field = strcmp(x->field, y->field);
+    return by_field != 0 ? by_field : x->stage - y->stage;
+}
+
+int plan_leaves(const struct hf_plan *p, int stage, struct leaf leaf[MAX_LEAVES]) {
+    struct leaves all = {.leaf = leaf};
+    if (!lineage_walk(p, stage, add_leaf, &all))
+        return -1;
+    qsort(leaf, (size_t)all.count, sizeof *leaf, compare_leaves);
+    return all.count;
+}
+
+/* The steps that lead to a field, each once, with the parents that are not models' doing. */
+static void print_steps(FILE *out, const struct hf_plan *p, const struct lineage *l, int indent,
+                        const struct lineage **done, int *count) {
+    for (int i = 0; i < *count; i++)
+        if (done[i] == l)
+            return;
+    if (*count == MAX_LEAVES || l->parents == 0)
+        return;
+    done[(*count)++] = l;
+    const struct plan_stage *s = &p->stage[l->stage];
+    fprintf(out, "%*s%s: '%s' (%s) of ", indent, "", l->field, s->name, s->cls->name);
+    for (int i = 0; i < l->parents; i++) {
+        bool twice = false;
+        for (int k = 0; k < i; k++)
+            twice = twice || (strcmp(l->parent[k]->field, l->parent[i]->field) == 0 &&
+                              l->annotation[k] == l->annotation[i]);
+        if (!twice)
+            fprintf(out, "%s%s%s", i == 0 ? "" : ", ",
+                    l->annotation[i] ? "the image-level annotation from " : "",
+                    l->parent[i]->field);
+    }
+    if (l->model >= 0)
+        fprintf(out, ", by the model of '%s'", p->stage[l->model].name);
+    fputc('\n', out);
+    for (int i = 0; i < l->parents; i++)
+        print_steps(out, p, l->parent[i], indent + 2, done, count);
+}
+
+static const struct lineage *learned_field(const struct plan_stage *s, const char *field) {
+    for (int i = 0; i < s->learned; i++)
+        if (strcmp(s->learns[i]->field, field) == 0)
+            return s->learns[i];
+    return NULL;
+}
+
+static void print_leaves(FILE *out, const struct hf_plan *p, int stage) {
+    struct leaf leaf[MAX_LEAVES];
+    int count = plan_leaves(p, stage, leaf);
+    fputs("    in all it sees: ", out);
+    for (int i = 0; i < count; i++)
+        fprintf(out, "%s%s%s of '%s'", i == 0 ? "" : ", ", leaf[i].field,
+                leaf[i].how == REACH_ANNOTATION ? " (only as an image-level annotation)" : "",
+                p->stage[leaf[i].stage].name);
+    fputs(count < 0 ? "out of memory\n" : "\n", out);
+}
+
+static void print_supervision(FILE *out, const struct hf_plan *p) {
+    bool any = false;
+    for (int i = 0; i < p->stages; i++) {
+        const struct plan_stage *s = &p->stage[i];
+        if (s->learned == 0)
+            continue;
+        fprintf(out, "%s  %s learns '%s'", any ? "" : "\nWhat supervises each model\n", s->name,
+                s->yields.target);
+        any = true;
+        if (s->yields.weight[0])
+            fprintf(out, " weighted by '%s'", s->yields.weight);
+        fputs(" from [", out);
+        for (int k = 0; k < s->yields.inputs.count; k++)
+            fprintf(out, "%s%s", k == 0 ? "" : ", ", s->yields.inputs.name[k]);
+        fprintf(out, "]%s%s\n", s->yields.network[0] ? " with " : "", s->yields.network);
+        const struct lineage *done[MAX_LEAVES], *l = learned_field(s, s->yields.target);
+        int count = 0;
+        if (l)
+            print_steps(out, p, l, 4, done, &count);
+        if (s->yields.weight[0] && (l = learned_field(s, s->yields.weight)))
+            print_steps(out, p, l, 4, done, &count);
+        print_leaves(out, p, i);
+    }
+}
+
+/* ---- the rest of the text ---- */
+
+static void print_jobs(FILE *out, const struct hf_plan *p) {
+    fprintf(out, "Jobs (%d at once)\n", p->jobs_at_once);
+    for (int i = 0; i < p->jobs; i++) {
+        const struct plan_job *j = &p->job[i];
+        fprintf(out, "  %d. ", i + 1);
+        for (int k = 0; k < j->sinks; k++)
+            fprintf(out, "%s%s (%s)", k == 0 ? "" : ", ", p->stage[j->sink[k]].name,
+                    p->stage[j->sink[k]].cls->name);
+        for (int k = 0; k < j->after; k++)
+            fprintf(out, "%s%d", k == 0 ? ", after " : ", ", j->after_job[k] + 1);
+        fputc('\n', out);
+    }
+}
+
+static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_plan *p, int width) {
+    fprintf(out, "  %-*s  %s", width, s->name, s->cls->name);
+    for (int k = 0; k < s->inputs; k++) {
+        fprintf(out, "%s%s", k == 0 ? " from " : ", ", p->stage[s->input[k]].name);
+        if (s->mix_weight[k] > 0)
+            fprintf(out, " (%g)", s->mix_weight[k]);
+    }
+    if (s->model >= 0)
+        fprintf(out, ", model of %s", p->stage[s->model].name);
+    if (s->cls->flags & HF_STAGE_RANDOM)
+        fputs(", draws at random", out);
+    if (s->hold > 0)
+        fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
+    if (s->replicas > 1)
+        fprintf(out, ", %d replicas", s->replicas);
+    if (!s->on_device)
+        fputs(", on the CPU for want of an op", out);
+    fputc('\n', out);
+    int column = 0;
+    for (int i = 0; i < s->fields; i++) {
+        char shape[96], text[192];
+        int n = snprintf(text, sizeof text, "%s %s %s", s->field[i].name,
+                         hf_dtype_name(s->field[i].dtype),
+                         shape_print(&s->field[i], shape, sizeof shape));
+        if (s->field[i].place == HF_ON_CANONICAL && n > 0 && (size_t)n < sizeof text)
+            n += snprintf(text + n, sizeof text - (size_t)n, " canonical");
+        if (i == 0)
+            column = fprintf(out, "  %*s    -> ", width, "");
+        else if (column + n + 2 > 100)
+            column = fprintf(out, ",\n  %*s       ", width, "") - 2;
+        else
+            column += fprintf(out, ", ");
+        fputs(text, out);
+        column += n;
+    }
+    if (s->fields > 0)
+        fputc('\n', out);
+}
+
+char *plan_print_text(const struct hf_plan *p) {
+    char *ret = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&ret, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "%s (%s), seed %llu, device %s\n\n", p->name, p->path, (unsigned long long)p->seed,
+            p->device);
+    print_jobs(out, p);
+    int width = 0;
+    for (int i = 0; i < p->stages; i++)
+        if ((int)strlen(p->stage[i].name) > width)
+            width = (int)strlen(p->stage[i].name);
+    fputs("\nStages\n", out);
+    for (int i = 0; i < p->stages; i++)
+        print_stage(out, &p->stage[i], p, width);
+    print_supervision(out, p);
+    if (fclose(out) == 0)
+        return ret;
+    free(ret);
+    return NULL;
+}
+
+/* ---- dot ---- */
+
+char *plan_print_dot(const struct hf_plan *p) {
+    static const char *const shape[] = {"cylinder", "box", "invtriangle", "doubleoctagon", "note"};
+    char *ret = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&ret, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "digraph \"%s\" {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n",
+            strchr(p->name, '"') || strchr(p->name, '\\') ? "graph" : p->name);
+    for (int i = 0; i < p->stages; i++) {
+        const struct plan_stage *s = &p->stage[i];
+        fprintf(out, "  \"%s\" [label=\"%s\\n%s\", shape=%s%s];\n", s->name, s->name, s->cls->name,
+                shape[s->cls->kind], s->random ? ", style=rounded" : "");
+    }
+    for (int i = 0; i < p->stages; i++) {
+        const struct plan_stage *s = &p->stage[i];
+        for (int k = 0; k < s->inputs; k++) {
+            const struct plan_stage *in = &p->stage[s->input[k]];
+            fprintf(out, "  \"%s\" -> \"%s\" [label=\"", in->name, s->name);
+            for (int n = 0; n < in->fields; n++)
+                fprintf(out, "%s%s", n == 0 ? "" : "\\n", in->field[n].name);
+            fputs("\"];\n", out);
+        }
+        if (s->model >= 0)
+            fprintf(out, "  \"%s\" -> \"%s\" [label=\"model\", style=dashed];\n",
+                    p->stage[s->model].name, s->name);
+    }
+    fputs("}\n", out);
+    if (fclose(out) == 0)
+        return ret;
+    free(ret);
+    return NULL;
+}
+
+enum hf_status hf_plan_print(const struct hf_plan *plan, enum hf_plan_format format,
+                             char **ret_text, struct hf_error *e) {
+    locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    if (!plain)
+        return hf_fail(e, HF_NO_MEMORY, "out of memory while printing the plan");
+    locale_t before = uselocale(plain);
+    char *text = format == HF_PLAN_JSON  ? plan_print_json(plan)
+                 : format == HF_PLAN_DOT ? plan_print_dot(plan)
+                                         : plan_print_text(plan);
+    (void)uselocale(before);
+    freelocale(plain);
+    if (!text)
+        return hf_fail(e, HF_NO_MEMORY, "out of memory while printing the plan");
+    *ret_text = text;
+    return HF_OK;
+}

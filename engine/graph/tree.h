@@ -1,0 +1,110 @@
+/*
+ * tree.h - what is read of YAML before anybody knows what it means: sources, trees of nodes with
+ * their places, and the messages about them.
+ */
+#ifndef HEPAFLOW_GRAPH_TREE_H
+#define HEPAFLOW_GRAPH_TREE_H
+
+#include <stdbool.h>
+
+#include "engine.h"
+#include "graph/arena.h"
+
+/* ---- sources: the files and `--set` arguments that messages point into ---- */
+
+struct source {
+    const char *name; /* a location's `file` is this very pointer */
+    const char *text;
+    size_t size;
+    struct source *older;
+};
+
+/* ---- messages (errors.c) ---- */
+
+struct graph_message {
+    struct location where; /* file NULL: none */
+    bool warning;
+    int order; /* in which it came */
+    const char *text;
+    struct graph_message *older;
+};
+
+struct messages {
+    struct arena *arena;
+    struct source *sources;
+    struct graph_message *newest;
+    int errors, warnings;
+};
+
+HF_PRINTF(3, 4)
+void message_error(struct messages *m, struct location where, const char *format, ...);
+HF_PRINTF(3, 4)
+void message_warning(struct messages *m, struct location where, const char *format, ...);
+/* True if there is an error at this very place. */
+bool message_stands_at(const struct messages *m, struct location where);
+/* All messages by file, line and column, in malloc'd memory; NULL: there are none, or no memory. */
+char *messages_print(const struct messages *m);
+
+/* Words among which the nearest spelling is looked for. */
+struct words {
+    const char *wanted, *nearest;
+    int distance;
+};
+void words_begin(struct words *w, const char *wanted);
+void words_try(struct words *w, const char *candidate);
+/* "; did you mean 'x'?", or "" when nothing is near. */
+const char *words_hint(const struct words *w, struct arena *a);
+
+/* ---- nodes (yaml.c) ---- */
+
+enum node_kind {
+    NODE_SCALAR,
+    NODE_LIST,
+    NODE_MAP
+};
+
+struct node {
+    enum node_kind kind;
+    struct location where;
+    const char *text;   /* SCALAR */
+    bool plain;         /* SCALAR without quotes */
+    int count;          /* LIST, MAP */
+    struct node **key;  /* MAP: scalars */
+    struct node **item; /* LIST: items, MAP: values */
+    int capacity;
+    bool broken;         /* its var is unknown, which was said already */
+    struct node *filled; /* this node with its vars filled in, once that is done */
+};
+
+#define NODE_MAX_DEPTH 64
+
+/*
+ * Reads a source's text from `offset` on. Returns NULL after an error, which is in `m`. Merge keys
+ * are merged; aliases share nodes, so a node is not changed once it is read.
+ */
+struct node *yaml_parse(struct messages *m, const struct source *source, size_t offset);
+/* Reads a file into a source; NULL after an error. `asked` is where its name stands. */
+const struct source *yaml_open(struct messages *m, const char *path, struct location asked);
+const struct source *source_new(struct messages *m, const char *name, const char *text,
+                                size_t size);
+
+struct node *node_new(struct arena *a, enum node_kind kind, struct location where);
+void node_append(struct arena *a, struct node *n, struct node *key, struct node *item);
+/* Sets a key of a map, replacing what it had. */
+void node_set(struct arena *a, struct node *map, struct node *key, struct node *item);
+/* The value of a key, or NULL. */
+struct node *node_get(const struct node *map, const char *key);
+int node_find(const struct node *map, const char *key);
+bool node_null(const struct node *n);
+/* "a map", "a list", "nothing" or "'text'": what is there, for messages. */
+const char *node_shown(const struct node *n, struct arena *a);
+
+/* ---- one tree of a graph (load.c) ---- */
+
+/*
+ * The graph as one map: included files below, `sets` on top, vars filled in, `like` left to do.
+ * NULL if a file could not be read as YAML.
+ */
+struct node *graph_load(struct messages *m, const char *path, const char *const *sets, int count);
+
+#endif

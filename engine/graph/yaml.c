@@ -1,0 +1,442 @@
+/*
+ * yaml.c - reads YAML through libyaml's events into a tree of nodes that know their place: anchors,
+ * aliases, merge keys and `${var}`, which stays as it is for load.c to fill in.
+ *
+ * In a flow map a bare `${data}` would end at its brace. So the braces of every `${name}` are
+ * hidden from libyaml as two private-use characters, which keeps the columns, and put back into the
+ * scalars.
+ */
+#include "graph/tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <yaml.h>
+
+#define MAX_FILE   ((size_t)4 << 20)
+#define OPEN_MARK  "\xEE\x80\x80" /* U+E000 */
+#define CLOSE_MARK "\xEE\x80\x81" /* U+E001 */
+
+/* ---- nodes ---- */
+
+struct node *node_new(struct arena *a, enum node_kind kind, struct location where) {
+    struct node *n = arena_alloc(a, sizeof *n);
+    n->kind = kind;
+    n->where = where;
+    return n;
+}
+
+void node_append(struct arena *a, struct node *n, struct node *key, struct node *item) {
+    if (n->count == n->capacity) {
+        int capacity = n->capacity == 0 ? 8 : 2 * n->capacity;
+        struct node **old_item = n->item, **old_key = n->key;
+        n->item = arena_array(a, (size_t)capacity, sizeof *n->item);
+        n->key = arena_array(a, (size_t)capacity, sizeof *n->key);
+        if (n->count > 0) {
+            memcpy(n->item, old_item, (size_t)n->count * sizeof *n->item);
+            memcpy(n->key, old_key, (size_t)n->count * sizeof *n->key);
+        }
+        n->capacity = capacity;
+    }
+    n->key[n->count] = key;
+    n->item[n->count++] = item;
+}
+
+int node_find(const struct node *map, const char *key) {
+    if (map && map->kind == NODE_MAP)
+        for (int i = 0; i < map->count; i++)
+            if (strcmp(map->key[i]->text, key) == 0)
+                return i;
+    return -1;
+}
+
+struct node *node_get(const struct node *map, const char *key) {
+    int i = node_find(map, key);
+    return i < 0 ? NULL : map->item[i];
+}
+
+void node_set(struct arena *a, struct node *map, struct node *key, struct node *item) {
+    int i = node_find(map, key->text);
+    if (i < 0) {
+        node_append(a, map, key, item);
+        return;
+    }
+    map->key[i] = key;
+    map->item[i] = item;
+}
+
+bool node_null(const struct node *n) {
+    return n->kind == NODE_SCALAR && n->plain &&
+           (n->text[0] == 0 || strcmp(n->text, "~") == 0 || strcmp(n->text, "null") == 0);
+}
+
+const char *node_shown(const struct node *n, struct arena *a) {
+    if (n->kind == NODE_LIST)
+        return "a list";
+    if (n->kind == NODE_MAP)
+        return "a map";
+    return node_null(n) ? "nothing" : arena_printf(a, "'%.60s'", n->text);
+}
+
+/* ---- hiding and restoring ${name} ---- */
+
+static bool name_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+}
+
+static char *hide_vars(struct arena *a, const char *text, size_t size, size_t *ret_size) {
+    size_t vars = 0;
+    for (size_t i = 0; i + 1 < size; i++)
+        vars += text[i] == '$' && text[i + 1] == '{';
+    char *ret = arena_alloc(a, size + 4 * vars + 1), *to = ret;
+    for (size_t i = 0; i < size; i++) {
+        *to++ = text[i];
+        if (text[i] != '$' || i + 1 >= size || text[i + 1] != '{')
+            continue;
+        size_t end = i + 2;
+        while (end < size && name_char(text[end]))
+            end++;
+        if (end == size || text[end] != '}' || end == i + 2)
+            continue;
+        memcpy(to, OPEN_MARK, 3);
+        memcpy(to + 3, text + i + 2, end - i - 2);
+        memcpy(to + 3 + (end - i - 2), CLOSE_MARK, 3);
+        to += 6 + (end - i - 2);
+        i = end;
+    }
+    *ret_size = (size_t)(to - ret);
+    return ret;
+}
+
+static char *show_vars(struct arena *a, const char *text, size_t size) {
+    char *ret = arena_alloc(a, size + 1), *to = ret;
+    for (size_t i = 0; i < size; i++) {
+        if (size - i >= 3 && memcmp(text + i, OPEN_MARK, 3) == 0) {
+            *to++ = '{';
+            i += 2;
+        } else if (size - i >= 3 && memcmp(text + i, CLOSE_MARK, 3) == 0) {
+            *to++ = '}';
+            i += 2;
+        } else {
+            *to++ = text[i];
+        }
+    }
+    return ret;
+}
+
+/* ---- the reader ---- */
+
+struct anchor {
+    const char *name;
+    struct node *node;
+    struct anchor *older;
+};
+
+struct reader {
+    yaml_parser_t parser;
+    yaml_event_t event;
+    bool have_event;
+    struct messages *m;
+    const struct source *source;
+    int first_line, first_column; /* where the parsed part begins in the source */
+    const char *text;             /* as libyaml sees it */
+    size_t size;
+    struct anchor *anchors;
+};
+
+static struct location locate(const struct reader *r, size_t line, size_t column) {
+    struct location at = {r->source->name, r->first_line + (int)line, (int)column + 1};
+    if (line == 0)
+        at.column += r->first_column - 1;
+    return at;
+}
+
+static struct location event_place(const struct reader *r) {
+    return locate(r, r->event.start_mark.line, r->event.start_mark.column);
+}
+
+static void syntax_error(struct reader *r) {
+    const yaml_parser_t *p = &r->parser;
+    if (p->error == YAML_READER_ERROR) {
+        size_t line = 0, column = 0;
+        for (size_t i = 0; i < p->problem_offset && i < r->size; i++) {
+            column += ((unsigned char)r->text[i] & 0xC0) != 0x80;
+            if (r->text[i] == '\n') {
+                line++;
+                column = 0;
+            }
+        }
+        message_error(r->m, locate(r, line, column), "this is not UTF-8 text: %s", p->problem);
+        return;
+    }
+    struct location at = locate(r, p->problem_mark.line, p->problem_mark.column);
+    const char *problem = p->problem ? p->problem : "cannot be read";
+    const char *tab = strstr(problem, "cannot start any token")
+                          ? " (a tab cannot indent; a value that begins with @ ` or % needs quotes)"
+                          : "";
+    if (p->context && p->context_mark.line != p->problem_mark.line)
+        message_error(r->m, at, "YAML: %s %s that begins on line %d%s", problem, p->context,
+                      locate(r, p->context_mark.line, 0).line, tab);
+    else if (p->context)
+        message_error(r->m, at, "YAML: %s %s%s", problem, p->context, tab);
+    else
+        message_error(r->m, at, "YAML: %s%s", problem, tab);
+}
+
+static bool next_event(struct reader *r) {
+    if (r->have_event)
+        yaml_event_delete(&r->event);
+    r->have_event = false;
+    if (!yaml_parser_parse(&r->parser, &r->event)) {
+        if (r->parser.error == YAML_MEMORY_ERROR)
+            message_error(r->m, (struct location){0}, "out of memory while reading '%s'",
+                          r->source->name);
+        else
+            syntax_error(r);
+        return false;
+    }
+    r->have_event = true;
+    return true;
+}
+
+static void remember(struct reader *r, const char *name, struct node *n) {
+    if (!name)
+        return;
+    struct anchor *anchor = arena_alloc(r->m->arena, sizeof *anchor);
+    anchor->name = name;
+    anchor->node = n;
+    anchor->older = r->anchors;
+    r->anchors = anchor;
+}
+
+static struct node *find_alias(struct reader *r) {
+    const char *name = (const char *)r->event.data.alias.anchor;
+    struct words words;
+    words_begin(&words, name);
+    for (const struct anchor *k = r->anchors; k; k = k->older) {
+        if (strcmp(k->name, name) == 0)
+            return k->node;
+        words_try(&words, k->name);
+    }
+    message_error(r->m, event_place(r), "no anchor '&%.60s' stands before this alias%s", name,
+                  words_hint(&words, r->m->arena));
+    return NULL;
+}
+
+/* Puts the keys of `from` that `map` has not yet behind its own. */
+static bool merge_map(struct reader *r, struct node *map, const struct node *from) {
+    if (from->kind != NODE_MAP) {
+        message_error(r->m, from->where, "'<<' merges a map or a list of maps, not %s",
+                      node_shown(from, r->m->arena));
+        return false;
+    }
+    for (int i = 0; i < from->count; i++)
+        if (node_find(map, from->key[i]->text) < 0)
+            node_append(r->m->arena, map, from->key[i], from->item[i]);
+    return true;
+}
+
+static bool merge(struct reader *r, struct node *map, const struct node *from) {
+    if (from->kind != NODE_LIST)
+        return merge_map(r, map, from);
+    for (int i = 0; i < from->count; i++)
+        if (!merge_map(r, map, from->item[i]))
+            return false;
+    return true;
+}
+
+static struct node *read_node(struct reader *r, int depth);
+
+static struct node *read_list(struct reader *r, int depth) {
+    struct arena *a = r->m->arena;
+    struct node *list = node_new(a, NODE_LIST, event_place(r));
+    const char *anchor = (const char *)r->event.data.sequence_start.anchor;
+    anchor = anchor ? arena_strdup(a, anchor) : NULL;
+    while (next_event(r)) {
+        if (r->event.type == YAML_SEQUENCE_END_EVENT) {
+            remember(r, anchor, list);
+            return list;
+        }
+        struct node *item = read_node(r, depth + 1);
+        if (!item)
+            return NULL;
+        node_append(a, list, NULL, item);
+    }
+    return NULL;
+}
+
+static struct node *read_map(struct reader *r, int depth) {
+    struct arena *a = r->m->arena;
+    struct node *map = node_new(a, NODE_MAP, event_place(r));
+    const char *anchor = (const char *)r->event.data.mapping_start.anchor;
+    anchor = anchor ? arena_strdup(a, anchor) : NULL;
+    struct node *merges = node_new(a, NODE_LIST, map->where);
+    while (next_event(r)) {
+        if (r->event.type == YAML_MAPPING_END_EVENT) {
+            for (int i = 0; i < merges->count; i++)
+                if (!merge(r, map, merges->item[i]))
+                    return NULL;
+            remember(r, anchor, map);
+            return map;
+        }
+        struct node *key = read_node(r, depth + 1);
+        if (!key)
+            return NULL;
+        if (key->kind != NODE_SCALAR) {
+            message_error(r->m, key->where, "a key must be a word, not %s", node_shown(key, a));
+            return NULL;
+        }
+        if (!next_event(r))
+            return NULL;
+        struct node *item = read_node(r, depth + 1);
+        if (!item)
+            return NULL;
+        int twice = node_find(map, key->text);
+        if (key->plain && strcmp(key->text, "<<") == 0)
+            node_append(a, merges, NULL, item);
+        else if (twice >= 0)
+            message_error(r->m, key->where, "'%.60s' stands twice in this map, first on line %d",
+                          key->text, map->key[twice]->where.line);
+        else
+            node_append(a, map, key, item);
+    }
+    return NULL;
+}
+
+/* The node that begins with the present event; NULL after an error. */
+static struct node *read_node(struct reader *r, int depth) {
+    struct arena *a = r->m->arena;
+    if (depth > NODE_MAX_DEPTH) {
+        message_error(r->m, event_place(r), "more than %d maps and lists in one another",
+                      NODE_MAX_DEPTH);
+        return NULL;
+    }
+    switch (r->event.type) {
+    case YAML_ALIAS_EVENT:
+        return find_alias(r);
+    case YAML_SCALAR_EVENT: {
+        struct node *n = node_new(a, NODE_SCALAR, event_place(r));
+        const char *value = (const char *)r->event.data.scalar.value;
+        size_t size = r->event.data.scalar.length;
+        if (memchr(value, 0, size)) {
+            message_error(r->m, n->where, "a text cannot hold a NUL character");
+            return NULL;
+        }
+        n->text = show_vars(a, value, size);
+        n->plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        const char *anchor = (const char *)r->event.data.scalar.anchor;
+        remember(r, anchor ? arena_strdup(a, anchor) : NULL, n);
+        return n;
+    }
+    case YAML_SEQUENCE_START_EVENT:
+        return read_list(r, depth);
+    case YAML_MAPPING_START_EVENT:
+        return read_map(r, depth);
+    default:
+        message_error(r->m, event_place(r), "YAML: a value was expected here");
+        return NULL;
+    }
+}
+
+static struct node *read_document(struct reader *r) {
+    /* stream start, document start, the node, document end, stream end */
+    struct node *ret = NULL;
+    if (!next_event(r) || !next_event(r))
+        return NULL;
+    if (r->event.type == YAML_STREAM_END_EVENT)
+        return node_new(r->m->arena, NODE_MAP, locate(r, 0, 0));
+    if (!next_event(r) || !(ret = read_node(r, 0)) || !next_event(r) || !next_event(r))
+        return NULL;
+    if (r->event.type != YAML_STREAM_END_EVENT) {
+        message_error(r->m, event_place(r), "a second YAML document begins here; a graph is one");
+        return NULL;
+    }
+    return ret;
+}
+
+struct node *yaml_parse(struct messages *m, const struct source *source, size_t offset) {
+    struct reader *r = arena_alloc(m->arena, sizeof *r);
+    r->m = m;
+    r->source = source;
+    r->first_line = 1;
+    r->first_column = 1;
+    for (size_t i = 0; i < offset; i++)
+        r->first_column += ((unsigned char)source->text[i] & 0xC0) != 0x80;
+    r->text = hide_vars(m->arena, source->text + offset, source->size - offset, &r->size);
+    if (!yaml_parser_initialize(&r->parser)) {
+        message_error(m, (struct location){0}, "out of memory while reading '%s'", source->name);
+        return NULL;
+    }
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->size);
+    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+
+    /* libyaml's own memory must go even when the arena runs out half-way. */
+    jmp_buf here, *outer = m->arena->out_of_memory;
+    struct node *volatile ret = NULL;
+    volatile int ran_out = setjmp(here);
+    if (!ran_out) {
+        m->arena->out_of_memory = &here;
+        ret = read_document(r);
+    }
+    m->arena->out_of_memory = outer;
+    if (r->have_event)
+        yaml_event_delete(&r->event);
+    yaml_parser_delete(&r->parser);
+    if (ran_out && outer)
+        longjmp(*outer, 1);
+    return ret;
+}
+
+/* ---- files ---- */
+
+const struct source *source_new(struct messages *m, const char *name, const char *text,
+                                size_t size) {
+    struct source *s = arena_alloc(m->arena, sizeof *s);
+    s->name = arena_strdup(m->arena, name);
+    s->text = arena_strndup(m->arena, text, size);
+    s->size = size;
+    s->older = m->sources;
+    m->sources = s;
+    return s;
+}
+
+const struct source *yaml_open(struct messages *m, const char *path, struct location asked) {
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        message_error(m, asked, "cannot open the graph '%s': %s", path, strerror(errno));
+        return NULL;
+    }
+    struct stat info;
+    const char *why = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    if (fstat(fileno(file), &info) != 0)
+        why = strerror(errno);
+    else if (S_ISDIR(info.st_mode))
+        why = "it is a folder";
+    else if (!(text = malloc(MAX_FILE + 1)))
+        why = "out of memory";
+    else if ((size = fread(text, 1, MAX_FILE + 1, file)) > MAX_FILE)
+        why = "it has more than 4 MB";
+    else if (ferror(file))
+        why = strerror(errno);
+    (void)fclose(file);
+    const struct source *ret = NULL;
+    if (why) {
+        message_error(m, asked, "cannot read the graph '%s': %s", path, why);
+    } else {
+        jmp_buf here, *outer = m->arena->out_of_memory;
+        if (setjmp(here)) {
+            free(text);
+            m->arena->out_of_memory = outer;
+            longjmp(*outer, 1);
+        }
+        m->arena->out_of_memory = &here;
+        ret = source_new(m, path, text, size);
+        m->arena->out_of_memory = outer;
+    }
+    free(text);
+    return ret;
+}

@@ -1,0 +1,27 @@
+/*
+ * modules.h - the plugin host: which modules there are, and what they bring. A module is opened
+ * when something is asked for that it may have: the one of that name first, then the others by
+ * name.
+ *
+ * Threads: any; one lock guards the list.
+ */
+#ifndef HEPAFLOW_MODULES_H
+#define HEPAFLOW_MODULES_H
+
+#include "engine.h"
+
+/* Opens every module that is not open yet. */
+void engine_open_all(const struct hf_engine *en);
+/* The i-th stage, network or device of all modules, by module; NULL past the last. */
+const char *engine_stage_name(const struct hf_engine *en, int i);
+const char *engine_network_name(const struct hf_engine *en, int i);
+const char *engine_device_name(const struct hf_engine *en, int i);
+/* The device that opens first when any will do: the highest priority; NULL: none. */
+const struct hf_device_class *engine_device_auto(const struct hf_engine *en);
+/* The first of the class's ops that devices of this kind of ops lack, or NULL. */
+const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_class *cls,
+                              enum hf_device_kind op_kind);
+/* One line about the refused module of that name, or NULL. */
+const char *engine_refusal(const struct hf_engine *en, const char *name);
+
+#endif
