@@ -501,6 +501,11 @@ enum hf_status hf_exec_spec_check(const struct hf_net *net, const struct hf_exec
                            "loss term %d: kind %d, factor %g; expected a known kind "
                            "and a finite factor",
                            (int)i + 1, (int)t->kind, (double)t->factor);
+        for (int32_t k = 0; k < i; k++)
+            if (spec->loss[k].kind == t->kind)
+                return hf_fail(e, HF_INVALID,
+                               "loss terms %d and %d are of one kind; give each kind once",
+                               (int)k + 1, (int)i + 1);
         if (t->kind == HF_LOSS_BCE && !(t->pos_weight > 0 && isfinite(t->pos_weight)))
             return hf_fail(e, HF_INVALID, "loss term %d: pos_weight is %g; expected above 0",
                            (int)i + 1, (double)t->pos_weight);

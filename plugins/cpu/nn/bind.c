@@ -1,0 +1,235 @@
+/**
+ * bind.c - the memory of a compiled network, and its steps bound to addresses.
+ */
+#include "bind.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+/* ---- memory ---- */
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/** Large buffers ask for huge pages: an arena of 4 KiB pages spends its time in TLB misses. */
+static void *allocate(size_t bytes) {
+    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : AR_ALIGN;
+    bytes = (bytes + align) / align * align;
+    void *p = NULL;
+    if (posix_memalign(&p, align, bytes) != 0)
+        return NULL;
+#ifdef __linux__
+    if (align == HUGE_PAGE)
+        (void)madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+static float *zeros(size_t count) {
+    float *p = allocate(count * sizeof *p);
+    if (p)
+        memset(p, 0, count * sizeof *p);
+    return p;
+}
+
+static enum hf_status store_allocate(struct store *s, const struct graph *g, struct hf_error *e) {
+    size_t n = (size_t)g->param_floats, update = kn_update_scratch(g->param_floats);
+    int train = g->spec.mode == HF_EXEC_TRAIN;
+    s->arena = allocate(s->arena_bytes);
+    s->param = zeros(n);
+    s->total_bytes = s->arena_bytes + n * sizeof *s->param;
+    if (train) {
+        s->gradient = zeros(n);
+        s->moment = zeros(n);
+        s->variance = zeros(n);
+        s->update = allocate(update);
+        s->total_bytes += 3 * n * sizeof *s->param + update;
+    }
+    for (int32_t i = 0; i < g->net.layers; i++)
+        s->total_bytes += g->conv[i] ? dn_conv_bytes(g->conv[i]) : 0;
+    if (!s->arena || !s->param ||
+        (train && (!s->gradient || !s->moment || !s->variance || !s->update)))
+        return hf_fail(e, HF_NO_MEMORY,
+                       "network: out of memory; it needs %zu MiB for a batch of %lld x %lld x %lld "
+                       "x %lld x %lld: try a smaller batch",
+                       s->total_bytes >> 20, (long long)g->spec.shape[0],
+                       (long long)g->spec.shape[1], (long long)g->spec.shape[2],
+                       (long long)g->spec.shape[3], (long long)g->spec.shape[4]);
+    return HF_OK;
+}
+
+void store_clear(struct store *s) {
+    free(s->arena);
+    free(s->param);
+    free(s->gradient);
+    free(s->moment);
+    free(s->variance);
+    free(s->update);
+}
+
+/* ---- addresses ---- */
+
+struct binder {
+    struct store *store;
+    struct graph *graph;
+};
+
+static void *address(const struct binder *b, const struct slot *s) {
+    if (s->block < 0)
+        return NULL;
+    return b->store->arena + b->graph->block[s->block].offset + s->offset * (int64_t)sizeof(float);
+}
+
+static struct kn_view view(const struct binder *b, const struct slot *s) {
+    return (struct kn_view){address(b, s), s->step};
+}
+
+/** Parameter `k` of a layer in one of the flat vectors; NULL if the layer has none such. */
+static float *param(const struct binder *b, float *flat, int32_t layer, int32_t k) {
+    const struct graph *g = b->graph;
+    int32_t p = g->first_param[layer] + k;
+    if (!flat || g->first_param[layer] < 0 || p >= g->params || g->param[p].layer != layer)
+        return NULL;
+    return flat + g->param[p].offset;
+}
+
+/* ---- steps ---- */
+
+static void bind_norm(const struct binder *b, struct step *s) {
+    const struct hf_net *net = &b->graph->net;
+    const struct value *v = &b->graph->value[s->layer];
+    struct kn_norm *a = &s->args.norm;
+    *a = (struct kn_norm){.n = v->shape[0],
+                          .s = v->voxels,
+                          .c = v->shape[1],
+                          .x = view(b, &s->x),
+                          .y = view(b, &s->y),
+                          .dy = view(b, &s->dy),
+                          .dx = view(b, &s->dx),
+                          .scale = param(b, b->store->param, s->layer, 0),
+                          .shift = param(b, b->store->param, s->layer, 1),
+                          .dscale = param(b, b->store->gradient, s->layer, 0),
+                          .dshift = param(b, b->store->gradient, s->layer, 1),
+                          .epsilon = net->layer[s->layer].epsilon,
+                          .slope = 1.0f,
+                          .stat = address(b, &s->aux),
+                          .scratch = address(b, &s->scratch),
+                          .accumulate = s->accumulate};
+    if (v->fused >= 0) {
+        const struct hf_layer *act = &net->layer[v->fused];
+        a->slope = act->act == HF_ACT_LEAKY ? act->slope : 0.0f;
+    }
+}
+
+static void bind_point(const struct binder *b, struct step *s) {
+    const struct hf_layer *l = &b->graph->net.layer[s->layer];
+    s->args.point = (struct kn_point){.rows = s->rows,
+                                      .c = s->channels,
+                                      .x = view(b, &s->x),
+                                      .y = view(b, &s->y),
+                                      .dy = view(b, &s->dy),
+                                      .dx = view(b, &s->dx),
+                                      .other = address(b, &s->aux),
+                                      .other_step = s->aux.step,
+                                      .act = l->act,
+                                      .slope = l->slope,
+                                      .accumulate = s->accumulate};
+}
+
+static void bind_space(const struct binder *b, struct step *s) {
+    const struct graph *g = b->graph;
+    const struct hf_layer *l = &g->net.layer[s->layer];
+    const struct value *in = &g->value[l->input[0]], *out = &g->value[s->layer];
+    struct kn_space *a = &s->args.space;
+    *a = (struct kn_space){.n = in->shape[0],
+                           .c = in->shape[1],
+                           .x = view(b, &s->x),
+                           .y = view(b, &s->y),
+                           .dy = view(b, &s->dy),
+                           .dx = view(b, &s->dx),
+                           .index = address(b, &s->aux),
+                           .accumulate = s->accumulate};
+    for (int i = 0; i < 3; i++) {
+        a->in[i] = in->shape[2 + i];
+        a->out[i] = out->shape[2 + i];
+        a->stride[i] = l->stride[i];
+    }
+    if (l->kind == HF_LAYER_CONV)
+        graph_padded(g, s->layer, a->out, a->low);
+}
+
+static void bind_boundary(const struct binder *b, struct step *s) {
+    const struct graph *g = b->graph;
+    const struct value *v = &g->value[s->layer];
+    int64_t n = v->shape[0], c = v->shape[1];
+    if (s->op != OP_LOSS) {
+        s->args.layout = (struct kn_layout){
+            .n = n, .s = v->voxels, .c = c, .from = address(b, &s->x), .to = address(b, &s->y)};
+        return;
+    }
+    struct kn_loss *a = &s->args.loss;
+    *a = (struct kn_loss){.n = n,
+                          .s = v->voxels,
+                          .c = c,
+                          .z = address(b, &s->x),
+                          .dz = address(b, &s->dx),
+                          .terms = g->spec.loss_terms,
+                          .scratch = address(b, &s->scratch)};
+    memcpy(a->term, g->spec.loss, sizeof a->term);
+}
+
+static enum hf_status bind_conv(const struct binder *b, struct step *s, struct hf_error *e) {
+    enum dn_pass pass = s->op == OP_CONV        ? DN_FORWARD
+                        : s->op == OP_CONV_DATA ? DN_BACKWARD_DATA
+                                                : DN_BACKWARD_WEIGHTS;
+    float *flat = pass == DN_BACKWARD_WEIGHTS ? b->store->gradient : b->store->param;
+    const struct slot *src = pass == DN_BACKWARD_DATA ? &s->dy : &s->x;
+    const struct slot *dst[DN_PASSES] = {&s->y, &s->dx, &s->dy};
+    struct dn_buffers buffers = {.src = address(b, src),
+                                 .dst = address(b, dst[pass]),
+                                 .weight = param(b, flat, s->layer, 0),
+                                 .bias = param(b, flat, s->layer, 1),
+                                 .scratch = address(b, &s->scratch)};
+    return dn_conv_bind(s->conv, pass, &buffers, e);
+}
+
+static enum hf_status bind_step(const struct binder *b, struct step *s, struct hf_error *e) {
+    switch (s->op) {
+    case OP_CONV:
+    case OP_CONV_DATA:
+    case OP_CONV_WEIGHT:
+        return bind_conv(b, s, e);
+    case OP_INPUT:
+    case OP_OUTPUT:
+    case OP_LOSS:
+        bind_boundary(b, s);
+        return HF_OK;
+    case OP_NORM:
+    case OP_NORM_BACK:
+        bind_norm(b, s);
+        return HF_OK;
+    case OP_POOL:
+    case OP_POOL_BACK:
+    case OP_UP:
+    case OP_UP_BACK:
+    case OP_REFLECT:
+    case OP_REFLECT_BACK:
+        bind_space(b, s);
+        return HF_OK;
+    default:
+        bind_point(b, s);
+        return HF_OK;
+    }
+}
+
+enum hf_status store_make(struct store *s, struct graph *g, struct hf_error *e) {
+    enum hf_status status = ar_plan(g->block, g->blocks, &s->arena_bytes, e);
+    if (status == HF_OK)
+        status = store_allocate(s, g, e);
+    struct binder b = {s, g};
+    for (int32_t i = 0; i < g->steps && status == HF_OK; i++)
+        status = bind_step(&b, &g->step[i], e);
+    return status;
+}

@@ -1,0 +1,549 @@
+/**
+ * dnnl.c - convolutions and transposed convolutions; the only door to oneDNN, 2.6 to 3.x.
+ *
+ * Activations are NHWC or NDHWC at fixed addresses, so every primitive is created, and its memory
+ * objects are bound, once. Weights stay in the formats that oneDNN picks and are reordered when the
+ * parameters change. The reference implementations ("ref:any") are orders of magnitude slower than
+ * any other and are refused for as long as there is another.
+ */
+#include "dnnl.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* From 3.0 on a memory descriptor is an opaque pointer, and primitive descriptors are made
+ * directly. */
+#if DNNL_VERSION_MAJOR >= 3
+#define MD(m)    ((m).desc)
+#define CONST_MD const_dnnl_memory_desc_t
+#else
+#define MD(m)    (&(m).desc)
+#define CONST_MD const dnnl_memory_desc_t *
+#endif
+
+struct md {
+    dnnl_memory_desc_t desc;
+    int set;
+};
+
+struct dn_context {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+};
+
+struct reorder {
+    dnnl_primitive_t primitive;
+    dnnl_memory_t from, to;
+};
+
+struct pass {
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t src, dst, weight, bias, scratch;
+    dnnl_exec_arg_t arg[5];
+    int args;
+    struct reorder reorder; /* forward, data: of the plain weight; weights: to the plain gradient */
+    float *own_weight;      /* in oneDNN's format; forward and data passes that reorder */
+    size_t scratchpad, gradient; /* scratch = scratchpad, then the gradient in oneDNN's format */
+};
+
+struct dn_conv {
+    struct dn_context *ctx;
+    struct dn_conv_spec spec;
+    char name[HF_NET_NAME];
+    struct md plain_weight;
+    struct pass pass[DN_PASSES];
+};
+
+static enum hf_status failed(struct hf_error *e, dnnl_status_t s, const char *what,
+                             const char *name) {
+    return hf_fail(e, s == dnnl_out_of_memory ? HF_NO_MEMORY : HF_UNSUPPORTED,
+                   "network layer \"%s\": oneDNN cannot %s (status %d)", name, what, (int)s);
+}
+
+static size_t round_up(size_t n) {
+    return (n + 63) & ~(size_t)63;
+}
+
+/* ---- context ---- */
+
+enum hf_status dn_context_new(struct dn_context **ret, struct hf_error *e) {
+    struct dn_context *ctx = calloc(1, sizeof *ctx);
+    if (!ctx)
+        return hf_fail(e, HF_NO_MEMORY, "oneDNN: out of memory");
+    dnnl_status_t s = dnnl_engine_create(&ctx->engine, dnnl_cpu, 0);
+    if (s == dnnl_success)
+        s = dnnl_stream_create(&ctx->stream, ctx->engine, dnnl_stream_default_flags);
+    if (s != dnnl_success) {
+        dn_context_free(ctx);
+        return hf_fail(e, HF_UNSUPPORTED, "oneDNN: no CPU engine (status %d)", (int)s);
+    }
+    *ret = ctx;
+    return HF_OK;
+}
+
+void dn_context_free(struct dn_context *ctx) {
+    if (!ctx)
+        return;
+    if (ctx->stream)
+        dnnl_stream_destroy(ctx->stream);
+    if (ctx->engine)
+        dnnl_engine_destroy(ctx->engine);
+    free(ctx);
+}
+
+/** The instruction set that oneDNN limits itself to; its names grow with every release. */
+static const char *isa_name(void) {
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    if (isa == dnnl_cpu_isa_sse41)
+        return "sse41";
+    if (isa == dnnl_cpu_isa_avx)
+        return "avx";
+    if (isa == dnnl_cpu_isa_avx2)
+        return "avx2";
+    if (isa == dnnl_cpu_isa_avx512_core)
+        return "avx512_core";
+    return (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? "avx512_core and more"
+                                                                        : "its best";
+}
+
+const char *dn_describe(char *text, size_t size) {
+    const dnnl_version_t *v = dnnl_version();
+    (void)snprintf(text, size, "oneDNN %d.%d.%d on %s", v->major, v->minor, v->patch, isa_name());
+    return text;
+}
+
+/* ---- memory descriptors ---- */
+
+static void md_free(struct md *m) {
+#if DNNL_VERSION_MAJOR >= 3
+    if (m->set)
+        dnnl_memory_desc_destroy(m->desc);
+#endif
+    m->set = 0;
+}
+
+static dnnl_status_t md_tag(struct md *m, int nd, const dnnl_dim_t *dims, dnnl_format_tag_t tag) {
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_status_t s = dnnl_memory_desc_create_with_tag(&m->desc, nd, dims, dnnl_f32, tag);
+#else
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&m->desc, nd, dims, dnnl_f32, tag);
+#endif
+    m->set = s == dnnl_success;
+    return s;
+}
+
+static dnnl_status_t md_strides(struct md *m, int nd, const dnnl_dim_t *dims,
+                                const dnnl_dim_t *strides) {
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_status_t s = dnnl_memory_desc_create_with_strides(&m->desc, nd, dims, dnnl_f32, strides);
+#else
+    dnnl_status_t s = dnnl_memory_desc_init_by_strides(&m->desc, nd, dims, dnnl_f32, strides);
+#endif
+    m->set = s == dnnl_success;
+    return s;
+}
+
+/** What a primitive descriptor wants; the descriptors handed to its maker. */
+struct shapes {
+    int nd;
+    struct md src, dst, weight, bias;
+    dnnl_dims_t stride, dilation, low, high;
+};
+
+static void shapes_free(struct shapes *s) {
+    md_free(&s->src);
+    md_free(&s->dst);
+    md_free(&s->weight);
+    md_free(&s->bias);
+}
+
+/** `plain_src`, `plain_dst`: NCHW instead, the same memory where a tensor has one channel. */
+static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, int plain_dst,
+                                 struct shapes *r) {
+    *r = (struct shapes){.nd = 2 + c->dims};
+    dnnl_dims_t src = {c->n, c->ci}, dst = {c->n, c->co}, weight = {c->co, c->ci};
+    for (int a = 0; a < c->dims; a++) {
+        int from = 3 - c->dims + a;
+        src[2 + a] = c->in[from];
+        dst[2 + a] = c->out[from];
+        weight[2 + a] = c->kernel[from];
+        r->stride[a] = c->stride[from];
+        r->dilation[a] = c->dilation[from] - 1;
+        r->low[a] = c->pad_low[from];
+        r->high[a] = c->pad_high[from];
+    }
+    dnnl_format_tag_t last = c->dims == 2 ? dnnl_nhwc : dnnl_ndhwc;
+    dnnl_format_tag_t plain = c->dims == 2 ? dnnl_nchw : dnnl_ncdhw;
+    dnnl_dims_t bias = {c->co};
+    dnnl_status_t s = md_tag(&r->src, r->nd, src, plain_src ? plain : last);
+    if (s == dnnl_success)
+        s = md_tag(&r->dst, r->nd, dst, plain_dst ? plain : last);
+    if (s == dnnl_success)
+        s = md_tag(&r->weight, r->nd, weight, dnnl_format_tag_any);
+    if (s == dnnl_success && c->bias)
+        s = md_tag(&r->bias, 1, bias, dnnl_a);
+    return s;
+}
+
+/** The parameters' own order: [Co,Ci,k...], transposed [Ci,Co,k...] (oneDNN always says Co, Ci). */
+static dnnl_status_t plain_weight(const struct dn_conv_spec *c, struct md *ret) {
+    dnnl_dims_t dims = {c->co, c->ci}, strides;
+    dnnl_dim_t run = 1;
+    for (int a = c->dims - 1; a >= 0; a--) {
+        dims[2 + a] = c->kernel[3 - c->dims + a];
+        strides[2 + a] = run;
+        run *= dims[2 + a];
+    }
+    strides[c->transposed ? 0 : 1] = run;
+    strides[c->transposed ? 1 : 0] = run * (c->transposed ? c->co : c->ci);
+    return md_strides(ret, 2 + c->dims, dims, strides);
+}
+
+/* ---- choosing an implementation ---- */
+
+static int is_reference(dnnl_primitive_desc_t pd) {
+    const char *impl = NULL;
+    if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &impl) != dnnl_success || !impl)
+        return 1;
+    return strncmp(impl, "ref", 3) == 0;
+}
+
+#if DNNL_VERSION_MAJOR >= 3
+
+static dnnl_status_t first_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+                              dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
+    dnnl_engine_t engine = c->ctx->engine;
+    dnnl_primitive_desc_t hint = c->pass[DN_FORWARD].pd;
+    dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
+    CONST_MD bias = s->bias.set ? s->bias.desc : NULL;
+    if (!c->spec.transposed) {
+        dnnl_alg_kind_t alg = dnnl_convolution_direct;
+        if (pass == DN_FORWARD)
+            return dnnl_convolution_forward_primitive_desc_create(
+                ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
+                s->dilation, s->low, s->high, attr);
+        if (pass == DN_BACKWARD_DATA)
+            return dnnl_convolution_backward_data_primitive_desc_create(
+                ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
+                s->low, s->high, hint, attr);
+        return dnnl_convolution_backward_weights_primitive_desc_create(
+            ret, engine, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
+            s->dilation, s->low, s->high, hint, attr);
+    }
+    dnnl_alg_kind_t alg = dnnl_deconvolution_direct;
+    if (pass == DN_FORWARD)
+        return dnnl_deconvolution_forward_primitive_desc_create(
+            ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
+            s->dilation, s->low, s->high, attr);
+    if (pass == DN_BACKWARD_DATA)
+        return dnnl_deconvolution_backward_data_primitive_desc_create(
+            ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
+            s->low, s->high, hint, attr);
+    return dnnl_deconvolution_backward_weights_primitive_desc_create(
+        ret, engine, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride, s->dilation,
+        s->low, s->high, hint, attr);
+}
+
+/** The first implementation that is not a reference one, if any; else dnnl_unimplemented. */
+static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+                             dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
+    dnnl_primitive_desc_t pd;
+    dnnl_status_t status = first_pd(c, pass, s, attr, &pd);
+    if (status != dnnl_success)
+        return status;
+    while (is_reference(pd)) {
+        status = dnnl_primitive_desc_next_impl(pd);
+        if (status != dnnl_success) {
+            dnnl_primitive_desc_destroy(pd);
+            return dnnl_unimplemented;
+        }
+    }
+    *ret = pd;
+    return dnnl_success;
+}
+
+#else
+
+union op_desc {
+    dnnl_convolution_desc_t conv;
+    dnnl_deconvolution_desc_t deconv;
+};
+
+static dnnl_status_t describe(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+                              union op_desc *d) {
+    dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
+    CONST_MD bias = s->bias.set ? MD(s->bias) : NULL;
+    if (!c->spec.transposed) {
+        dnnl_alg_kind_t alg = dnnl_convolution_direct;
+        if (pass == DN_FORWARD)
+            return dnnl_dilated_convolution_forward_desc_init(
+                &d->conv, kind, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride,
+                s->dilation, s->low, s->high);
+        if (pass == DN_BACKWARD_DATA)
+            return dnnl_dilated_convolution_backward_data_desc_init(
+                &d->conv, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation,
+                s->low, s->high);
+        return dnnl_dilated_convolution_backward_weights_desc_init(
+            &d->conv, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride, s->dilation,
+            s->low, s->high);
+    }
+    dnnl_alg_kind_t alg = dnnl_deconvolution_direct;
+    if (pass == DN_FORWARD)
+        return dnnl_deconvolution_forward_desc_init(&d->deconv, kind, alg, MD(s->src),
+                                                    MD(s->weight), bias, MD(s->dst), s->stride,
+                                                    s->low, s->high);
+    if (pass == DN_BACKWARD_DATA)
+        return dnnl_deconvolution_backward_data_desc_init(
+            &d->deconv, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->low, s->high);
+    return dnnl_deconvolution_backward_weights_desc_init(
+        &d->deconv, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride, s->low, s->high);
+}
+
+/** The first implementation that is not a reference one, if any; else dnnl_unimplemented. */
+static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+                             dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
+    union op_desc d;
+    dnnl_status_t status = describe(c, pass, s, &d);
+    if (status != dnnl_success)
+        return status;
+    dnnl_primitive_desc_iterator_t it;
+    status =
+        dnnl_primitive_desc_iterator_create(&it, &d, attr, c->ctx->engine, c->pass[DN_FORWARD].pd);
+    if (status != dnnl_success)
+        return status;
+    dnnl_primitive_desc_t pd = NULL;
+    do {
+        if (pd)
+            dnnl_primitive_desc_destroy(pd);
+        pd = dnnl_primitive_desc_iterator_fetch(it);
+    } while (pd && is_reference(pd) &&
+             (status = dnnl_primitive_desc_iterator_next(it)) == dnnl_success);
+    dnnl_primitive_desc_iterator_destroy(it);
+    if (pd && is_reference(pd)) {
+        dnnl_primitive_desc_destroy(pd);
+        pd = NULL;
+    }
+    *ret = pd;
+    return pd ? dnnl_success : dnnl_unimplemented;
+}
+
+#endif
+
+/* ---- planning ---- */
+
+/** Tries every layout that names the same memory; a tensor of one channel has two. */
+static dnnl_status_t choose_pd(struct dn_conv *c, enum dn_pass pass, dnnl_primitive_attr_t attr) {
+    dnnl_status_t status = dnnl_unimplemented;
+    for (int variant = 0; variant < 4 && !c->pass[pass].pd; variant++) {
+        int plain_src = variant & 1, plain_dst = variant >> 1;
+        if ((plain_src && c->spec.ci != 1) || (plain_dst && c->spec.co != 1))
+            continue;
+        struct shapes s;
+        dnnl_status_t made = shapes_make(&c->spec, plain_src, plain_dst, &s);
+        if (made == dnnl_success)
+            made = fast_pd(c, pass, &s, attr, &c->pass[pass].pd);
+        shapes_free(&s);
+        if (made != dnnl_unimplemented)
+            status = made;
+    }
+    return status;
+}
+
+static CONST_MD query(const struct pass *p, dnnl_query_t what) {
+    return dnnl_primitive_desc_query_md(p->pd, what, 0);
+}
+
+static enum hf_status plan_pass(struct dn_conv *c, enum dn_pass pass, struct hf_error *e) {
+    static const char *const what[DN_PASSES] = {"run this convolution", "run its data gradient",
+                                                "run its weight gradient"};
+    struct pass *p = &c->pass[pass];
+    dnnl_primitive_attr_t attr;
+    dnnl_status_t s = dnnl_primitive_attr_create(&attr);
+    if (s != dnnl_success)
+        return failed(e, s, what[pass], c->name);
+    s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (s == dnnl_success)
+        s = choose_pd(c, pass, attr);
+    dnnl_primitive_attr_destroy(attr);
+    if (s == dnnl_success)
+        s = dnnl_primitive_create(&p->primitive, p->pd);
+    if (s != dnnl_success)
+        return failed(e, s, what[pass], c->name);
+    p->scratchpad = round_up(dnnl_memory_desc_get_size(query(p, dnnl_query_scratchpad_md)));
+    CONST_MD weight =
+        query(p, pass == DN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
+    if (dnnl_memory_desc_equal(weight, MD(c->plain_weight)))
+        return HF_OK;
+    size_t bytes = round_up(dnnl_memory_desc_get_size(weight));
+    dnnl_primitive_desc_t pd;
+    if (pass == DN_BACKWARD_WEIGHTS) {
+        p->gradient = bytes;
+        s = dnnl_reorder_primitive_desc_create(&pd, weight, c->ctx->engine, MD(c->plain_weight),
+                                               c->ctx->engine, NULL);
+    } else {
+        p->own_weight = aligned_alloc(64, bytes);
+        if (!p->own_weight)
+            return hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", c->name);
+        memset(p->own_weight, 0, bytes);
+        s = dnnl_reorder_primitive_desc_create(&pd, MD(c->plain_weight), c->ctx->engine, weight,
+                                               c->ctx->engine, NULL);
+    }
+    if (s == dnnl_success) {
+        s = dnnl_primitive_create(&p->reorder.primitive, pd);
+        dnnl_primitive_desc_destroy(pd);
+    }
+    return s == dnnl_success ? HF_OK : failed(e, s, "reorder its weights", c->name);
+}
+
+enum hf_status dn_conv_new(struct dn_context *ctx, const struct dn_conv_spec *spec,
+                           struct dn_conv **ret, struct hf_error *e) {
+    struct dn_conv *c = calloc(1, sizeof *c);
+    if (!c)
+        return hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", spec->name);
+    c->ctx = ctx;
+    c->spec = *spec;
+    (void)snprintf(c->name, sizeof c->name, "%s", spec->name);
+    c->spec.name = c->name;
+    dnnl_status_t made = plain_weight(spec, &c->plain_weight);
+    enum hf_status s =
+        made == dnnl_success ? HF_OK : failed(e, made, "describe its weights", c->name);
+    if (s == HF_OK)
+        s = plan_pass(c, DN_FORWARD, e);
+    if (s == HF_OK && spec->data_gradient)
+        s = plan_pass(c, DN_BACKWARD_DATA, e);
+    if (s == HF_OK && spec->train)
+        s = plan_pass(c, DN_BACKWARD_WEIGHTS, e);
+    if (s != HF_OK) {
+        dn_conv_free(c);
+        return s;
+    }
+    *ret = c;
+    return HF_OK;
+}
+
+static void pass_free(struct pass *p) {
+    dnnl_memory_t memory[7] = {p->src,     p->dst,          p->weight,    p->bias,
+                               p->scratch, p->reorder.from, p->reorder.to};
+    for (int i = 0; i < 7; i++)
+        if (memory[i])
+            dnnl_memory_destroy(memory[i]);
+    if (p->primitive)
+        dnnl_primitive_destroy(p->primitive);
+    if (p->reorder.primitive)
+        dnnl_primitive_destroy(p->reorder.primitive);
+    if (p->pd)
+        dnnl_primitive_desc_destroy(p->pd);
+    free(p->own_weight);
+}
+
+void dn_conv_free(struct dn_conv *c) {
+    if (!c)
+        return;
+    for (int i = DN_PASSES - 1; i >= 0; i--)
+        pass_free(&c->pass[i]);
+    md_free(&c->plain_weight);
+    free(c);
+}
+
+size_t dn_conv_scratch(const struct dn_conv *c, enum dn_pass pass) {
+    return c->pass[pass].scratchpad + c->pass[pass].gradient;
+}
+
+size_t dn_conv_bytes(const struct dn_conv *c) {
+    size_t bytes = 0;
+    for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++)
+        if (c->pass[i].own_weight)
+            bytes += round_up(dnnl_memory_desc_get_size(query(&c->pass[i], dnnl_query_weights_md)));
+    return bytes;
+}
+
+const char *dn_conv_impl(const struct dn_conv *c, enum dn_pass pass) {
+    const char *impl = NULL;
+    if (c->pass[pass].pd)
+        dnnl_primitive_desc_query(c->pass[pass].pd, dnnl_query_impl_info_str, 0, &impl);
+    return impl ? impl : "";
+}
+
+/* ---- binding and running ---- */
+
+static dnnl_status_t add_arg(struct dn_conv *c, struct pass *p, int id, CONST_MD md, void *data,
+                             dnnl_memory_t *ret) {
+    dnnl_status_t s = dnnl_memory_create(ret, md, c->ctx->engine, data);
+    if (s == dnnl_success)
+        p->arg[p->args++] = (dnnl_exec_arg_t){id, *ret};
+    return s;
+}
+
+static dnnl_status_t bind_reorder(struct dn_conv *c, struct pass *p, CONST_MD weight, float *from,
+                                  float *to, int from_plain) {
+    dnnl_status_t s = dnnl_memory_create(
+        &p->reorder.from, from_plain ? MD(c->plain_weight) : weight, c->ctx->engine, from);
+    if (s == dnnl_success)
+        s = dnnl_memory_create(&p->reorder.to, from_plain ? weight : MD(c->plain_weight),
+                               c->ctx->engine, to);
+    return s;
+}
+
+enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct dn_buffers *b,
+                            struct hf_error *e) {
+    static const int src_id[DN_PASSES] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_SRC};
+    static const int dst_id[DN_PASSES] = {DNNL_ARG_DST, DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST};
+    static const dnnl_query_t src_md[DN_PASSES] = {dnnl_query_src_md, dnnl_query_diff_dst_md,
+                                                   dnnl_query_src_md};
+    static const dnnl_query_t dst_md[DN_PASSES] = {dnnl_query_dst_md, dnnl_query_diff_src_md,
+                                                   dnnl_query_diff_dst_md};
+    struct pass *p = &c->pass[pass];
+    int gradient = pass == DN_BACKWARD_WEIGHTS;
+    CONST_MD weight = query(p, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
+    float *internal = b->weight;
+    dnnl_status_t s = dnnl_success;
+    if (p->reorder.primitive && gradient) {
+        internal = (float *)((char *)b->scratch + p->scratchpad);
+        s = bind_reorder(c, p, weight, internal, b->weight, 0);
+    } else if (p->reorder.primitive) {
+        internal = p->own_weight;
+        s = bind_reorder(c, p, weight, b->weight, internal, 1);
+    }
+    if (s == dnnl_success)
+        s = add_arg(c, p, src_id[pass], query(p, src_md[pass]), b->src, &p->src);
+    if (s == dnnl_success)
+        s = add_arg(c, p, dst_id[pass], query(p, dst_md[pass]), b->dst, &p->dst);
+    if (s == dnnl_success)
+        s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weight, internal,
+                    &p->weight);
+    if (s == dnnl_success && c->spec.bias && pass != DN_BACKWARD_DATA)
+        s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS,
+                    dnnl_primitive_desc_query_md(
+                        p->pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 1),
+                    b->bias, &p->bias);
+    if (s == dnnl_success && p->scratchpad)
+        s = add_arg(c, p, DNNL_ARG_SCRATCHPAD, query(p, dnnl_query_scratchpad_md), b->scratch,
+                    &p->scratch);
+    return s == dnnl_success ? HF_OK : failed(e, s, "bind its buffers", c->name);
+}
+
+static dnnl_status_t run_reorder(struct dn_conv *c, struct pass *p) {
+    dnnl_exec_arg_t arg[2] = {{DNNL_ARG_FROM, p->reorder.from}, {DNNL_ARG_TO, p->reorder.to}};
+    return dnnl_primitive_execute(p->reorder.primitive, c->ctx->stream, 2, arg);
+}
+
+enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e) {
+    for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++) {
+        struct pass *p = &c->pass[i];
+        dnnl_status_t s = p->reorder.to ? run_reorder(c, p) : dnnl_success;
+        if (s != dnnl_success)
+            return failed(e, s, "reorder its weights", c->name);
+    }
+    return HF_OK;
+}
+
+enum hf_status dn_conv_run(struct dn_conv *c, enum dn_pass pass, struct hf_error *e) {
+    struct pass *p = &c->pass[pass];
+    dnnl_status_t s = dnnl_primitive_execute(p->primitive, c->ctx->stream, p->args, p->arg);
+    if (s == dnnl_success && pass == DN_BACKWARD_WEIGHTS && p->reorder.primitive)
+        s = run_reorder(c, p);
+    return s == dnnl_success ? HF_OK : failed(e, s, "run", c->name);
+}

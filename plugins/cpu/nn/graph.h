@@ -1,0 +1,112 @@
+/**
+ * graph.h - a compiled network: the list of steps that a description is lowered to.
+ *
+ * Internal to the CPU device's network compiler. lower.c turns layers into steps over blocks of
+ * memory, exec.c lays the blocks into the arena, binds the steps to addresses and runs them.
+ */
+#ifndef HEPAFLOW_CPU_GRAPH_H
+#define HEPAFLOW_CPU_GRAPH_H
+
+#include "arena.h"
+#include "dnnl.h"
+#include "kern.h"
+
+enum op {
+    OP_INPUT,
+    OP_OUTPUT,
+    OP_LOSS,
+    OP_CONV,
+    OP_CONV_DATA,
+    OP_CONV_WEIGHT,
+    OP_NORM,
+    OP_NORM_BACK,
+    OP_ACT,
+    OP_ACT_BACK,
+    OP_GATE,
+    OP_GATE_BACK,
+    OP_COPY,
+    OP_ADD,
+    OP_POOL,
+    OP_POOL_BACK,
+    OP_UP,
+    OP_UP_BACK,
+    OP_REFLECT,
+    OP_REFLECT_BACK
+};
+
+/** A tensor inside a block. block < 0: there is none. */
+struct slot {
+    int32_t block;
+    int64_t offset; /* floats */
+    int64_t step;   /* floats from voxel to voxel */
+};
+
+struct step {
+    enum op op;
+    int32_t layer;
+    int32_t accumulate;
+    int64_t channels;                       /* COPY, ADD */
+    int64_t rows;                           /* pointwise */
+    struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second summand */
+    struct dn_conv *conv;
+    union {
+        struct kn_norm norm;
+        struct kn_point point;
+        struct kn_space space;
+        struct kn_layout layout;
+        struct kn_loss loss;
+    } args; /* filled in when the step is bound */
+};
+
+/** The activation that leaves a layer, and its gradient. */
+struct value {
+    int64_t shape[5];
+    int64_t voxels; /* of one sample */
+    int32_t uses;   /* by live layers, and by the loss or the output */
+    int32_t live;   /* leads to the output */
+    int32_t fused;  /* NORM: the ACT that its step also does; ACT: the NORM that does it; else -1 */
+    int32_t needs_gradient;
+    int32_t gradient_written;
+    int32_t concat; /* CONCAT whose block holds this value, -1: none */
+    struct slot slot, gradient;
+};
+
+struct graph {
+    struct hf_net net;
+    struct hf_exec_spec spec;
+    struct hf_param *param;
+    int32_t params;
+    int64_t param_floats;
+    int32_t *first_param; /* of each layer, -1: none */
+    struct value *value;  /* of each layer */
+    struct dn_context *dnnl;
+    struct dn_conv **conv; /* of each layer, NULL: none */
+    struct step *step;
+    int32_t steps, step_capacity;
+    int32_t forward_end, loss_at; /* steps [0, forward_end), then OUTPUT, then LOSS, then back */
+    struct ar_block *block;
+    int32_t blocks, block_capacity;
+};
+
+/** Copies net and spec, lowers them; `g` is zeroed before. On failure graph_clear frees the rest.
+ */
+enum hf_status graph_lower(struct graph *g, const struct hf_net *net,
+                           const struct hf_exec_spec *spec, struct hf_error *e);
+void graph_clear(struct graph *g);
+
+/* What lower.c and lower_back.c share. */
+enum hf_status graph_block(struct graph *g, size_t bytes, int32_t *ret, struct hf_error *e);
+enum hf_status graph_slot(struct graph *g, int64_t voxels, int64_t channels, struct slot *ret,
+                          struct hf_error *e);
+enum hf_status graph_scratch(struct graph *g, size_t bytes, struct slot *ret, struct hf_error *e);
+struct step graph_step(enum op op, int32_t layer);
+enum hf_status graph_push(struct graph *g, const struct step *s, struct hf_error *e);
+/** Channels and voxels of all samples of a layer's output. */
+int64_t graph_channels(const struct graph *g, int32_t layer);
+int64_t graph_rows(const struct graph *g, int32_t layer);
+/** Spatial size of a convolution's input after its reflected border. */
+void graph_padded(const struct graph *g, int32_t layer, int64_t ret[3], int64_t ret_low[3]);
+int graph_is_reflected(const struct graph *g, int32_t layer);
+enum hf_status graph_lower_back(struct graph *g, struct hf_error *e);
+
+#endif

@@ -1,0 +1,219 @@
+/**
+ * lower_back.c - lowers a network description to steps: loss and backward half.
+ *
+ * Layers are taken last to first. The first contribution to a gradient writes it and later ones
+ * add to it; pointwise layers hand their gradient on in place, and a concatenation hands out
+ * slices of its own.
+ */
+#include "graph.h"
+
+static int makes_dense(const struct graph *g, int32_t layer) {
+    enum hf_layer_kind kind = g->net.layer[layer].kind;
+    return kind == HF_LAYER_CONV || kind == HF_LAYER_DECONV;
+}
+
+/** Where a contribution to the gradient of `layer` goes, and whether it is to be added. */
+static enum hf_status target(struct graph *g, int32_t layer, struct slot *ret, int32_t *accumulate,
+                             struct hf_error *e) {
+    struct value *v = &g->value[layer];
+    enum hf_status s = HF_OK;
+    if (v->gradient.block < 0)
+        s = graph_slot(g, graph_rows(g, layer), graph_channels(g, layer), &v->gradient, e);
+    *ret = v->gradient;
+    *accumulate = v->gradient_written;
+    v->gradient_written = 1;
+    return s;
+}
+
+/** Like `target` for a pointwise layer of one input: in place of `dy` where that is allowed. */
+static enum hf_status target_in_place(struct graph *g, int32_t layer, const struct slot *dy,
+                                      struct slot *ret, int32_t *accumulate, struct hf_error *e) {
+    struct value *v = &g->value[layer];
+    int dense = dy->step == graph_channels(g, layer);
+    if (v->uses == 1 && v->gradient.block < 0 && (dense || !makes_dense(g, layer)))
+        v->gradient = *dy;
+    return target(g, layer, ret, accumulate, e);
+}
+
+static enum hf_status back_conv_data(struct graph *g, int32_t i, const struct slot *dy,
+                                     struct hf_error *e) {
+    int32_t from = g->net.layer[i].input[0];
+    struct step data = graph_step(OP_CONV_DATA, i), after = graph_step(OP_COPY, i);
+    data.conv = g->conv[i];
+    data.dy = *dy;
+    enum hf_status s = target(g, from, &after.y, &after.accumulate, e);
+    int reflected = graph_is_reflected(g, i);
+    int direct = !reflected && !after.accumulate && after.y.step == graph_channels(g, from);
+    int64_t voxels = graph_rows(g, from);
+    if (reflected) {
+        int64_t size[3], low[3];
+        graph_padded(g, i, size, low);
+        voxels = g->value[i].shape[0] * size[0] * size[1] * size[2];
+    }
+    data.dx = after.y;
+    if (s == HF_OK && !direct)
+        s = graph_slot(g, voxels, graph_channels(g, from), &data.dx, e);
+    if (s == HF_OK)
+        s = graph_scratch(g, dn_conv_scratch(g->conv[i], DN_BACKWARD_DATA), &data.scratch, e);
+    if (s == HF_OK)
+        s = graph_push(g, &data, e);
+    if (s != HF_OK || direct)
+        return s;
+    if (reflected) {
+        struct step fold = graph_step(OP_REFLECT_BACK, i);
+        fold.dy = data.dx;
+        fold.dx = after.y;
+        fold.accumulate = after.accumulate;
+        return graph_push(g, &fold, e);
+    }
+    after.x = data.dx;
+    after.rows = voxels;
+    after.channels = graph_channels(g, from);
+    return graph_push(g, &after, e);
+}
+
+/** The convolution's input as its forward step saw it, with any reflected border. */
+static struct slot conv_input(const struct graph *g, int32_t i) {
+    for (int32_t k = 0; k < g->forward_end; k++)
+        if (g->step[k].op == OP_CONV && g->step[k].layer == i)
+            return g->step[k].x;
+    return (struct slot){.block = -1};
+}
+
+static enum hf_status back_conv(struct graph *g, int32_t i, const struct slot *dy,
+                                struct hf_error *e) {
+    struct step w = graph_step(OP_CONV_WEIGHT, i);
+    w.conv = g->conv[i];
+    w.x = conv_input(g, i);
+    w.dy = *dy;
+    enum hf_status s =
+        graph_scratch(g, dn_conv_scratch(w.conv, DN_BACKWARD_WEIGHTS), &w.scratch, e);
+    if (s == HF_OK)
+        s = graph_push(g, &w, e);
+    if (s != HF_OK || !g->value[g->net.layer[i].input[0]].needs_gradient)
+        return s;
+    return back_conv_data(g, i, dy, e);
+}
+
+/** Statistics or indices that the forward step of a layer left. */
+static struct slot kept(const struct graph *g, int32_t i, enum op op) {
+    for (int32_t k = 0; k < g->forward_end; k++)
+        if (g->step[k].op == op && g->step[k].layer == i)
+            return g->step[k].aux;
+    return (struct slot){.block = -1};
+}
+
+static enum hf_status back_norm(struct graph *g, int32_t i, const struct slot *dy,
+                                struct hf_error *e) {
+    int32_t from = g->net.layer[i].input[0];
+    const struct value *v = &g->value[i];
+    struct step n = graph_step(OP_NORM_BACK, i);
+    n.x = g->value[from].slot;
+    n.dy = *dy;
+    n.aux = kept(g, i, OP_NORM);
+    enum hf_status s = target_in_place(g, from, dy, &n.dx, &n.accumulate, e);
+    if (s == HF_OK)
+        s = graph_scratch(g, kn_norm_scratch(v->shape[0], v->voxels, v->shape[1]), &n.scratch, e);
+    return s == HF_OK ? graph_push(g, &n, e) : s;
+}
+
+/** Kernels that read dy and, some, the layer's input, output or indices. */
+static enum hf_status back_simple(struct graph *g, int32_t i, enum op op, const struct slot *dy,
+                                  struct hf_error *e) {
+    int32_t from = g->net.layer[i].input[0];
+    struct step b = graph_step(op, i);
+    b.rows = graph_rows(g, i);
+    b.channels = graph_channels(g, i);
+    b.dy = *dy;
+    enum hf_status s;
+    if (op == OP_ACT_BACK) {
+        b.y = g->value[i].slot;
+        s = target_in_place(g, from, dy, &b.dx, &b.accumulate, e);
+    } else {
+        if (op == OP_GATE_BACK)
+            b.x = g->value[from].slot;
+        if (op == OP_POOL_BACK)
+            b.aux = kept(g, i, OP_POOL);
+        s = target(g, from, &b.dx, &b.accumulate, e);
+    }
+    return s == HF_OK ? graph_push(g, &b, e) : s;
+}
+
+/** Inputs of CONCAT and ADD receive a copy of (their channels of) dy, or a slice of it. */
+static enum hf_status back_join(struct graph *g, int32_t i, const struct slot *dy,
+                                struct hf_error *e) {
+    const struct hf_layer *l = &g->net.layer[i];
+    int concat = l->kind == HF_LAYER_CONCAT;
+    struct slot part = *dy;
+    enum hf_status s = HF_OK;
+    for (int32_t k = 0; k < l->inputs && s == HF_OK; k++) {
+        int32_t from = l->input[k];
+        struct value *v = &g->value[from];
+        struct step c = graph_step(OP_COPY, i);
+        c.rows = graph_rows(g, i);
+        c.channels = graph_channels(g, from);
+        c.x = part;
+        part.offset += concat ? c.channels : 0;
+        if (!v->needs_gradient)
+            continue;
+        if (concat && v->gradient.block < 0 && !makes_dense(g, from)) {
+            v->gradient = c.x;
+            v->gradient_written = 1;
+            continue;
+        }
+        s = target(g, from, &c.y, &c.accumulate, e);
+        if (s == HF_OK)
+            s = graph_push(g, &c, e);
+    }
+    return s;
+}
+
+static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e) {
+    const struct hf_layer *l = &g->net.layer[i];
+    const struct value *v = &g->value[i];
+    const struct slot *dy = &v->gradient;
+    struct slot copy;
+    if (v->fused > i) /* NORM: its gradient is that of the fused ACT */
+        dy = &g->value[v->fused].gradient;
+    copy = *dy;
+    int32_t from = l->inputs ? l->input[0] : i;
+    int trains = g->first_param[i] >= 0;
+    switch (l->kind) {
+    case HF_LAYER_CONV:
+    case HF_LAYER_DECONV:
+        return back_conv(g, i, &copy, e);
+    case HF_LAYER_NORM:
+        return trains || g->value[from].needs_gradient ? back_norm(g, i, &copy, e) : HF_OK;
+    case HF_LAYER_CONCAT:
+    case HF_LAYER_ADD:
+        return back_join(g, i, &copy, e);
+    case HF_LAYER_ACT:
+        return v->fused >= 0 ? HF_OK : back_simple(g, i, OP_ACT_BACK, &copy, e);
+    case HF_LAYER_GATE:
+        return back_simple(g, i, OP_GATE_BACK, &copy, e);
+    case HF_LAYER_POOL:
+        return back_simple(g, i, OP_POOL_BACK, &copy, e);
+    case HF_LAYER_UP:
+        return back_simple(g, i, OP_UP_BACK, &copy, e);
+    default:
+        return HF_OK;
+    }
+}
+
+enum hf_status graph_lower_back(struct graph *g, struct hf_error *e) {
+    int32_t last = g->net.layers - 1, accumulate;
+    const struct value *out = &g->value[last];
+    struct step loss = graph_step(OP_LOSS, last);
+    loss.x = out->slot;
+    enum hf_status s = graph_scratch(g, kn_loss_scratch(out->shape[0], out->voxels, out->shape[1]),
+                                     &loss.scratch, e);
+    if (s == HF_OK && out->needs_gradient)
+        s = target(g, last, &loss.dx, &accumulate, e);
+    g->loss_at = g->steps;
+    if (s == HF_OK)
+        s = graph_push(g, &loss, e);
+    for (int32_t i = last; i > 0 && s == HF_OK; i--)
+        if (g->value[i].live && g->value[i].needs_gradient)
+            s = back_layer(g, i, e);
+    return s;
+}
