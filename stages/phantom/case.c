@@ -9,6 +9,9 @@
 #include "body.h"
 #include "elem.h"
 
+/** Half the size of the largest liver's box along any axis, mm. */
+#define WIDEST 112.0f
+
 /** Where a point of the case lies in its anatomy. */
 struct warp {
     float from[3];    /* x, y, z of the first voxel, mm from the liver's centre */
@@ -44,6 +47,8 @@ static void draw_turn(const struct phantom_anatomy *a, float strength, struct hf
     for (int k = 0; k < 3; k++) {
         angle[k] = strength * between(r, -0.12f, 0.12f);
         size[k] = all * (1.0f + strength * between(r, -0.06f, 0.06f));
+        if (strength > 0.0f)
+            size[k] = fminf(size[k], WIDEST / a->half[k]);
         w->half[k] = a->half[k] * size[k] + 4.0f * strength;
     }
     const float sx = sinf(angle[0]), cx = cosf(angle[0]), sy = sinf(angle[1]), cy = cosf(angle[1]),

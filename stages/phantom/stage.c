@@ -79,7 +79,6 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->write(io, "tumor", HF_U8, HF_ON_GRID, 1, NULL);
     io->write(io, "truth", HF_U8, HF_ON_CANONICAL, 1, NULL);
     io->write(io, "annotation", HF_U8, HF_ON_HOST, 1, NULL);
-    io->write(io, "split", HF_U8, HF_ON_HOST, 1, NULL);
     return HF_OK;
 }
 
@@ -171,8 +170,7 @@ static enum hf_status put(const struct hf_stage *s, struct hf_sample *sample, co
 static enum hf_status fill(const struct hf_stage *s, const struct phantom_case *c,
                            struct hf_sample *sample, struct hf_error *e) {
     const struct phantom_grid *g = &c->grid;
-    const int64_t shape[4] = {1, g->n[0], g->n[1], g->n[2]}, row[2] = {1, 9}, one[1] = {1};
-    const uint8_t split = (uint8_t)(c->plan.test ? SPLIT_TEST : SPLIT_TRAIN);
+    const int64_t shape[4] = {1, g->n[0], g->n[1], g->n[2]}, row[2] = {1, 9};
     struct hf_tensor *image = NULL;
     enum hf_status st = hf_tensor_new_host(s, HF_F32, 4, shape, &image, e);
     if (st != HF_OK)
@@ -190,8 +188,6 @@ static enum hf_status fill(const struct hf_stage *s, const struct phantom_case *
         st = put(s, sample, "truth", HF_ON_CANONICAL, 4, shape, c->tumor, e);
     if (st == HF_OK)
         st = put(s, sample, "annotation", HF_ON_HOST, 2, row, c->annotation, e);
-    if (st == HF_OK)
-        st = put(s, sample, "split", HF_ON_HOST, 1, one, &split, e);
     return st;
 }
 

@@ -62,7 +62,6 @@ struct hf_sample {
  *   truth       u8  canonical  the same on the image's own grid: for evaluate alone
  *   annotation  u8  host       [R,9]: R = 1 (per volume) or D (per slice); entry k: segment k holds
  *                              a tumor; entry 0: 1 if the row is annotated at all
- *   split       u8  host       [1]: 0 train, 1 test (from a source that knows; `save` lists it)
  *   segments    u8  grid       mask M of the annotated segments
  *   clean       u8  grid       mask of the segments that nobody annotated
  *   slices      u8  host       [D]: 1 = draw from this slice (absent: all)
