@@ -9,7 +9,9 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -66,7 +68,7 @@ static enum hf_status run_over(struct fixture *f, const struct hf_sample *const 
 static struct hf_nifti open_result(struct fixture *f, const char *name,
                                    struct hf_nifti_bytes *bytes) {
     static char path[512];
-    struct hf_nifti n;
+    struct hf_nifti n = {.name = NULL};
     (void)snprintf(path, sizeof path, "%s/%s", harness_folder(f->h), name);
     if (hf_nifti_bytes_read(path, bytes, &f->e) != HF_OK ||
         hf_nifti_open(bytes->data, bytes->size, NULL, 0, path, &n, &f->e) != HF_OK)
@@ -224,6 +226,43 @@ static void test_manifest(void **state) {
     hf_cases_free(&c);
 }
 
+/** How many names the results folder `masks` holds. */
+static int results(struct fixture *f) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/masks", harness_folder(f->h));
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    int names = 0;
+    for (const struct dirent *entry; (entry = readdir(d));)
+        names += entry->d_name[0] != '.';
+    (void)closedir(d);
+    return names;
+}
+
+/** Room for a few bytes only, as on a full disk: one line, and no part of a file stays. */
+static void test_full_disk(void **state) {
+    struct fixture *f = *state;
+    struct hf_sample *s = cropped(f, "a");
+    harness_set_u8(f->h, s, "pseudo", 1, NULL);
+    f->o.fields = (struct hf_names){1, {"pseudo"}};
+    f->o.manifest = 1;
+    struct rlimit before, tight;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = before;
+    tight.rlim_cur = 20;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    enum hf_status st = run_over(f, (const struct hf_sample *const[]){s}, 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(st, HF_IO);
+    assert_non_null(strstr(f->e.text, "case 'a', field 'pseudo': "));
+    assert_non_null(strstr(f->e.text, "a_pseudo.nii.gz: cannot be written"));
+    assert_null(strchr(f->e.text, '\n'));
+    assert_int_equal(results(f), 0);
+    harness_free_sample(f->h, s);
+}
+
 /** A folder that cannot be written: one line, and nothing is left behind. */
 static void test_no_room(void **state) {
     struct fixture *f = *state;
@@ -244,22 +283,15 @@ static void test_no_room(void **state) {
     assert_int_not_equal(run_over(f, (const struct hf_sample *const[]){s}, 1), HF_OK);
     assert_non_null(strstr(f->e.text, "case 'a', field 'pseudo': "));
     assert_null(strchr(f->e.text, '\n'));
-    (void)snprintf(path, sizeof path, "%s/masks", harness_folder(f->h));
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    int names = 0;
-    for (const struct dirent *entry; (entry = readdir(d));)
-        names += entry->d_name[0] != '.';
-    (void)closedir(d);
-    assert_int_equal(names, 1); /* the folder alone: no manifest, nothing half-written */
+    assert_int_equal(results(f), 1); /* the folder alone: no manifest, nothing half-written */
     harness_free_sample(f->h, s);
 }
 
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_back_to_file), TEST(test_soft),    TEST(test_grids),
-        TEST(test_manifest),     TEST(test_no_room),
+        TEST(test_back_to_file), TEST(test_soft),      TEST(test_grids),
+        TEST(test_manifest),     TEST(test_full_disk), TEST(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
