@@ -4,6 +4,8 @@
  */
 #include "grid.h"
 
+#include "../geometry/geometry.h"
+
 #include <math.h>
 
 #include <nifti2_io.h>
@@ -42,30 +44,6 @@ int hf_affine_usable(const double affine[3][4]) {
         box *= norm;
     }
     return fabs(determinant(affine)) > 1e-3 * box;
-}
-
-void hf_affine_invert(const double a[3][4], double ret_inverse[3][4]) {
-    double inv[3][4];
-    double f = 1.0 / determinant(a);
-    for (int r = 0; r < 3; r++) {
-        int r1 = (r + 1) % 3, r2 = (r + 2) % 3;
-        for (int c = 0; c < 3; c++) {
-            int c1 = (c + 1) % 3, c2 = (c + 2) % 3;
-            inv[r][c] = f * (a[c1][r1] * a[c2][r2] - a[c1][r2] * a[c2][r1]);
-        }
-    }
-    for (int r = 0; r < 3; r++)
-        inv[r][3] = -(inv[r][0] * a[0][3] + inv[r][1] * a[1][3] + inv[r][2] * a[2][3]);
-    for (int r = 0; r < 3; r++)
-        for (int c = 0; c < 4; c++)
-            ret_inverse[r][c] = inv[r][c];
-}
-
-void hf_affine_multiply(const double a[3][4], const double b[3][4], double ret[3][4]) {
-    for (int r = 0; r < 3; r++)
-        for (int c = 0; c < 4; c++)
-            ret[r][c] = a[r][0] * b[0][c] + a[r][1] * b[1][c] + a[r][2] * b[2][c] +
-                        (c == 3 ? a[r][3] : 0.0);
 }
 
 void hf_grid_canonical(const struct hf_grid *g, struct hf_turn *ret_turn,
@@ -154,13 +132,6 @@ double hf_grid_overlap(const struct hf_grid *a, const struct hf_grid *b) {
     return common / fmin(va, vb);
 }
 
-/** The index in `from` as an affine of the index in `to`. */
-static void index_map(const struct hf_grid *from, const struct hf_grid *to, double ret[3][4]) {
-    double inverse[3][4];
-    hf_affine_invert(from->affine, inverse);
-    hf_affine_multiply(inverse, to->affine, ret);
-}
-
 /**
  * The part [ret_first, ret_last] of a row of x in which start + x * step stays within [-0.5,
  * size - 0.5) on every axis, a voxel to spare on either side; the caller still tests each voxel.
@@ -202,7 +173,7 @@ static void row_begin(const double map[3][4], const struct hf_grid *from, int64_
 void hf_grid_resample_u8(const struct hf_grid *from, const uint8_t *in, const struct hf_grid *to,
                          uint8_t *out) {
     double map[3][4];
-    index_map(from, to, map);
+    geometry_map(to, from, map);
     int64_t nx = from->size[2], ny = from->size[1], nz = from->size[0];
     for (int64_t z = 0; z < to->size[0]; z++) {
         for (int64_t y = 0; y < to->size[1]; y++) {
@@ -246,7 +217,7 @@ static float mix(float a, float b, float weight) {
 void hf_grid_resample_f32(const struct hf_grid *from, const float *in, const struct hf_grid *to,
                           float outside, float *out) {
     double map[3][4];
-    index_map(from, to, map);
+    geometry_map(to, from, map);
     int64_t nx = from->size[2], ny = from->size[1], nz = from->size[0];
     for (int64_t z = 0; z < to->size[0]; z++) {
         for (int64_t y = 0; y < to->size[1]; y++) {

@@ -39,12 +39,6 @@ void hf_grid_spacing(const struct hf_grid *g, double ret_spacing[3]);
 /** 1 if every entry is finite, each axis has a length, and the three axes span a volume. */
 int hf_affine_usable(const double affine[3][4]);
 
-/** The inverse of a usable affine. */
-void hf_affine_invert(const double affine[3][4], double ret_inverse[3][4]);
-
-/** ret = a * b, as 4x4 matrices with the last row 0 0 0 1. `ret` may be neither. */
-void hf_affine_multiply(const double a[3][4], const double b[3][4], double ret[3][4]);
-
 /** The turn that brings a grid with a usable affine closest to RAS+, and the canonical grid. */
 void hf_grid_canonical(const struct hf_grid *g, struct hf_turn *ret_turn,
                        struct hf_grid *ret_canonical);

@@ -3,6 +3,7 @@
  * computed a second time here, from world positions.
  */
 #include "grid.h"
+#include "geometry/geometry.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -25,8 +26,8 @@ static void test_inverse(void **state) {
     (void)state;
     struct hf_grid g = tilted(5, 4, 3, 0.8, 0.3);
     double inverse[3][4], one[3][4];
-    hf_affine_invert(g.affine, inverse);
-    hf_affine_multiply(inverse, g.affine, one);
+    geometry_invert(g.affine, inverse);
+    geometry_multiply(inverse, g.affine, one);
     for (int r = 0; r < 3; r++)
         for (int c = 0; c < 4; c++)
             assert_float_equal(one[r][c], r == c, 1e-12);
@@ -91,7 +92,7 @@ static void test_labels(void **state) {
         in[i] = (uint8_t)(1 + i * 37 % 200);
     hf_grid_resample_u8(&from, in, &to, out);
     double inverse[3][4];
-    hf_affine_invert(from.affine, inverse);
+    geometry_invert(from.affine, inverse);
     int inside = 0;
     for (int z = 0; z < 11; z++)
         for (int y = 0; y < 12; y++)
@@ -124,7 +125,7 @@ static void test_soft(void **state) {
         in[i] = (float)(3 * w[0] - 2 * w[1] + 0.5 * w[2] + 7);
     }
     hf_grid_resample_f32(&from, in, &to, -99, out);
-    hf_affine_invert(from.affine, inverse);
+    geometry_invert(from.affine, inverse);
     int inner = 0, outer = 0;
     for (int i = 0; i < 14 * 12 * 11; i++) {
         const double at[3] = {i % 14, i / 14 % 12, i / 168};
