@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Writes the reference vectors of test_nn_reference: small networks run in float64 by PyTorch.
+
+    python3 make_reference.py [folder]
+
+Needs torch and numpy. Two files: reference.net, the descriptions of all cases, which the C test
+reads, and reference.f32, little-endian float32, for each case in turn: input, target, weight (if
+any), parameters, output, then for three steps the total and the terms of the loss, the first
+step's gradient, and the parameters after the third step.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+STEPS = 3
+
+
+class Net:
+    """A description, one layer a line, and what torch makes of it."""
+
+    def __init__(self, dims, channels):
+        self.dims, self.layers = dims, []
+        self.add("input", "input", [], channels=channels)
+
+    def add(self, kind, name, inputs, **o):
+        one = [1, 1, 1]
+        layer = dict(kind=kind, name=name, inputs=inputs, channels=0, kernel=one, stride=one,
+                     dilation=one, pad=0, act=0, slope=0.0, epsilon=0.0, bias=0)
+        layer.update(o)
+        first = self.layers[inputs[0]]["channels"] if inputs else 0
+        if kind in ("norm", "act", "pool", "up", "add"):
+            layer["channels"] = first
+        elif kind == "gate":
+            layer["channels"] = first // 2
+        elif kind == "concat":
+            layer["channels"] = sum(self.layers[i]["channels"] for i in inputs)
+        self.layers.append(layer)
+        return len(self.layers) - 1
+
+    def axes(self, v):
+        v = [v] * 3 if isinstance(v, int) else list(v)
+        return v if self.dims == 3 else [1] + v[1:]
+
+    def conv(self, x, channels, kernel=3, stride=1, dilation=1, pad=0, bias=1):
+        return self.add("conv", f"conv{len(self.layers)}", [x], channels=channels,
+                        kernel=self.axes(kernel), stride=self.axes(stride),
+                        dilation=self.axes(dilation), pad=pad, bias=bias)
+
+    def deconv(self, x, channels, stride=2, bias=1):
+        return self.add("deconv", f"deconv{len(self.layers)}", [x], channels=channels,
+                        kernel=self.axes(stride), stride=self.axes(stride), bias=bias)
+
+    def norm(self, x, affine=1):
+        return self.add("norm", f"norm{len(self.layers)}", [x], epsilon=1e-5, bias=affine)
+
+    def act(self, x, act="leaky", slope=0.1):
+        kind = ["none", "relu", "leaky", "sigmoid", "tanh"].index(act)
+        return self.add("act", f"act{len(self.layers)}", [x], act=kind, slope=slope)
+
+    def simple(self, kind, x, stride=1):
+        return self.add(kind, f"{kind}{len(self.layers)}", [x], stride=self.axes(stride))
+
+    def join(self, kind, *inputs):
+        return self.add(kind, f"{kind}{len(self.layers)}", list(inputs))
+
+    def parameters(self, rng):
+        ret = []
+        for l in self.layers:
+            c = l["channels"]
+            k = l["kernel"][3 - self.dims:]
+            if l["kind"] in ("conv", "deconv"):
+                ci = self.layers[l["inputs"][0]]["channels"]
+                shape = ([c, ci] if l["kind"] == "conv" else [ci, c]) + k
+                scale = (3.0 / (ci * np.prod(k))) ** 0.5
+                ret.append(rng.uniform(-scale, scale, shape))
+                if l["bias"]:
+                    ret.append(rng.uniform(-0.3, 0.3, c))
+            elif l["kind"] == "norm" and l["bias"]:
+                ret.append(rng.uniform(0.5, 1.5, c))
+                ret.append(rng.uniform(-0.5, 0.5, c))
+        return [torch.tensor(p.astype(np.float32).astype(np.float64), requires_grad=True)
+                for p in ret]
+
+    def forward(self, x, params):
+        params, values = iter(params), []
+        for l in self.layers:
+            kind, v = l["kind"], [values[i] for i in l["inputs"]]
+            if kind == "input":
+                values.append(x)
+            elif kind == "conv":
+                values.append(self.run_conv(l, v[0], params))
+            elif kind == "deconv":
+                w, b = next(params), next(params) if l["bias"] else None
+                w = w if self.dims == 3 else w.unsqueeze(2)
+                values.append(F.conv_transpose3d(v[0], w, b, stride=l["stride"]))
+            elif kind == "norm":
+                w, b = (next(params), next(params)) if l["bias"] else (None, None)
+                values.append(F.instance_norm(v[0], weight=w, bias=b, eps=l["epsilon"]))
+            elif kind == "act":
+                f = [lambda t: t, torch.relu, lambda t: F.leaky_relu(t, l["slope"]),
+                     torch.sigmoid, torch.tanh][l["act"]]
+                values.append(f(v[0]))
+            elif kind == "gate":
+                feature, gate = v[0].chunk(2, dim=1)
+                values.append(feature * torch.sigmoid(gate))
+            elif kind == "pool":
+                values.append(F.max_pool3d(v[0], l["stride"]))
+            elif kind == "up":
+                values.append(F.interpolate(v[0], scale_factor=l["stride"], mode="nearest"))
+            elif kind == "concat":
+                values.append(torch.cat(v, dim=1))
+            else:
+                values.append(v[0] + v[1])
+        return values[-1]
+
+    def run_conv(self, l, x, params):
+        w, b = next(params), next(params) if l["bias"] else None
+        w = w if self.dims == 3 else w.unsqueeze(2)
+        pads = []
+        for axis in (2, 1, 0):
+            k, s, d = l["kernel"][axis], l["stride"][axis], l["dilation"][axis]
+            size = x.shape[2 + axis]
+            if s == 1:
+                low = d * (k - 1) // 2
+                high = d * (k - 1) - low
+            else:
+                low = (k - s + 1) // 2
+                high = k - s - low + (-size) % s
+            pads += [low, high]
+        x = F.pad(x, pads, mode="reflect" if l["pad"] else "constant")
+        return F.conv3d(x, w, b, stride=l["stride"], dilation=l["dilation"])
+
+    def text(self):
+        lines = []
+        for l in self.layers:
+            numbers = [len(l["inputs"]), *l["inputs"], l["channels"], *l["kernel"], *l["stride"],
+                       *l["dilation"], l["pad"], l["act"], l["slope"], l["epsilon"], l["bias"]]
+            lines.append(" ".join([l["kind"], l["name"], *map(str, numbers)]))
+        return lines
+
+
+def loss_terms(terms, z, t, w):
+    """The losses' values before their factors."""
+    c, total, ret = z.shape[1], w.sum(), []
+    for kind, _, pos_weight in terms:
+        if kind == "l1":
+            ret.append((w * (z - t).abs()).sum() / (c * total))
+        elif kind == "bce" or (kind == "ce" and c == 1):
+            p = torch.tensor(pos_weight if kind == "bce" else 1.0, dtype=z.dtype)
+            each = F.binary_cross_entropy_with_logits(z, t, pos_weight=p, reduction="none")
+            ret.append((w * each).sum() / (c * total))
+        elif kind == "ce":
+            ret.append(-(w * t * F.log_softmax(z, dim=1)).sum() / total)
+        else:
+            q = torch.sigmoid(z) if c == 1 else torch.softmax(z, dim=1)
+            scores = []
+            for i in range(0 if c == 1 else 1, c):
+                both = (w[:, 0] * q[:, i] * t[:, i]).sum()
+                mass = (w[:, 0] * q[:, i]).sum() + (w[:, 0] * t[:, i]).sum()
+                scores.append((2 * both + 1) / (mass + 1))
+            ret.append(1 - torch.stack(scores).mean())
+    return ret
+
+
+def optimizer_of(o, params):
+    if o["kind"] == "adam":
+        return torch.optim.Adam(params, lr=o["rate"], betas=(o["beta1"], o["beta2"]),
+                                eps=o["epsilon"], weight_decay=o["weight_decay"])
+    return torch.optim.SGD(params, lr=o["rate"], momentum=o["momentum"],
+                           nesterov=bool(o["nesterov"]), weight_decay=o["weight_decay"])
+
+
+ADAM = dict(kind="adam", rate=0.01, beta1=0.9, beta2=0.99, epsilon=1e-6, momentum=0.0, nesterov=0,
+            weight_decay=0.0, clip=0.0)
+SGD = dict(ADAM, kind="sgd", rate=0.05, beta1=0.0, beta2=0.0, momentum=0.0)
+
+
+def write(files, name, net, shape, terms=(("l1", 1.0, 1.0),), optimizer=SGD, weighted=False):
+    rng = np.random.default_rng(abs(hash_name(name)))
+    f32 = lambda a: torch.tensor(np.asarray(a, np.float32).astype(np.float64))
+    params = net.parameters(rng)
+    start = [p.detach().clone() for p in params]
+    n, d, h, w = shape
+    x = f32(rng.uniform(-1, 1, (n, net.layers[0]["channels"], d, h, w)))
+    out = net.forward(x, params)
+    kinds = {t[0] for t in terms}
+    if kinds == {"l1"}:
+        target = f32(rng.uniform(-1, 1, out.shape))
+    elif out.shape[1] == 1:
+        target = f32(rng.uniform(0, 1, out.shape) > 0.6)
+    else:
+        label = torch.tensor(rng.integers(0, out.shape[1], (n, *out.shape[2:])))
+        target = F.one_hot(label, out.shape[1]).permute(0, 4, 1, 2, 3).double()
+    weight = f32(rng.uniform(0, 2, (n, 1, *out.shape[2:]))) if weighted else None
+    arrays = [x, target] + ([weight] if weighted else []) + start + [out]
+    ones = torch.ones((n, 1, *out.shape[2:]), dtype=torch.float64)
+    step = optimizer_of(optimizer, params)
+    gradient = []
+    for i in range(STEPS):
+        step.zero_grad()
+        values = loss_terms(terms, net.forward(x, params), target, weight if weighted else ones)
+        total = sum(t[1] * v for t, v in zip(terms, values))
+        total.backward()
+        arrays += [total, *values]
+        if i == 0:
+            gradient = [p.grad.clone() for p in params]
+        if optimizer["clip"] > 0:
+            torch.nn.utils.clip_grad_norm_(params, optimizer["clip"])
+        step.step()
+    arrays += gradient + params
+    flat = np.concatenate([a.detach().numpy().ravel() for a in arrays])
+    files[1].write(flat.astype("<f4").tobytes())
+    o = optimizer
+    lines = [f"case {name} {len(net.layers)} {len(terms)}", f"net {net.dims} {n} {net.layers[0]['channels']} {d} {h} {w} "
+             f"{int(weighted)}",
+             f"optimizer {o['kind']} {o['rate']} {o['beta1']} {o['beta2']} {o['epsilon']} "
+             f"{o['momentum']} {o['nesterov']} {o['weight_decay']} {o['clip']}"]
+    lines += [f"loss {k} {f} {p}" for k, f, p in terms]
+    files[0].write(("\n".join(lines + net.text()) + "\n").encode())
+
+
+def hash_name(name):
+    value = 0
+    for c in name.encode():
+        value = (value * 131 + c) % (1 << 31)
+    return value
+
+
+def around(dims, layer, channels=2, inner=3, head=2):
+    """A convolution, the layer under test, a 1x1 head: so that gradients pass through the layer."""
+    net = Net(dims, channels)
+    x = layer(net, net.conv(0, inner, kernel=3))
+    net.conv(x, head, kernel=1)
+    return net
+
+
+def block(net, x, channels):
+    for _ in range(2):
+        x = net.act(net.norm(net.conv(x, channels, bias=0)), "leaky", 0.01)
+    return x
+
+
+def unet(dims, width, levels, classes):
+    net = Net(dims, 1)
+    x, skips = 0, []
+    for level in range(levels):
+        x = net.simple("pool", x, 2) if level else x
+        x = block(net, x, width << level)
+        skips.append(x)
+    for level in reversed(range(levels - 1)):
+        x = net.deconv(x, width << level)
+        x = block(net, net.join("concat", x, skips[level]), width << level)
+    net.conv(x, classes, kernel=1)
+    return net
+
+
+def gated():
+    net = Net(2, 2)
+    gate = lambda x, c, **o: net.act(net.simple("gate", net.conv(x, 2 * c, pad=1, **o)),
+                                     "leaky", 0.2)
+    a = gate(0, 3, kernel=5)
+    b = gate(a, 4, kernel=4, stride=2)
+    c = gate(gate(b, 4, dilation=2), 4, dilation=3)
+    d = gate(net.simple("up", c, 2), 3)
+    net.act(net.conv(gate(net.join("concat", d, a), 3), 1, pad=1), "tanh")
+    return net
+
+
+def main():
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
+    with open(folder / "reference.net", "wb") as net, open(folder / "reference.f32", "wb") as f32:
+        write_all((net, f32))
+
+
+def write_all(files):
+    s2, s3 = (2, 1, 6, 8), (1, 4, 6, 4)
+    go = lambda name, net, shape=s2, **o: write(files, name, net, shape, **o)
+    go("conv", around(2, lambda n, x: n.conv(x, 3)))
+    go("conv_odd", around(2, lambda n, x: n.conv(x, 3, kernel=(1, 5, 2))), (2, 1, 7, 5))
+    go("conv_stride", around(2, lambda n, x: n.conv(x, 3, kernel=4, stride=2)))
+    go("conv_ceil", around(2, lambda n, x: n.conv(x, 3, kernel=3, stride=2)), (2, 1, 7, 5))
+    go("conv_dilate", around(2, lambda n, x: n.conv(x, 3, dilation=2)))
+    go("conv_reflect", around(2, lambda n, x: n.conv(x, 3, kernel=5, pad=1)))
+    go("conv_reflect_stride", around(2, lambda n, x: n.conv(x, 3, 4, 2, pad=1)))
+    go("conv3d", around(3, lambda n, x: n.conv(x, 3)), s3)
+    go("conv3d_reflect", around(3, lambda n, x: n.conv(x, 3, dilation=(1, 2, 1), pad=1)), s3)
+    go("deconv", around(2, lambda n, x: n.deconv(x, 3)))
+    go("deconv3d", around(3, lambda n, x: n.deconv(x, 3, (2, 2, 3), bias=0), inner=3), (1, 2, 3, 3))
+    go("norm", around(2, lambda n, x: n.norm(x)))
+    go("norm_plain", around(3, lambda n, x: n.norm(x, affine=0)), s3)
+    for act in ("relu", "leaky", "sigmoid", "tanh"):
+        go(f"act_{act}", around(2, lambda n, x: n.act(x, act)))
+        go(f"norm_{act}", around(2, lambda n, x: n.act(n.norm(x), act)))
+    go("gate", around(2, lambda n, x: n.simple("gate", x), inner=4))
+    go("pool", around(2, lambda n, x: n.simple("pool", x, 2)))
+    go("pool3d", around(3, lambda n, x: n.simple("pool", x, (2, 3, 2))), s3)
+    go("up", around(2, lambda n, x: n.simple("up", x, (1, 2, 3))), (1, 1, 4, 4))
+    go("concat", around(2, lambda n, x: n.join("concat", x, n.act(n.conv(0, 3)), x)))
+    go("add", around(2, lambda n, x: n.join("add", x, n.act(x, "tanh"))))
+    for kind in ("l1", "bce", "ce", "dice"):
+        for classes in (1, 3):
+            for weighted in (False, True):
+                go(f"loss_{kind}{classes}{'w' if weighted else ''}",
+                   around(2, lambda n, x: n.act(x, "tanh"), head=classes),
+                   terms=((kind, 1.5, 3.0),), weighted=weighted)
+    mixed = (("ce", 1.0, 1.0), ("dice", 0.5, 1.0), ("bce", 0.3, 5.0), ("l1", 0.1, 1.0))
+    go("loss_mixed", around(2, lambda n, x: n.act(x, "tanh"), head=3), terms=mixed, weighted=True)
+    tanh = lambda: around(2, lambda n, x: n.act(x, "tanh"))
+    go("adam", tanh(), optimizer=ADAM)
+    go("adam_clip", tanh(), optimizer=dict(ADAM, weight_decay=0.1, clip=0.05))
+    go("sgd_momentum", tanh(), optimizer=dict(SGD, momentum=0.9, weight_decay=0.02))
+    go("sgd_nesterov", tanh(), optimizer=dict(SGD, momentum=0.9, nesterov=1, clip=0.1))
+    both = (("ce", 1.0, 1.0), ("dice", 1.0, 1.0))
+    go("unet", unet(2, 3, 3, 2), (2, 1, 16, 16), terms=both, optimizer=ADAM)
+    go("unet3d", unet(3, 3, 2, 1), (1, 4, 8, 8), terms=(("bce", 1.0, 5.0),), optimizer=SGD)
+    go("gated_unet", gated(), (2, 1, 16, 16), optimizer=ADAM, weighted=True)
+
+
+if __name__ == "__main__":
+    main()
