@@ -406,6 +406,22 @@ static void leave_grid(struct flow *f) {
     f->out.fields = kept;
 }
 
+/* What a mix fills in must be what it is on the edges that have it. */
+static void check_filled(struct flow *f, const struct entry *n) {
+    for (int k = 0; k < f->stage->inputs; k++) {
+        const struct plan_stage *in = &f->c->plan->stage[f->stage->input[k]];
+        for (int i = 0; i < in->fields; i++)
+            if (strcmp(in->field[i].name, n->field) == 0 &&
+                (in->field[i].dtype != n->dtype || in->field[i].place != n->place))
+                message_error(f->c->m, f->stage->where,
+                              "stage '%s' (%s) writes '%s' as %s %s; on the edge from '%s' it is "
+                              "%s %s",
+                              f->stage->name, f->stage->cls->name, n->field,
+                              hf_dtype_name(n->dtype), place_shown(n->place), in->name,
+                              hf_dtype_name(in->field[i].dtype), place_shown(in->field[i].place));
+    }
+}
+
 static void write_field(struct flow *f, const struct entry *n) {
     struct plan_field field = {.dtype = n->dtype, .place = n->place};
     if (strlen(n->field) >= HF_FIELD_NAME || !n->field[0] || n->dtype >= HF_DTYPES) {
@@ -415,6 +431,8 @@ static void write_field(struct flow *f, const struct entry *n) {
                       f->stage->name, f->stage->cls->name, n->field, HF_FIELD_NAME - 1);
         return;
     }
+    if (f->stage->cls->kind == HF_MIX)
+        check_filled(f, n);
     memcpy(field.name, n->field, strlen(n->field));
     field.shape[0] = n->channels;
     for (int s = 0; s < 3; s++)

@@ -36,6 +36,20 @@ const char *shape_print(const struct plan_field *f, char *buffer, size_t size) {
     return buffer;
 }
 
+/* Puts a word into a line of at most 100 columns, or begins the next one. */
+static void print_word(FILE *out, const char *word, int indent, int *column) {
+    int size = (int)strlen(word);
+    if (*column + 1 + size > 100) {
+        fprintf(out, "\n%*s", indent, "");
+        *column = indent;
+    } else {
+        fputc(' ', out);
+        (*column)++;
+    }
+    fputs(word, out);
+    *column += size;
+}
+
 /* ---- what supervises a model ---- */
 
 struct leaves {
@@ -109,12 +123,18 @@ static const struct lineage *learned_field(const struct plan_stage *s, const cha
 static void print_leaves(FILE *out, const struct hf_plan *p, int stage) {
     struct leaf leaf[MAX_LEAVES];
     int count = plan_leaves(p, stage, leaf);
-    fputs("    in all it sees: ", out);
-    for (int i = 0; i < count; i++)
-        fprintf(out, "%s%s%s of '%s'", i == 0 ? "" : ", ", leaf[i].field,
-                leaf[i].how == REACH_ANNOTATION ? " (only as an image-level annotation)" : "",
-                p->stage[leaf[i].stage].name);
-    fputs(count < 0 ? "out of memory\n" : "\n", out);
+    int column = fprintf(out, "    in all it sees:");
+    if (count < 0)
+        fputs(" out of memory", out);
+    for (int i = 0; i < count; i++) {
+        char word[HF_FIELD_NAME + 160];
+        (void)snprintf(
+            word, sizeof word, "%s of '%.64s'%s%s", leaf[i].field, p->stage[leaf[i].stage].name,
+            leaf[i].how == REACH_ANNOTATION ? " (only as an image-level annotation)" : "",
+            i + 1 < count ? "," : "");
+        print_word(out, word, 8, &column);
+    }
+    fputc('\n', out);
 }
 
 static void print_supervision(FILE *out, const struct hf_plan *p) {
@@ -158,6 +178,39 @@ static void print_jobs(FILE *out, const struct hf_plan *p) {
     }
 }
 
+static void print_fields(FILE *out, const struct plan_stage *s, const struct hf_plan *p,
+                         int width) {
+    int indent = width + 9, column = indent - 1, written = 0, kept = 0;
+    for (int i = 0; i < s->fields; i++)
+        *(s->field[i].lineage->stage == (int)(s - p->stage) ? &written : &kept) += 1;
+    if (s->fields > 0)
+        fprintf(out, "%*s->", indent - 3, "");
+    for (int i = 0, n = 0; i < s->fields; i++) {
+        const struct plan_field *f = &s->field[i];
+        char shape[96], word[192];
+        if (f->lineage->stage != (int)(s - p->stage))
+            continue;
+        (void)snprintf(word, sizeof word, "%s %s %s%s%s", f->name, hf_dtype_name(f->dtype),
+                       shape_print(f, shape, sizeof shape),
+                       f->place == HF_ON_CANONICAL ? " canonical" : "",
+                       ++n < written ? ","
+                       : kept > 0    ? ";"
+                                     : "");
+        print_word(out, word, indent, &column);
+    }
+    if (kept > 0)
+        print_word(out, written > 0 ? "as before:" : "all as before:", indent, &column);
+    for (int i = 0, n = 0; i < s->fields; i++) {
+        char word[HF_FIELD_NAME + 8];
+        if (s->field[i].lineage->stage == (int)(s - p->stage))
+            continue;
+        (void)snprintf(word, sizeof word, "%s%s", s->field[i].name, ++n < kept ? "," : "");
+        print_word(out, word, indent, &column);
+    }
+    if (s->fields > 0)
+        fputc('\n', out);
+}
+
 static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_plan *p, int width) {
     fprintf(out, "  %-*s  %s", width, s->name, s->cls->name);
     for (int k = 0; k < s->inputs; k++) {
@@ -176,25 +229,7 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
     if (!s->on_device)
         fputs(", on the CPU for want of an op", out);
     fputc('\n', out);
-    int column = 0;
-    for (int i = 0; i < s->fields; i++) {
-        char shape[96], text[192];
-        int n = snprintf(text, sizeof text, "%s %s %s", s->field[i].name,
-                         hf_dtype_name(s->field[i].dtype),
-                         shape_print(&s->field[i], shape, sizeof shape));
-        if (s->field[i].place == HF_ON_CANONICAL && n > 0 && (size_t)n < sizeof text)
-            n += snprintf(text + n, sizeof text - (size_t)n, " canonical");
-        if (i == 0)
-            column = fprintf(out, "  %*s    -> ", width, "");
-        else if (column + n + 2 > 100)
-            column = fprintf(out, ",\n  %*s       ", width, "") - 2;
-        else
-            column += fprintf(out, ", ");
-        fputs(text, out);
-        column += n;
-    }
-    if (s->fields > 0)
-        fputc('\n', out);
+    print_fields(out, s, p, width);
 }
 
 char *plan_print_text(const struct hf_plan *p) {

@@ -13,11 +13,11 @@ struct unit {
 };
 
 static const struct unit unit_table[] = {
-    {"mm3", 'v', 1},          {"ml", 'v', 1e3},  {"cm3", 'v', 1e3},  {"mm", 'l', 1},
-    {"cm", 'l', 10},          {"ms", 't', 1},    {"s", 't', 1e3},    {"min", 't', 6e4},
-    {"h", 't', 3.6e6},        {"B", 'b', 1},     {"kB", 'b', 1e3},   {"MB", 'b', 1e6},
-    {"GB", 'b', 1e9},         {"TB", 'b', 1e12}, {"KiB", 'b', 1024}, {"MiB", 'b', 1048576},
-    {"GiB", 'b', 1073741824},
+    {"px", 'p', 1},    {"voxel", 'p', 1},  {"voxels", 'p', 1},    {"mm3", 'v', 1},
+    {"ml", 'v', 1e3},  {"cm3", 'v', 1e3},  {"mm", 'l', 1},        {"cm", 'l', 10},
+    {"ms", 't', 1},    {"s", 't', 1e3},    {"min", 't', 6e4},     {"h", 't', 3.6e6},
+    {"B", 'b', 1},     {"kB", 'b', 1e3},   {"MB", 'b', 1e6},      {"GB", 'b', 1e9},
+    {"TB", 'b', 1e12}, {"KiB", 'b', 1024}, {"MiB", 'b', 1048576}, {"GiB", 'b', 1073741824},
 };
 
 #define UNITS ((int)(sizeof unit_table / sizeof *unit_table))

@@ -157,6 +157,25 @@ static struct location event_place(const struct reader *r) {
     return locate(r, r->event.start_mark.line, r->event.start_mark.column);
 }
 
+/* What is most likely meant where libyaml only says what it did not find. */
+static const char *hint_at(const struct reader *r, const char *problem, struct location at) {
+    if (strstr(problem, "cannot start any token"))
+        return " (a tab cannot indent; a value that begins with @ ` or % needs quotes)";
+    const char *line = r->source->text, *end = line + r->source->size, *last = line;
+    for (int n = 1; n < at.line && line; n++) {
+        last = line;
+        line = memchr(line, '\n', (size_t)(end - line));
+        line = line ? line + 1 : NULL;
+    }
+    /* The unit of a list may be on this line, or on the one before, whose end was the surprise. */
+    const char *from = line && at.column > 1 ? line : last;
+    const char *close = memchr(from, ']', strcspn(from, "\n"));
+    if (close && close[1] == ' ' &&
+        ((close[2] >= 'A' && close[2] <= 'Z') || (close[2] >= 'a' && close[2] <= 'z')))
+        return " (the unit of a list stands with its numbers: [1 mm, 2 mm])";
+    return "";
+}
+
 static void syntax_error(struct reader *r) {
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_READER_ERROR) {
@@ -173,16 +192,14 @@ static void syntax_error(struct reader *r) {
     }
     struct location at = locate(r, p->problem_mark.line, p->problem_mark.column);
     const char *problem = p->problem ? p->problem : "cannot be read";
-    const char *tab = strstr(problem, "cannot start any token")
-                          ? " (a tab cannot indent; a value that begins with @ ` or % needs quotes)"
-                          : "";
+    const char *hint = hint_at(r, problem, at);
     if (p->context && p->context_mark.line != p->problem_mark.line)
         message_error(r->m, at, "YAML: %s %s that begins on line %d%s", problem, p->context,
-                      locate(r, p->context_mark.line, 0).line, tab);
+                      locate(r, p->context_mark.line, 0).line, hint);
     else if (p->context)
-        message_error(r->m, at, "YAML: %s %s%s", problem, p->context, tab);
+        message_error(r->m, at, "YAML: %s %s%s", problem, p->context, hint);
     else
-        message_error(r->m, at, "YAML: %s%s", problem, tab);
+        message_error(r->m, at, "YAML: %s%s", problem, hint);
 }
 
 static bool next_event(struct reader *r) {
