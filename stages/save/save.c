@@ -258,7 +258,7 @@ static enum hf_status save_sample(const struct hf_stage *s, const struct hf_samp
                  ? write_field(s, sample, f, path, e)
                  : hf_fail(e, HF_INVALID, "the path of its file is too long");
         if (st != HF_OK)
-            return hf_fail_in(e, "case '%s', field '%s'", sample->case_id, f->name);
+            return hf_fail_in(e, "field '%s'", f->name); /* the engine names the case */
         ++*files;
     }
     return o->manifest ? manifest_add(s, sample, stem, manifest, e) : st;
