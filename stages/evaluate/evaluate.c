@@ -174,6 +174,11 @@ static const struct hf_option option_table[] = {
      .flags = HF_OPTION_FIELD,
      .help = "The mask to score against; `truth` lies on the CT's own grid, others on the "
              "sample's."},
+    {.name = "as",
+     .type = HF_OPTION_STRING,
+     .offset = AT(as),
+     .initial = "~",
+     .help = "The name of the scores in scores.json and in tables; none: the stage's own."},
     {.name = "threshold",
      .type = HF_OPTION_REAL,
      .offset = AT(threshold),

@@ -15,6 +15,7 @@ enum {
 };
 
 struct evaluate_options {
+    const char *as;
     const char *field, *truth;
     struct hf_names gate;
     double threshold, min_volume;

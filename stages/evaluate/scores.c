@@ -133,7 +133,13 @@ static void write_result(struct text *t, const struct evaluate_options *o,
                          const struct scores *list, const struct summary *sum) {
     double rate[4];
     lesion_rates(&sum->lesions, rate);
-    text_add(t, "{\"cases\": %d", (int)list->count);
+    text_add(t, "{");
+    if (o->as) {
+        text_add(t, "\"name\": \"");
+        text_json(t, o->as);
+        text_add(t, "\", ");
+    }
+    text_add(t, "\"cases\": %d", (int)list->count);
     json_member(t, "dice", sum->mean[DICE]);
     json_member(t, "dice_global", sum->dice_global);
     for (int k = 0; k < 4; k++)

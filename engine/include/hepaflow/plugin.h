@@ -112,8 +112,8 @@ struct hf_host {
                                 size_t *ret_size, struct hf_error *e);
     void (*file_free)(const struct hf_host *h, void *bytes);
 
-    /* results (both texts are copied): JSON kept under the stage's name in scores.json, HTML kept
-     * in report.html */
+    /* results (both texts are copied): a JSON object kept in scores.json under its "name", else
+     * under the stage's; HTML kept in report.html */
     enum hf_status (*result)(const struct hf_stage *s, const char *json, struct hf_error *e);
     enum hf_status (*report)(const struct hf_stage *s, const char *title, const char *html,
                              struct hf_error *e);
