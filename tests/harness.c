@@ -266,7 +266,6 @@ struct hf_stage *harness_stage_new(struct harness *h, const struct hf_stage_clas
     assert_non_null(t);
     struct hf_device *d = h->services->host_device;
     t->cls = cls;
-    t->instance.owner = h;
     t->instance.stage = (struct hf_stage){.host = &h->services->host,
                                           .options = options,
                                           .name = name,

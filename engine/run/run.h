@@ -112,11 +112,17 @@ struct samples {
 enum hf_status samples_push(struct samples *list, const struct hf_sample *s, struct hf_error *e);
 void samples_clear(struct samples *list); /* drops the references and the memory */
 
+struct job;
+struct sink;
+
 /* The engine's side of a stage instance: `stage.engine` points at it. */
 struct instance {
     struct hf_stage stage;
     struct samples out; /* what `emit` has collected in the present call */
-    void *owner;        /* the executor's or the harness's */
+    struct job *job;    /* NULL in stage tests */
+    struct sink *sink;  /* NULL: runs on the workers */
+    int index;          /* of the plan's stage */
+    bool began;         /* `start` has been called */
 };
 
 /* A stream is whatever implements these two. */

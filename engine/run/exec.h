@@ -1,0 +1,242 @@
+/*
+ * exec.h - the executor's structures: a run, its jobs, and the nodes and edges of each.
+ *
+ * A job is a tree that is pulled from its sinks. A node runs a chain of stages, usually one, on up
+ * to `replicas` instances; the chain of a held stage reaches up to the source and runs in one
+ * piece, so that a sample found in the cache skips all of it. Nodes meet at edges, which are
+ * bounded. Sinks of one job share what they have in common, and each gets every sample. The inputs
+ * of a mix share nothing: each pulls its own passes from its own sources. So there is no
+ * cycle of bounded edges in which a full one could wait for an empty one.
+ */
+#ifndef HEPAFLOW_RUN_EXEC_H
+#define HEPAFLOW_RUN_EXEC_H
+
+#include "engine.h"
+#include "readahead.h"
+#include "results.h"
+#include "run.h"
+
+struct uv_async_s;
+struct hold;
+
+/* Samples on their way from a node to the next one or to a sink. */
+struct edge {
+    struct node *from;
+    const struct hf_sample **item; /* ring */
+    int first, count, capacity;
+    int64_t bytes;
+    bool ended;  /* the epoch's last sample is in it, or has been taken */
+    bool closed; /* nobody takes any more: what arrives is dropped */
+    struct node *to;
+    struct sink *sink; /* if `to` is NULL */
+};
+
+/* A place in a node's reorder window: what one ticket emitted. */
+struct slot {
+    bool done;
+    struct samples out;
+    int64_t bytes;
+};
+
+struct replica {
+    bool busy;
+    struct instance *link; /* one for each stage of the node's chain */
+};
+
+/* How far a mix has come in this epoch. */
+struct mix {
+    double credit[PLAN_MAX_INPUTS];
+    bool ended[PLAN_MAX_INPUTS];    /* has ended at least once */
+    int64_t taken[PLAN_MAX_INPUTS]; /* in the present pass */
+    uint64_t pass[PLAN_MAX_INPUTS];
+    int turn;
+};
+
+struct node {
+    struct job *job;
+    int links;
+    int *link;   /* plan stages, the source first */
+    int context; /* 0, or the mix input that it belongs to */
+    int inputs;
+    struct edge *in[PLAN_MAX_INPUTS];
+    int outs;
+    struct edge **out;
+    int replicas;
+    struct replica *replica;
+    int window; /* tickets at work or waiting, and samples on an edge, at most */
+    struct slot *slot;
+    uint64_t epoch;
+    int64_t items;            /* of a source; -1: not counted yet */
+    int64_t next_ticket;      /* of a source: the next item */
+    int64_t released;         /* tickets that have left */
+    int64_t waiting_bytes;    /* in the window */
+    int64_t largest;          /* bytes that one ticket emitted; before the first: unknown */
+    int running;              /* tasks at work */
+    bool counting, finishing; /* that task has been handed out */
+    bool ended;
+    bool stopped; /* hands out no task */
+    struct mix mix;
+    struct instance *probe; /* of the loop's thread: says which files come next */
+    int64_t wanted;         /* items whose files have been asked for */
+};
+
+struct sink {
+    struct hf_stream stream; /* first */
+    struct job *job;
+    struct edge edge;
+    struct instance instance;
+    const struct hf_sample *current;
+    pthread_cond_t arrived;
+    pthread_t thread;
+    bool started; /* the thread */
+    uint64_t epoch;
+    int64_t taken;  /* in this epoch */
+    double samples; /* in all; this and the next three under the run's notes_lock */
+    double done, total, loss;
+};
+
+struct job {
+    struct run *run;
+    const struct plan_job *plan;
+    int index;
+    int nodes;
+    struct node **node; /* sources first */
+    int contexts;
+    int sinks;
+    struct sink *sink;
+    int sinks_left;
+    bool ready;                   /* its sinks' threads are there: its nodes may work */
+    bool closing;                 /* its last sink is putting it away */
+    bool asking;                  /* the loop's thread is at its nodes, for reading ahead */
+    pthread_cond_t idle;          /* a node has no task left, or the loop has left the nodes */
+    const struct hf_model *model; /* published */
+    int model_stage;
+    bool put_away; /* and no memory was left to say so; under notes_lock */
+};
+
+enum job_state {
+    JOB_WAITING,
+    JOB_ACTIVE,
+    JOB_DONE
+};
+
+/* What worker and sink threads tell the loop. */
+struct note {
+    struct note *following;
+    struct hf_run_event event;
+    struct job *ended; /* not NULL: this job's threads are done */
+    char text[];
+};
+
+struct run {
+    struct hf_engine *engine;
+    struct hf_plan *plan;
+    const struct hf_run_options *options;
+    struct services *services;
+    uint64_t seed;
+    const char *out_dir;
+    struct hf_device *device;      /* of stages with on_device; the host's, or another one */
+    bool *on_device;               /* per stage, for this device */
+    const struct hf_model **model; /* per stage: published, and somebody still needs it */
+    struct hold *hold;             /* NULL: nothing is held */
+
+    pthread_mutex_t lock; /* of everything in jobs, nodes and edges; see executor.c */
+    pthread_cond_t work;
+    int workers, idle_workers;
+    pthread_t *worker;
+    int worker_threads; /* started */
+    bool quit;          /* the workers may go */
+    bool stopping;      /* an error or a cancel: no more tasks */
+    struct hf_error error;
+    struct job **active; /* per job of the plan, NULL once it is being put away */
+    int turn;            /* the job that was served last */
+
+    struct uv_async_s *async;
+    pthread_mutex_t notes_lock; /* of notes, results and the sinks' progress; a leaf */
+    struct note *first_note, **last_note;
+    struct results results;
+
+    /* of the loop's thread */
+    enum job_state *state;
+    struct job **live; /* per job of the plan, until its threads are joined */
+    int jobs_live, jobs_done;
+    uint64_t began; /* ns */
+};
+
+/* ---- run.c ---- */
+
+/* Stops the run for its first error. Takes run->lock. */
+void run_fail(struct run *run, const struct hf_error *e);
+void run_wake_loop(struct run *run);
+/* Hands a note to the loop; the texts are copied. Without memory it is lost. */
+void run_note(struct run *run, const struct hf_run_event *event, struct job *ended);
+
+/* ---- job.c ---- */
+
+enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_error *e);
+void job_start(struct job *job);
+/* Joins the sinks' threads; all the rest was put away by the last of them. */
+void job_free(struct job *job);
+/* The loop's thread: asks for the files of the items that come next. */
+void job_read_ahead(struct job *job);
+
+/* ---- executor.c ---- */
+
+void *worker_main(void *run);
+void instance_init(struct instance *in, struct job *job, int stage, int replica);
+/* Makes it ready where that has not been done. */
+enum hf_status instance_start(struct instance *in, struct hf_error *e);
+void instance_stop(struct instance *in);
+/* Under run->lock: wakes workers for what has become possible. */
+void workers_wake(struct run *run);
+/* Under run->lock: stops the tree above `edge` and waits for its tasks. */
+void tree_stop(struct edge *edge);
+/* Under run->lock: empties the tree above `edge`, whose tasks have ended, for another pass. */
+void tree_reset(struct edge *edge, uint64_t epoch);
+
+/* ---- edge.c: under run->lock ---- */
+
+/* Takes the reference over; a full ring grows, and without memory the sample is lost: false. */
+bool edge_push(struct edge *ed, const struct hf_sample *s);
+const struct hf_sample *edge_pop(struct edge *ed);
+void edge_clear(struct edge *ed);
+/* Nobody will take from it: what only leads there need not run. */
+void edge_close(struct edge *ed);
+
+/* ---- mix.c: under run->lock ---- */
+
+enum mix_choice {
+    MIX_TAKE,  /* from *ret_input */
+    MIX_WAIT,  /* the input whose turn it is has nothing yet */
+    MIX_AGAIN, /* *ret_input must start another pass, epoch *ret_epoch */
+    MIX_FINISHED
+};
+
+void mix_reset(struct node *n);
+/* The epoch of a mix's input in its first pass. */
+uint64_t mix_epoch(const struct plan_stage *ps, uint64_t epoch);
+enum mix_choice mix_choose(struct node *n, int *ret_input, uint64_t *ret_epoch);
+
+/* ---- hold.c ---- */
+
+/* Chooses the stages whose output is kept: the deepest one in each branch of a sink that makes
+ * several passes, and where the graph says so. *ret = NULL if the plan gives no memory for it. */
+enum hf_status hold_new(const struct hf_plan *plan, struct hold **ret, struct hf_error *e);
+void hold_free(struct hold *hold);
+bool hold_is_held(const struct hold *hold, int stage);
+/* Whether the job runs everything from the source to `stage` in one piece. `own`: the stage is
+ * upstream of a mix, and its instances are shared with nothing. */
+bool hold_heads_chain(const struct hold *hold, const struct plan_job *job, int stage, bool own);
+bool hold_has(struct hold *hold, int stage, int64_t item);
+/* References to what the stage made of the item, appended to `list`; false: not there. */
+bool hold_get(struct hold *hold, int stage, int64_t item, struct samples *list);
+/* Keeps references if somebody will come for them and they fit. */
+void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *list);
+/* A job is done: what no other one will come for goes. */
+void hold_job_done(struct hold *hold, int job);
+struct hold_counts {
+    int64_t hits, misses, bytes, peak_bytes;
+};
+struct hold_counts hold_counts(struct hold *hold);
+
+#endif

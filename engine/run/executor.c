@@ -1,0 +1,468 @@
+/*
+ * executor.c - the workers: what a node may do next, doing it, and handing on in order.
+ *
+ * Every input of a node gets a ticket when it is taken; what tickets emit leaves in their order,
+ * whoever finishes first, so the stream does not depend on workers, replicas or luck. A task is
+ * handed out only if its samples will fit: tickets at work or waiting and samples on the fullest
+ * outgoing edge stay within the node's window, and their bytes within EDGE_BYTES; one ticket
+ * is always allowed, and a task that emits several samples may go over by those. Nothing
+ * blocks inside a stage's call, so that one worker is enough for any graph.
+ *
+ * Lock order: run->lock, then one of the leaves run->notes_lock, the hold cache's, the
+ * read-ahead's, a device's. No stage is called under a lock. All nodes and edges of all jobs are
+ * guarded by run->lock alone: a task takes far longer than to find it.
+ */
+#include "exec.h"
+
+#include <stdlib.h>
+
+#define EDGE_BYTES ((int64_t)256 << 20)
+
+enum task_kind {
+    TASK_COUNT,
+    TASK_ITEM,
+    TASK_SAMPLE,
+    TASK_END
+};
+
+struct task {
+    enum task_kind kind;
+    struct node *node;
+    struct replica *replica;
+    int64_t ticket;
+    uint64_t epoch;
+    int input;
+    const struct hf_sample *sample; /* a reference */
+    struct samples out;
+    int64_t items; /* COUNT */
+    enum hf_status status;
+    struct hf_error error;
+};
+
+static const struct hf_stage_class *class_of(const struct instance *in) {
+    return in->job->run->plan->stage[in->index].cls;
+}
+
+/* ---- instances ---- */
+
+void instance_init(struct instance *in, struct job *job, int stage, int replica) {
+    struct run *run = job->run;
+    const struct plan_stage *ps = &run->plan->stage[stage];
+    *in = (struct instance){.job = job, .index = stage};
+    in->stage = (struct hf_stage){
+        .host = &run->services->host,
+        .options = ps->options,
+        .name = ps->name,
+        .device = run->on_device[stage] ? run->device : run->services->host_device,
+        .model = ps->model >= 0 ? run->model[ps->model] : NULL,
+        .seed = run->seed,
+        .replica = replica,
+        .module_dir = ps->module ? ps->module->dir : NULL,
+        .out_dir = run->out_dir,
+        .engine = in,
+    };
+}
+
+enum hf_status instance_start(struct instance *in, struct hf_error *e) {
+    const struct hf_stage_class *cls = class_of(in);
+    if (in->began)
+        return HF_OK;
+    struct hf_device *d = in->stage.device;
+    in->stage.state = calloc(1, cls->state_size ? cls->state_size : 1);
+    if (!in->stage.state)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the stage");
+    enum hf_status st = d->methods->queue_new(d, &in->stage.queue, e);
+    if (st != HF_OK)
+        return st;
+    in->began = true;
+    return cls->start ? cls->start(&in->stage, e) : HF_OK;
+}
+
+void instance_stop(struct instance *in) {
+    struct hf_device *d = in->stage.device;
+    samples_clear(&in->out);
+    if (in->began && class_of(in)->stop)
+        class_of(in)->stop(&in->stage);
+    if (in->stage.queue)
+        d->methods->queue_free(d, in->stage.queue);
+    free(in->stage.state);
+    in->stage.queue = NULL;
+    in->stage.state = NULL;
+    in->began = false;
+}
+
+/* ---- doing a task; no lock is held ---- */
+
+static struct samples take_out(struct instance *in) {
+    struct samples out = in->out;
+    in->out = (struct samples){0};
+    return out;
+}
+
+static enum hf_status process_one(struct instance *in, const struct hf_sample *s,
+                                  struct hf_error *e) {
+    const struct hf_stage_class *cls = class_of(in);
+    const struct hf_sample *here = NULL;
+    enum hf_status st = sample_to(in->stage.host, s, in->stage.device, in->stage.queue, &here, e);
+    if (st != HF_OK)
+        return st;
+    if (cls->process) {
+        st = cls->process(&in->stage, here, e);
+        sample_unref(here);
+        return st;
+    }
+    return samples_push(&in->out, here, e); /* a mix that only interleaves */
+}
+
+/* Puts the stage, and the case if one is known, before the message. */
+static enum hf_status blame(const struct instance *in, const struct hf_sample *s, enum hf_status st,
+                            struct hf_error *e) {
+    if (!e->text[0])
+        (void)hf_fail(e, st, "failed without a message (status %d)", (int)st);
+    e->status = st;
+    if (s && s->case_id[0])
+        (void)hf_fail_in(e, "stage '%s', case '%s'", in->stage.name, s->case_id);
+    else
+        (void)hf_fail_in(e, "stage '%s'", in->stage.name);
+    return st;
+}
+
+/* One stage of a chain over what the stage before it emitted, which is given up. */
+static enum hf_status run_link(struct instance *in, struct task *t, struct samples *list) {
+    enum hf_status st = instance_start(in, &t->error);
+    if (st != HF_OK)
+        return blame(in, NULL, st, &t->error);
+    in->stage.epoch = t->epoch;
+    in->stage.input = t->input;
+    for (int i = 0; st == HF_OK && i < list->count; i++) {
+        st = process_one(in, list->item[i], &t->error);
+        if (st != HF_OK)
+            (void)blame(in, list->item[i], st, &t->error);
+    }
+    samples_clear(list);
+    *list = take_out(in);
+    return st;
+}
+
+static enum hf_status run_source(struct instance *in, struct task *t) {
+    enum hf_status st = instance_start(in, &t->error);
+    in->stage.epoch = t->epoch;
+    if (st == HF_OK)
+        st = class_of(in)->open(&in->stage, t->ticket, &t->error);
+    if (st != HF_OK)
+        return blame(in, NULL, st, &t->error);
+    t->out = take_out(in);
+    return st;
+}
+
+/* An item of a source through the chain, from the deepest stage whose samples are kept. */
+static enum hf_status run_item(struct task *t) {
+    const struct node *n = t->node;
+    struct hold *hold = n->job->run->hold;
+    enum hf_status st = HF_OK;
+    int from = n->links - 1;
+    while (from >= 0 && !(hold_is_held(hold, n->link[from]) &&
+                          hold_get(hold, n->link[from], t->ticket, &t->out)))
+        from--;
+    for (int k = from + 1; st == HF_OK && k < n->links; k++) {
+        struct instance *in = &t->replica->link[k];
+        st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
+        if (st == HF_OK && hold_is_held(hold, n->link[k]))
+            hold_put(hold, n->link[k], t->ticket, &t->out);
+    }
+    return st;
+}
+
+static enum hf_status run_sample(struct task *t) {
+    struct samples list = {0};
+    enum hf_status st = samples_push(&list, t->sample, &t->error);
+    t->sample = NULL;
+    if (st == HF_OK)
+        st = run_link(&t->replica->link[0], t, &list);
+    t->out = list;
+    return st;
+}
+
+static enum hf_status run_count(struct task *t) {
+    struct instance *in = &t->replica->link[0];
+    enum hf_status st = instance_start(in, &t->error);
+    if (st == HF_OK)
+        st = class_of(in)->count(&in->stage, &t->items, &t->error);
+    return st == HF_OK ? st : blame(in, NULL, st, &t->error);
+}
+
+static enum hf_status run_end(struct task *t) {
+    struct instance *in = &t->replica->link[0];
+    enum hf_status st = instance_start(in, &t->error);
+    in->stage.epoch = t->epoch;
+    if (st == HF_OK)
+        st = class_of(in)->end_of_epoch(&in->stage, &t->error);
+    t->out = take_out(in);
+    return st == HF_OK ? st : blame(in, NULL, st, &t->error);
+}
+
+static void task_run(struct task *t) {
+    static enum hf_status (*const run[])(struct task *) = {run_count, run_item, run_sample,
+                                                           run_end};
+    t->error.text[0] = 0;
+    t->status = run[t->kind](t);
+    if (t->status != HF_OK)
+        samples_clear(&t->out);
+}
+
+/* ---- finding a task; run->lock is held ---- */
+
+static bool all_closed(const struct node *n) {
+    for (int i = 0; i < n->outs; i++)
+        if (!n->out[i]->closed)
+            return false;
+    return true;
+}
+
+static bool has_room(const struct node *n) {
+    int64_t tickets = n->next_ticket - n->released, count = 0, bytes = 0;
+    for (int i = 0; i < n->outs; i++) {
+        count = n->out[i]->count > count ? n->out[i]->count : count;
+        bytes = n->out[i]->bytes > bytes ? n->out[i]->bytes : bytes;
+    }
+    if (tickets == 0 && count == 0)
+        return true;
+    if (n->largest < 0) /* the first one shows how large they are */
+        return false;
+    return tickets + count < n->window &&
+           bytes + n->waiting_bytes + (n->running + 1) * n->largest <= EDGE_BYTES;
+}
+
+static struct replica *free_replica(const struct node *n) {
+    for (int i = 0; i < n->replicas; i++)
+        if (!n->replica[i].busy)
+            return &n->replica[i];
+    return NULL;
+}
+
+static void hand_out(struct node *n, struct replica *r, enum task_kind kind, struct task *t) {
+    *t = (struct task){.kind = kind, .node = n, .replica = r, .epoch = n->epoch};
+    r->busy = true;
+    n->running++;
+}
+
+static void wake_readers(const struct node *n) {
+    for (int i = 0; i < n->outs; i++)
+        if (n->out[i]->sink)
+            pthread_cond_signal(&n->out[i]->sink->arrived);
+}
+
+/* The end of the epoch, once every ticket has left. */
+static bool finish(struct node *n, struct task *t, bool *ret_changed) {
+    const struct hf_stage_class *cls = n->job->run->plan->stage[n->link[n->links - 1]].cls;
+    if (n->next_ticket != n->released || n->finishing)
+        return false;
+    if (cls->end_of_epoch) {
+        n->finishing = true;
+        hand_out(n, &n->replica[0], TASK_END, t);
+        return true;
+    }
+    n->ended = true;
+    for (int i = 0; i < n->outs; i++)
+        n->out[i]->ended = true;
+    wake_readers(n);
+    *ret_changed = true;
+    return false;
+}
+
+static bool find_source_task(struct node *n, struct replica *r, struct task *t, bool *ret_changed) {
+    if (n->items < 0) {
+        if (n->counting)
+            return false;
+        n->counting = true;
+        hand_out(n, r, TASK_COUNT, t);
+        return true;
+    }
+    if (n->next_ticket == n->items)
+        return finish(n, t, ret_changed);
+    if (!has_room(n))
+        return false;
+    hand_out(n, r, TASK_ITEM, t);
+    t->ticket = n->next_ticket++;
+    if (n->probe)
+        run_wake_loop(n->job->run);
+    return true;
+}
+
+static bool find_sample_task(struct node *n, struct replica *r, struct task *t, bool *ret_changed) {
+    int input = 0;
+    if (!has_room(n))
+        return false;
+    if (n->job->run->plan->stage[n->link[0]].cls->kind == HF_MIX) {
+        uint64_t epoch;
+        switch (mix_choose(n, &input, &epoch)) {
+        case MIX_WAIT:
+            return false;
+        case MIX_AGAIN:
+            tree_reset(n->in[input], epoch); /* it has ended, so none of its tasks runs */
+            *ret_changed = true;
+            return false;
+        case MIX_FINISHED:
+            return finish(n, t, ret_changed);
+        case MIX_TAKE:
+            break;
+        }
+    } else if (n->in[0]->count == 0) {
+        return n->in[0]->ended && finish(n, t, ret_changed);
+    }
+    hand_out(n, r, TASK_SAMPLE, t);
+    t->ticket = n->next_ticket++;
+    t->input = input;
+    t->sample = edge_pop(n->in[input]);
+    return true;
+}
+
+static bool find_node_task(struct node *n, struct task *t, bool *ret_changed) {
+    struct replica *r = free_replica(n);
+    if (!r || n->stopped || n->ended || n->finishing || all_closed(n))
+        return false;
+    return n->inputs ? find_sample_task(n, r, t, ret_changed)
+                     : find_source_task(n, r, t, ret_changed);
+}
+
+/* Nodes next to a sink first, so that what has been begun is finished; jobs in turn. */
+static bool find_task(struct run *run, struct task *t) {
+    bool changed;
+    do {
+        changed = false;
+        for (int k = 1; k <= run->plan->jobs; k++) {
+            int j = (run->turn + k) % run->plan->jobs;
+            struct job *job = run->active[j];
+            for (int i = job && job->ready && !job->closing ? job->nodes - 1 : -1; i >= 0; i--)
+                if (find_node_task(job->node[i], t, &changed)) {
+                    run->turn = j;
+                    return true;
+                }
+        }
+    } while (changed);
+    return false;
+}
+
+/* ---- after a task; run->lock is held ---- */
+
+void workers_wake(struct run *run) {
+    if (run->idle_workers > 0)
+        pthread_cond_broadcast(&run->work);
+}
+
+static bool hand_on(struct node *n, struct samples *list) {
+    bool kept = true;
+    for (int i = 0; i < list->count; i++)
+        for (int k = 0; k < n->outs; k++) {
+            sample_ref(list->item[i]);
+            kept = edge_push(n->out[k], list->item[i]) && kept;
+        }
+    samples_clear(list);
+    wake_readers(n);
+    return kept;
+}
+
+/* Lets go, in order, what is done. */
+static bool release(struct node *n) {
+    bool kept = true;
+    while (n->released < n->next_ticket && n->slot[n->released % n->window].done) {
+        struct slot *slot = &n->slot[n->released % n->window];
+        n->waiting_bytes -= slot->bytes;
+        n->released++;
+        kept = hand_on(n, &slot->out) && kept;
+        *slot = (struct slot){0};
+    }
+    return kept;
+}
+
+static bool task_done(struct task *t) {
+    struct node *n = t->node;
+    bool kept = true;
+    t->replica->busy = false;
+    n->running--;
+    if (t->kind == TASK_COUNT) {
+        n->items = t->items;
+    } else if (t->kind == TASK_END) {
+        kept = hand_on(n, &t->out);
+        n->ended = true;
+        for (int i = 0; i < n->outs; i++)
+            n->out[i]->ended = true;
+        wake_readers(n);
+    } else {
+        struct slot *slot = &n->slot[t->ticket % n->window];
+        *slot = (struct slot){.done = true, .out = t->out};
+        for (int i = 0; i < t->out.count; i++)
+            slot->bytes += sample_bytes(t->out.item[i]);
+        n->waiting_bytes += slot->bytes;
+        n->largest = slot->bytes > n->largest ? slot->bytes : n->largest;
+        kept = release(n);
+    }
+    if (n->running == 0)
+        pthread_cond_broadcast(&n->job->idle);
+    workers_wake(n->job->run);
+    return kept;
+}
+
+void *worker_main(void *arg) {
+    struct run *run = arg;
+    struct task t;
+    pthread_mutex_lock(&run->lock);
+    while (!run->quit) {
+        if (run->stopping || !find_task(run, &t)) {
+            run->idle_workers++;
+            pthread_cond_wait(&run->work, &run->lock);
+            run->idle_workers--;
+            continue;
+        }
+        pthread_mutex_unlock(&run->lock);
+        task_run(&t);
+        if (t.status != HF_OK)
+            run_fail(run, &t.error);
+        pthread_mutex_lock(&run->lock);
+        if (!task_done(&t)) {
+            pthread_mutex_unlock(&run->lock);
+            (void)hf_fail(&t.error, HF_NO_MEMORY, "no memory for the samples between stages");
+            run_fail(run, &t.error);
+            pthread_mutex_lock(&run->lock);
+        }
+    }
+    pthread_mutex_unlock(&run->lock);
+    return NULL;
+}
+
+/* ---- whole trees; run->lock is held ---- */
+
+static void mark_stopped(struct edge *ed) {
+    ed->from->stopped = true;
+    for (int i = 0; i < ed->from->inputs; i++)
+        mark_stopped(ed->from->in[i]);
+}
+
+static int tasks_running(const struct edge *ed) {
+    int n = ed->from->running;
+    for (int i = 0; i < ed->from->inputs; i++)
+        n += tasks_running(ed->from->in[i]);
+    return n;
+}
+
+void tree_stop(struct edge *ed) {
+    struct job *job = ed->from->job;
+    mark_stopped(ed);
+    while (tasks_running(ed) > 0)
+        pthread_cond_wait(&job->idle, &job->run->lock);
+}
+
+void tree_reset(struct edge *ed, uint64_t epoch) {
+    struct node *n = ed->from;
+    edge_clear(ed);
+    for (int i = 0; i < n->window; i++) {
+        samples_clear(&n->slot[i].out);
+        n->slot[i] = (struct slot){0};
+    }
+    n->next_ticket = n->released = n->waiting_bytes = n->wanted = 0;
+    n->ended = n->finishing = n->stopped = false;
+    n->epoch = epoch;
+    mix_reset(n);
+    for (int i = 0; i < n->inputs; i++)
+        tree_reset(n->in[i], mix_epoch(&n->job->run->plan->stage[n->link[0]], epoch));
+}

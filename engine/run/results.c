@@ -1,0 +1,213 @@
+/*
+ * results.c - scores.json and report.html.
+ */
+#include "results.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cJSON.h>
+
+#include "run.h"
+
+/* ---- collecting ---- */
+
+enum hf_status results_init(struct results *r, int stages, struct hf_error *e) {
+    *r = (struct results){.stages = stages};
+    r->stage = calloc((size_t)stages + 1, sizeof *r->stage);
+    return r->stage ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory for the results");
+}
+
+void results_clear(struct results *r) {
+    for (int i = 0; r->stage && i < r->stages; i++) {
+        struct result *of = &r->stage[i];
+        for (int k = 0; k < of->sections; k++) {
+            free(of->section[k].title);
+            free(of->section[k].html);
+        }
+        free(of->section);
+        free(of->json);
+    }
+    free(r->stage);
+    *r = (struct results){0};
+}
+
+enum hf_status results_set(struct results *r, int stage, const char *json, struct hf_error *e) {
+    cJSON *parsed = cJSON_Parse(json);
+    if (!parsed)
+        return hf_fail(e, HF_INVALID, "the result is not JSON: %.200s", json);
+    cJSON_Delete(parsed);
+    char *copy = strdup(json);
+    if (!copy)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for a result");
+    free(r->stage[stage].json);
+    r->stage[stage].json = copy;
+    return HF_OK;
+}
+
+enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
+                           struct hf_error *e) {
+    struct result *of = &r->stage[stage];
+    struct section *more = realloc(of->section, ((size_t)of->sections + 1) * sizeof *more);
+    if (!more)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the report");
+    of->section = more;
+    struct section s = {strdup(title), strdup(html)};
+    if (!s.title || !s.html) {
+        free(s.title);
+        free(s.html);
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the report");
+    }
+    of->section[of->sections++] = s;
+    return HF_OK;
+}
+
+bool results_any(const struct results *r) {
+    for (int i = 0; i < r->stages; i++)
+        if (r->stage[i].json || r->stage[i].sections)
+            return true;
+    return false;
+}
+
+/* ---- scores.json ---- */
+
+static cJSON *all_scores(const struct results *r) {
+    cJSON *all = cJSON_CreateObject();
+    for (int i = 0; all && i < r->stages; i++) {
+        if (!r->stage[i].json)
+            continue;
+        cJSON *one = cJSON_Parse(r->stage[i].json);
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "name"));
+        if (!one || !cJSON_AddItemToObject(all, name ? name : r->stage[i].name, one)) {
+            cJSON_Delete(one);
+            cJSON_Delete(all);
+            return NULL;
+        }
+    }
+    return all;
+}
+
+/* ---- report.html ---- */
+
+static const char style[] =
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;"
+    "color:#1c2126;background:#fff}"
+    "h1{font-size:1.5rem;margin-bottom:0}h2{font-size:1.15rem;margin-top:2.2rem;"
+    "border-bottom:1px solid #d8dde2}.about{color:#5b6670}"
+    "table{border-collapse:collapse;margin:1rem 0}"
+    "th,td{padding:.25rem .8rem;border-bottom:1px solid #e3e7ea;text-align:right}"
+    "th:first-child,td:first-child{text-align:left}th{color:#5b6670;font-weight:600}"
+    "img,svg{max-width:100%;height:auto}.wide{overflow-x:auto}"
+    "@media(prefers-color-scheme:dark){body{color:#dde3e8;background:#15191c}"
+    "h2,th,td{border-color:#343c43}.about,th{color:#98a4ae}}";
+
+static void put_text(FILE *f, const char *text) {
+    for (; *text; text++) {
+        const char *name = *text == '<'   ? "&lt;"
+                           : *text == '>' ? "&gt;"
+                           : *text == '&' ? "&amp;"
+                           : *text == '"' ? "&quot;"
+                                          : NULL;
+        if (name)
+            (void)fputs(name, f);
+        else
+            (void)fputc(*text, f);
+    }
+}
+
+/* Rows: stages with an object; columns: every number in any of them, as first met. */
+static void put_table(FILE *f, const cJSON *all) {
+    cJSON *columns = cJSON_CreateObject();
+    const cJSON *stage, *value;
+    cJSON_ArrayForEach(stage, all) {
+        cJSON_ArrayForEach(value, stage) {
+            if (cJSON_IsNumber(value) && value->string &&
+                !cJSON_GetObjectItemCaseSensitive(columns, value->string))
+                (void)cJSON_AddNullToObject(columns, value->string);
+        }
+    }
+    if (cJSON_GetArraySize(columns) > 0) {
+        (void)fputs("<h2>Scores</h2><div class=\"wide\"><table><tr><th>stage</th>", f);
+        const cJSON *column;
+        cJSON_ArrayForEach(column, columns) {
+            (void)fputs("<th>", f);
+            put_text(f, column->string);
+            (void)fputs("</th>", f);
+        }
+        (void)fputs("</tr>\n", f);
+        cJSON_ArrayForEach(stage, all) {
+            (void)fputs("<tr><td>", f);
+            put_text(f, stage->string);
+            (void)fputs("</td>", f);
+            cJSON_ArrayForEach(column, columns) {
+                value = cJSON_GetObjectItemCaseSensitive(stage, column->string);
+                if (cJSON_IsNumber(value))
+                    (void)fprintf(f, "<td>%.4g</td>", value->valuedouble);
+                else
+                    (void)fputs("<td></td>", f);
+            }
+            (void)fputs("</tr>\n", f);
+        }
+        (void)fputs("</table></div>\n", f);
+    }
+    cJSON_Delete(columns);
+}
+
+static void put_report(FILE *f, const struct results *r, const cJSON *all, const char *graph,
+                       uint64_t seed) {
+    (void)fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                "<meta name=\"viewport\" content=\"width=device-width\"><title>",
+                f);
+    put_text(f, graph);
+    (void)fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
+    put_text(f, graph);
+    (void)fprintf(f, "</h1><p class=\"about\">hepaflow, seed %llu</p>\n", (unsigned long long)seed);
+    put_table(f, all);
+    for (int i = 0; i < r->stages; i++)
+        for (int k = 0; k < r->stage[i].sections; k++) {
+            (void)fputs("<section><h2>", f);
+            put_text(f, r->stage[i].section[k].title);
+            (void)fputs(" <small class=\"about\">", f);
+            put_text(f, r->stage[i].name);
+            (void)fprintf(f, "</small></h2>\n%s\n</section>\n", r->stage[i].section[k].html);
+        }
+    (void)fputs("</body></html>\n", f);
+}
+
+static enum hf_status write_report(const struct results *r, const cJSON *all, const char *graph,
+                                   uint64_t seed, const char *path, struct hf_error *e) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return hf_fail(e, HF_NO_MEMORY, "%s: no memory for the report", path);
+    put_report(f, r, all, graph, seed);
+    bool bad = ferror(f);
+    bad = fclose(f) != 0 || bad;
+    enum hf_status st = bad ? hf_fail(e, HF_NO_MEMORY, "%s: no memory for the report", path)
+                            : file_write(path, text, size, e);
+    free(text);
+    return st;
+}
+
+enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
+                             const char *folder, struct hf_error *e) {
+    char path[PATH_MAX];
+    cJSON *all = all_scores(r);
+    char *text = all ? cJSON_Print(all) : NULL;
+    enum hf_status st = HF_OK;
+    if (!text)
+        st = hf_fail(e, HF_NO_MEMORY, "no memory for the scores");
+    if (st == HF_OK) {
+        (void)snprintf(path, sizeof path, "%s/scores.json", folder);
+        st = file_write(path, text, strlen(text), e);
+    }
+    if (st == HF_OK) {
+        (void)snprintf(path, sizeof path, "%s/report.html", folder);
+        st = write_report(r, all, graph, seed, path, e);
+    }
+    cJSON_free(text);
+    cJSON_Delete(all);
+    return st;
+}

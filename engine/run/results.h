@@ -1,0 +1,41 @@
+/*
+ * results.h - what stages say about their work: JSON for scores.json, HTML for report.html.
+ *
+ * Kept in memory, in the order of the graph's stages, and written whole when the run is over.
+ */
+#ifndef HEPAFLOW_RUN_RESULTS_H
+#define HEPAFLOW_RUN_RESULTS_H
+
+#include <stdbool.h>
+
+#include <hepaflow/base.h>
+
+struct section {
+    char *title, *html;
+};
+
+struct result {
+    const char *name; /* of the stage */
+    char *json;       /* NULL: none */
+    struct section *section;
+    int sections;
+};
+
+struct results {
+    int stages;
+    struct result *stage;
+};
+
+enum hf_status results_init(struct results *r, int stages, struct hf_error *e);
+void results_clear(struct results *r);
+/* The stage's JSON, in place of what it gave before; refused if it is none. */
+enum hf_status results_set(struct results *r, int stage, const char *json, struct hf_error *e);
+/* One more section of the report. */
+enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
+                           struct hf_error *e);
+bool results_any(const struct results *r);
+/* Writes scores.json and report.html into the folder. */
+enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
+                             const char *folder, struct hf_error *e);
+
+#endif

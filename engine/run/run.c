@@ -1,0 +1,531 @@
+/*
+ * run.c - hf_run: the loop that owns control (signals, progress, reading ahead, what threads have
+ * to say), the run's devices, and the order of jobs.
+ */
+#include "exec.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "modules.h"
+#include "nn/model.h"
+
+#define READ_AHEAD_BYTES ((int64_t)256 << 20)
+#define TICK_MS          100
+#define MAX_DEVICES      16
+
+struct control {
+    struct run *run;
+    uv_loop_t loop;
+    uv_async_t async;
+    uv_timer_t timer;
+    uv_signal_t signal[2];
+};
+
+/* ---- from any thread ---- */
+
+void run_wake_loop(struct run *run) {
+    (void)uv_async_send(run->async);
+}
+
+void run_fail(struct run *run, const struct hf_error *e) {
+    pthread_mutex_lock(&run->lock);
+    if (!run->stopping) {
+        run->error = *e;
+        run->stopping = true;
+        atomic_store(&run->services->canceled, 1);
+        pthread_cond_broadcast(&run->work);
+        for (int j = 0; j < run->plan->jobs; j++)
+            for (int i = 0; run->active[j] && i < run->active[j]->sinks; i++)
+                pthread_cond_broadcast(&run->active[j]->sink[i].arrived);
+    }
+    pthread_mutex_unlock(&run->lock);
+    run_wake_loop(run);
+}
+
+void run_note(struct run *run, const struct hf_run_event *event, struct job *ended) {
+    size_t size = event->text ? strlen(event->text) + 1 : 1;
+    struct note *n = calloc(1, sizeof *n + size);
+    if (n) {
+        n->event = *event;
+        n->ended = ended;
+        if (event->text)
+            n->event.text = memcpy(n->text, event->text, size);
+    }
+    pthread_mutex_lock(&run->notes_lock);
+    if (n) {
+        *run->last_note = n;
+        run->last_note = &n->following;
+    } else if (ended) {
+        ended->put_away = true; /* the loop looks for this as well */
+    }
+    pthread_mutex_unlock(&run->notes_lock);
+    run_wake_loop(run);
+}
+
+static enum hf_status keep_model(struct job *job, int stage, const struct hf_model *m) {
+    hf_model_ref(m);
+    pthread_mutex_lock(&job->run->lock);
+    const struct hf_model *old = job->model;
+    job->model = m;
+    job->model_stage = stage;
+    pthread_mutex_unlock(&job->run->lock);
+    if (old)
+        hf_model_unref(old);
+    return HF_OK;
+}
+
+static enum hf_status log_line(struct run *run, const struct instance *in,
+                               const struct message *m) {
+    char line[1024];
+    (void)snprintf(line, sizeof line, "%s: %s", in->stage.name, m->text);
+    run_note(run,
+             &(struct hf_run_event){
+                 .kind = HF_EVENT_LOG, .level = m->level, .job = in->job->plan->name, .text = line},
+             NULL);
+    return HF_OK;
+}
+
+static enum hf_status on_message(void *engine, const struct hf_stage *s, const struct message *m,
+                                 struct hf_error *e) {
+    const struct instance *in = s->engine;
+    struct run *run = in->job->run;
+    enum hf_status st = HF_OK;
+    (void)engine;
+    switch (m->kind) {
+    case MESSAGE_LOG:
+        return log_line(run, in, m);
+    case MESSAGE_MODEL:
+        return keep_model(in->job, in->index, m->model);
+    case MESSAGE_PROGRESS:
+        pthread_mutex_lock(&run->notes_lock);
+        if (in->sink) {
+            in->sink->done = m->done;
+            in->sink->total = m->total;
+            in->sink->loss = m->loss;
+        }
+        pthread_mutex_unlock(&run->notes_lock);
+        return HF_OK;
+    case MESSAGE_REPORT:
+        pthread_mutex_lock(&run->notes_lock);
+        st = results_add(&run->results, in->index, m->text, m->html, e);
+        pthread_mutex_unlock(&run->notes_lock);
+        return st;
+    case MESSAGE_RESULT:
+        pthread_mutex_lock(&run->notes_lock);
+        st = results_set(&run->results, in->index, m->text, e);
+        pthread_mutex_unlock(&run->notes_lock);
+        if (st == HF_OK)
+            run_note(run,
+                     &(struct hf_run_event){
+                         .kind = HF_EVENT_RESULT, .job = in->stage.name, .text = m->text},
+                     NULL);
+        return st;
+    }
+    return HF_OK;
+}
+
+/* ---- jobs, on the loop's thread ---- */
+
+static void tell(struct run *run, struct hf_run_event event) {
+    event.seconds = (double)(uv_hrtime() - run->began) * 1e-9;
+    event.jobs_done = run->jobs_done;
+    event.jobs_total = run->plan->jobs;
+    if (run->options->on_event)
+        run->options->on_event(run->options->arg, &event);
+}
+
+static bool is_stopping(struct run *run) {
+    pthread_mutex_lock(&run->lock);
+    bool stopping = run->stopping;
+    pthread_mutex_unlock(&run->lock);
+    return stopping;
+}
+
+static bool stage_needs(const struct hf_plan *plan, int stage, int model) {
+    const struct plan_stage *ps = &plan->stage[stage];
+    if (ps->model == model)
+        return true;
+    for (int i = 0; i < ps->inputs; i++)
+        if (stage_needs(plan, ps->input[i], model))
+            return true;
+    return false;
+}
+
+/* A model goes when the last job that takes it is done. */
+static void drop_models(struct run *run) {
+    for (int m = 0; m < run->plan->stages; m++) {
+        bool needed = false;
+        for (int j = 0; run->model[m] && j < run->plan->jobs; j++)
+            for (int i = 0; run->state[j] != JOB_DONE && i < run->plan->job[j].sinks; i++)
+                needed = needed || stage_needs(run->plan, run->plan->job[j].sink[i], m);
+        if (run->model[m] && !needed) {
+            hf_model_unref(run->model[m]);
+            run->model[m] = NULL;
+        }
+    }
+}
+
+static void job_ended(struct run *run, struct job *job) {
+    int index = job->index;
+    if (job->model) {
+        run->model[job->model_stage] = job->model;
+        job->model = NULL;
+    }
+    job_free(job);
+    run->live[index] = NULL;
+    run->jobs_live--;
+    run->jobs_done++;
+    run->state[index] = JOB_DONE;
+    if (run->hold)
+        hold_job_done(run->hold, index);
+    drop_models(run);
+    if (!is_stopping(run))
+        tell(run,
+             (struct hf_run_event){.kind = HF_EVENT_JOB_DONE, .job = run->plan->job[index].name});
+}
+
+static bool may_start(const struct run *run, int index) {
+    const struct plan_job *job = &run->plan->job[index];
+    int at_once = run->plan->jobs_at_once > 0 ? run->plan->jobs_at_once : 1;
+    if (run->state[index] != JOB_WAITING || run->jobs_live >= at_once)
+        return false;
+    for (int i = 0; i < job->after; i++)
+        if (run->state[job->after_job[i]] != JOB_DONE)
+            return false;
+    return true;
+}
+
+static void start_jobs(struct run *run) {
+    for (int j = 0; j < run->plan->jobs && !is_stopping(run); j++) {
+        struct job *job = NULL;
+        struct hf_error e;
+        if (!may_start(run, j))
+            continue;
+        if (job_new(run, j, &job, &e) != HF_OK) {
+            run_fail(run, &e);
+            return;
+        }
+        run->state[j] = JOB_ACTIVE;
+        run->live[j] = job;
+        run->jobs_live++;
+        tell(run, (struct hf_run_event){.kind = HF_EVENT_JOB_START, .job = job->plan->name});
+        job_start(job);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void stop_workers(struct run *run) {
+    pthread_mutex_lock(&run->lock);
+    run->quit = true;
+    pthread_cond_broadcast(&run->work);
+    pthread_mutex_unlock(&run->lock);
+    for (int i = 0; i < run->worker_threads; i++)
+        (void)pthread_join(run->worker[i], NULL);
+    run->worker_threads = 0;
+}
+
+static void close_handles(struct control *c) {
+    uv_handle_t *const all[] = {(uv_handle_t *)&c->async, (uv_handle_t *)&c->timer,
+                                (uv_handle_t *)&c->signal[0], (uv_handle_t *)&c->signal[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]->data && !uv_is_closing(all[i]))
+            uv_close(all[i], NULL);
+}
+
+static void deliver_notes(struct run *run) {
+    pthread_mutex_lock(&run->notes_lock);
+    struct note *n = run->first_note;
+    run->first_note = NULL;
+    run->last_note = &run->first_note;
+    pthread_mutex_unlock(&run->notes_lock);
+    while (n) {
+        struct note *following = n->following;
+        if (n->ended)
+            job_ended(run, n->ended);
+        else
+            tell(run, n->event);
+        free(n);
+        n = following;
+    }
+    for (int j = 0; j < run->plan->jobs; j++) {
+        pthread_mutex_lock(&run->notes_lock);
+        bool ended = run->live[j] && run->live[j]->put_away;
+        pthread_mutex_unlock(&run->notes_lock);
+        if (ended)
+            job_ended(run, run->live[j]);
+    }
+}
+
+static void on_async(uv_async_t *async) {
+    struct control *c = async->data;
+    struct run *run = c->run;
+    deliver_notes(run);
+    start_jobs(run);
+    for (int j = 0; j < run->plan->jobs; j++)
+        if (run->live[j])
+            job_read_ahead(run->live[j]);
+    if (run->jobs_live == 0 && (run->jobs_done == run->plan->jobs || is_stopping(run))) {
+        stop_workers(run);
+        close_handles(c);
+    }
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct control *c = timer->data;
+    struct run *run = c->run;
+    for (int j = 0; j < run->plan->jobs; j++)
+        for (int i = 0; run->live[j] && i < run->live[j]->sinks; i++) {
+            struct sink *k = &run->live[j]->sink[i];
+            struct hf_run_event event = {.kind = HF_EVENT_PROGRESS, .job = run->plan->job[j].name};
+            pthread_mutex_lock(&run->notes_lock);
+            event.done = k->done;
+            event.total = k->total;
+            event.loss = k->loss;
+            event.samples = k->samples;
+            pthread_mutex_unlock(&run->notes_lock);
+            tell(run, event);
+        }
+    if (atomic_load(&run->services->canceled) && !is_stopping(run)) {
+        struct hf_error e;
+        (void)hf_fail(&e, HF_CANCELED, "canceled");
+        run_fail(run, &e);
+    }
+}
+
+/* The second signal does what it did before the run: it ends the program. */
+static void on_signal(uv_signal_t *handle, int number) {
+    struct control *c = handle->data;
+    struct hf_error e;
+    (void)uv_signal_stop(handle);
+    (void)hf_fail(&e, HF_CANCELED, "canceled by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+    run_fail(c->run, &e);
+}
+
+static enum hf_status uv_failed(int code, const char *what, struct hf_error *e) {
+    return hf_fail(e, HF_IO, "%s: %s", what, uv_strerror(code));
+}
+
+static enum hf_status open_loop(struct control *c, struct hf_error *e) {
+    int code = uv_async_init(&c->loop, &c->async, on_async);
+    if (code != 0)
+        return uv_failed(code, "the run's loop cannot be made", e);
+    c->async.data = c;
+    c->run->async = &c->async;
+    (void)uv_timer_init(&c->loop, &c->timer);
+    c->timer.data = c;
+    code = uv_timer_start(&c->timer, on_timer, TICK_MS, TICK_MS);
+    for (int i = 0; i < 2 && code == 0; i++) {
+        code = uv_signal_init(&c->loop, &c->signal[i]);
+        if (code == 0) {
+            c->signal[i].data = c;
+            code = uv_signal_start(&c->signal[i], on_signal, i == 0 ? SIGINT : SIGTERM);
+        }
+    }
+    return code == 0 ? HF_OK : uv_failed(code, "the run's loop cannot be made", e);
+}
+
+/* Runs the jobs until all are done or one has failed. */
+static enum hf_status run_loop(struct run *run, struct hf_error *e) {
+    struct control *c = calloc(1, sizeof *c);
+    if (!c)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
+    c->run = run;
+    int code = uv_loop_init(&c->loop);
+    if (code != 0) {
+        free(c);
+        return uv_failed(code, "the run's loop cannot be made", e);
+    }
+    enum hf_status st = open_loop(c, e);
+    if (st == HF_OK)
+        st = readahead_new(&c->loop, READ_AHEAD_BYTES, &run->services->readahead, e);
+    for (int i = 0; st == HF_OK && i < run->workers; i++) {
+        if (pthread_create(&run->worker[i], NULL, worker_main, run) != 0)
+            st = hf_fail(e, HF_NO_MEMORY, "worker %d of %d cannot be started", i + 1, run->workers);
+        else
+            run->worker_threads++;
+    }
+    if (st == HF_OK) {
+        run_wake_loop(run);
+    } else {
+        stop_workers(run);
+        close_handles(c);
+    }
+    (void)uv_run(&c->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&c->loop);
+    readahead_free(run->services->readahead);
+    run->services->readahead = NULL;
+    free(c);
+    return st;
+}
+
+/* ---- devices ---- */
+
+static enum hf_status open_device(struct run *run, const struct hf_device_class *cls,
+                                  struct hf_device **ret, struct hf_error *e) {
+    struct hf_device_options options = {.nn_threads = (int32_t)run->plan->nn_threads,
+                                        .host = &run->services->host};
+    return cls->open(&options, ret, e);
+}
+
+/* The device of highest priority that opens; the host's is one of them. */
+static void open_any_device(struct run *run) {
+    const struct hf_device_class *list[MAX_DEVICES];
+    int count = 0;
+    const char *name;
+    for (int i = 0; count < MAX_DEVICES && (name = engine_device_name(run->engine, i)); i++) {
+        const struct hf_device_class *cls = engine_device(run->engine, name);
+        int at = count;
+        if (!cls || cls->priority < 0)
+            continue;
+        for (; at > 0 && list[at - 1]->priority < cls->priority; at--)
+            list[at] = list[at - 1];
+        list[at] = cls;
+        count++;
+    }
+    run->device = run->services->host_device;
+    for (int i = 0; i < count && strcmp(list[i]->name, "cpu") != 0; i++) {
+        struct hf_error ignored;
+        if (open_device(run, list[i], &run->device, &ignored) == HF_OK)
+            return;
+    }
+}
+
+static enum hf_status open_devices(struct run *run, struct hf_error *e) {
+    const char *name = run->options->device ? run->options->device : run->plan->device;
+    const struct hf_device_class *cpu = engine_device(run->engine, "cpu");
+    if (!cpu)
+        return hf_fail(e, HF_NOT_FOUND, "the module of the device 'cpu' was not found");
+    enum hf_status st = open_device(run, cpu, &run->services->host_device, e);
+    if (st != HF_OK)
+        return hf_fail_in(e, "device 'cpu'");
+    run->device = run->services->host_device;
+    if (!name || strcmp(name, "auto") == 0) {
+        open_any_device(run);
+    } else if (strcmp(name, "cpu") != 0) {
+        const struct hf_device_class *cls = engine_device(run->engine, name);
+        if (!cls)
+            return hf_fail(e, HF_NOT_FOUND, "no module brings the device '%s'", name);
+        if (open_device(run, cls, &run->device, e) != HF_OK)
+            return hf_fail_in(e, "device '%s'", name);
+    }
+    for (int i = 0; i < run->plan->stages; i++)
+        run->on_device[i] =
+            run->plan->stage[i].on_device &&
+            !engine_missing_op(run->engine, run->plan->stage[i].cls, run->device->op_kind);
+    return HF_OK;
+}
+
+static void close_devices(struct run *run) {
+    struct hf_device *host = run->services->host_device;
+    services_release_device(run->services);
+    if (run->device && run->device != host)
+        run->device->methods->destroy(run->device);
+    if (host)
+        host->methods->destroy(host);
+    run->device = run->services->host_device = NULL;
+}
+
+/* ---- the run ---- */
+
+static int cores(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+static enum hf_status run_open(struct run *run, struct hf_error *e) {
+    const struct hf_plan *plan = run->plan;
+    size_t stages = (size_t)plan->stages + 1, jobs = (size_t)plan->jobs + 1;
+    run->workers = run->options->workers > 0 ? run->options->workers : cores();
+    run->seed = run->options->seed >= 0 ? (uint64_t)run->options->seed : plan->seed;
+    run->out_dir = run->options->out_dir ? run->options->out_dir : ".";
+    run->last_note = &run->first_note;
+    run->began = uv_hrtime();
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_mutex_init(&run->notes_lock, NULL);
+    pthread_cond_init(&run->work, NULL);
+    run->on_device = calloc(stages, sizeof *run->on_device);
+    run->model = calloc(stages, sizeof *run->model);
+    run->active = calloc(jobs, sizeof *run->active);
+    run->live = calloc(jobs, sizeof *run->live);
+    run->state = calloc(jobs, sizeof *run->state);
+    run->worker = calloc((size_t)run->workers, sizeof *run->worker);
+    if (!run->on_device || !run->model || !run->active || !run->live || !run->state || !run->worker)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
+    enum hf_status st = results_init(&run->results, plan->stages, e);
+    for (int i = 0; st == HF_OK && i < plan->stages; i++)
+        run->results.stage[i].name = plan->stage[i].name;
+    if (st == HF_OK)
+        st = folder_make(run->out_dir, e);
+    if (st == HF_OK)
+        st = open_devices(run, e);
+    if (st == HF_OK)
+        st = hold_new(plan, &run->hold, e);
+    return st;
+}
+
+static void run_close(struct run *run) {
+    for (int i = 0; run->model && i < run->plan->stages; i++)
+        if (run->model[i])
+            hf_model_unref(run->model[i]);
+    hold_free(run->hold);
+    close_devices(run);
+    results_clear(&run->results);
+    pthread_cond_destroy(&run->work);
+    pthread_mutex_destroy(&run->notes_lock);
+    pthread_mutex_destroy(&run->lock);
+    free(run->on_device);
+    free(run->model);
+    free(run->active);
+    free(run->live);
+    free(run->state);
+    free(run->worker);
+    free(run);
+}
+
+enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
+                      const struct hf_run_options *options, struct hf_error *e) {
+    struct hf_error mine;
+    e = e ? e : &mine;
+    if (engine->run)
+        return hf_fail(e, HF_INVALID, "this engine is running a graph already");
+    struct run *run = calloc(1, sizeof *run);
+    if (!run)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
+    run->engine = engine;
+    run->plan = plan;
+    run->options = options;
+    run->services = services_of(engine->host);
+    run->services->post = on_message;
+    atomic_store(&run->services->canceled, 0);
+    engine->run = run;
+    enum hf_status st = run_open(run, e);
+    if (st == HF_OK && plan->jobs > 0)
+        st = run_loop(run, e);
+    if (st == HF_OK && run->stopping) {
+        *e = run->error;
+        st = run->error.status;
+    }
+    /* What was found out stands, even if something failed later. */
+    if (results_any(&run->results)) {
+        struct hf_error late;
+        enum hf_status written =
+            results_write(&run->results, plan->name, run->seed, run->out_dir, &late);
+        if (st == HF_OK && written != HF_OK) {
+            st = written;
+            *e = late;
+        }
+    }
+    engine->run = NULL;
+    run->services->post = NULL;
+    run_close(run);
+    return st;
+}
+
+void hf_cancel(struct hf_engine *engine) {
+    atomic_store(&services_of(engine->host)->canceled, 1);
+}

@@ -1,0 +1,351 @@
+/*
+ * test_stream.c - what comes out of an executor's edges: the same for any number of workers.
+ */
+#include "kit.h"
+
+#include <stdlib.h>
+
+static struct kit kit;
+
+static int setup(void **state) {
+    (void)state;
+    kit_open(&kit);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    kit_close(&kit);
+    return 0;
+}
+
+/* Source, a map, a filter, a serial stage with an end, two epochs; everything dawdles. */
+static struct log *run_chain(int workers, int64_t items) {
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = items, .delay_us = 300),
+                            (const int[]){-1});
+    int map = kit_stage(&kit, "map", &kit_map, KNOBS(.add = 5, .delay_us = 800), source);
+    int noise = kit_stage(&kit, "noise", &kit_noise, KNOBS(.delay_us = 300), map);
+    int odd = kit_stage(&kit, "odd", &kit_odd, KNOBS(0), noise);
+    int sum = kit_stage(&kit, "sum", &kit_sum, KNOBS(.delay_us = 100), odd);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 2, .log = log), sum);
+    kit_job(&kit, sink);
+    kit.workers = workers;
+    kit_run(&kit);
+    return log;
+}
+
+static struct log *fresh_chain(int workers, int64_t items) {
+    struct log *log = run_chain(workers, items);
+    kit_close(&kit);
+    kit_open(&kit);
+    return log;
+}
+
+static void the_stream_does_not_depend_on_workers(void **state) {
+    (void)state;
+    struct log *one = fresh_chain(1, 60), *two = fresh_chain(2, 60), *eight = fresh_chain(8, 60);
+    log_check_equal(one, two);
+    log_check_equal(one, eight);
+    assert_int_equal(one->line[one->count - 1].epoch, 1);
+    assert_string_equal(one->line[one->count - 1].id, "end");
+    /* The two epochs draw other numbers. */
+    assert_true(one->line[0].value != one->line[one->count / 2 + 2].value);
+    log_free(one);
+    log_free(two);
+    log_free(eight);
+}
+
+static void values_are_what_the_stages_make_them(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 9), (const int[]){-1});
+    int twice = kit_stage(&kit, "twice", &kit_map, KNOBS(.add = 2, .emits = 2), source);
+    int odd = kit_stage(&kit, "odd", &kit_odd, KNOBS(0), twice);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.log = log), odd);
+    kit_job(&kit, sink);
+    kit.workers = 3;
+    kit_run(&kit);
+    int at = 0;
+    for (int64_t i = 0; i < 9; i++) {
+        int64_t v = i * 31 + 2;
+        if (v % 2 == 0)
+            continue; /* and so is v + 1000000 */
+        assert_int_equal(log->line[at].value, v);
+        assert_int_equal(log->line[at + 1].value, v + 1000000);
+        at += 2;
+    }
+    assert_int_equal(log->count, at);
+    log_free(log);
+}
+
+static void replicas_work_side_by_side(void **state) {
+    (void)state;
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 40, .delay_us = 4000),
+                            (const int[]){-1});
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(0), source);
+    kit_job(&kit, sink);
+    kit.workers = 4;
+    kit_run(&kit);
+    assert_in_range(atomic_load(&kit.probe.most_running), 2, 4);
+    kit.stage[source].replicas = 1;
+    atomic_store(&kit.probe.most_running, 0);
+    kit_run(&kit);
+    assert_int_equal(atomic_load(&kit.probe.most_running), 1);
+}
+
+static void a_slow_sink_bounds_what_is_alive(void **state) {
+    (void)state;
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 300), (const int[]){-1});
+    int map = kit_stage(&kit, "map", &kit_map, KNOBS(0), source);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.delay_us = 400), map);
+    kit.stage[source].depth = 3;
+    kit.stage[map].depth = 3;
+    kit_job(&kit, sink);
+    kit_run(&kit);
+    /* Three on each edge, two in each stage's hands at most, one at the sink. */
+    assert_in_range(atomic_load(&kit.probe.most_samples), 4, 11);
+}
+
+static void large_samples_are_bounded_in_bytes(void **state) {
+    (void)state;
+    int source = kit_stage_(&kit, "source", &kit_source,
+                            KNOBS(.count = 20, .elements = (int64_t)100 << 20), (const int[]){-1});
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.delay_us = 3000), source);
+    kit_job(&kit, sink);
+    kit.stage[source].depth = 16;
+    kit_run(&kit);
+    assert_in_range(atomic_load(&kit.probe.most_samples), 1, 3); /* 256 MB, and the sink's own */
+}
+
+static void sinks_of_a_job_share_samples(void **state) {
+    (void)state;
+    struct log *a = log_new(), *b = log_new(), *c = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 30, .delay_us = 100),
+                            (const int[]){-1});
+    int map = kit_stage(&kit, "map", &kit_map, KNOBS(0), source);
+    int odd = kit_stage(&kit, "odd", &kit_odd, KNOBS(0), map);
+    int one = kit_stage(&kit, "one", &kit_collect, KNOBS(.log = a), map);
+    int two = kit_stage(&kit, "two", &kit_collect, KNOBS(.log = b, .delay_us = 500), map);
+    int three = kit_stage(&kit, "three", &kit_collect, KNOBS(.log = c), odd);
+    kit_job(&kit, one, two, three);
+    kit_run(&kit);
+    assert_int_equal(atomic_load(&kit.probe.opened), 30);
+    assert_int_equal(a->count, 30);
+    assert_int_equal(c->count, 15);
+    log_check_equal(a, b);
+    int same = 0;
+    for (int i = 0; i < 30; i++)
+        same += a->line[i].sample == b->line[i].sample;
+    assert_int_equal(same, 30);
+    log_free(a);
+    log_free(b);
+    log_free(c);
+}
+
+/* A sink that leaves early must not hold up the others. */
+static void a_sink_may_leave_early(void **state) {
+    (void)state;
+    struct log *a = log_new(), *b = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 50), (const int[]){-1});
+    int left = kit_stage(&kit, "left", &kit_map, KNOBS(0), source);
+    int right = kit_stage(&kit, "right", &kit_map, KNOBS(0), source);
+    int one = kit_stage(&kit, "one", &kit_collect, KNOBS(.log = a, .stop_at = 3), left);
+    int two = kit_stage(&kit, "two", &kit_collect, KNOBS(.log = b), right);
+    kit_job(&kit, one, two);
+    kit_run(&kit);
+    assert_int_equal(a->count, 3);
+    assert_int_equal(b->count, 50);
+    log_free(a);
+    log_free(b);
+}
+
+static void shared_input_has_one_pass(void **state) {
+    (void)state;
+    struct hf_error e;
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 5), (const int[]){-1});
+    int one = kit_stage(&kit, "one", &kit_collect, KNOBS(.count = 2), source);
+    int two = kit_stage(&kit, "two", &kit_collect, KNOBS(0), source);
+    kit_job(&kit, one, two);
+    assert_int_equal(kit_try(&kit, &e), HF_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "stage 'one': shares its input"));
+}
+
+static void epochs_begin_again(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_random, KNOBS(.count = 7, .delay_us = 100),
+                            (const int[]){-1});
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 3, .log = log), source);
+    kit_job(&kit, sink);
+    kit_run(&kit);
+    assert_int_equal(log->count, 21);
+    int differ = 0;
+    for (int i = 0; i < 21; i++) {
+        assert_int_equal(log->line[i].epoch, i / 7);
+        assert_string_equal(log->line[i].id, log->line[i % 7].id);
+        struct hf_rng rng = hf_rng_init(66, "source", log->line[i].id, (uint64_t)(i / 7));
+        assert_int_equal(log->line[i].value, hf_rng_below(&rng, 100000));
+        differ += log->line[i].value != log->line[i % 7].value;
+    }
+    assert_int_equal(differ, 14);
+    log_free(log);
+}
+
+static void a_sink_may_rewind_early(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 40, .delay_us = 200),
+                            (const int[]){-1});
+    int noise = kit_stage(&kit, "noise", &kit_noise, KNOBS(.delay_us = 500), source);
+    int sink =
+        kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 20, .stop_at = 5, .log = log), noise);
+    kit_job(&kit, sink);
+    kit.workers = 4;
+    kit_run(&kit);
+    assert_int_equal(log->count, 100);
+    for (int i = 0; i < 100; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "case%03d", i % 5);
+        assert_string_equal(log->line[i].id, id);
+        struct hf_rng rng = hf_rng_init(66, "noise", id, (uint64_t)(i / 5));
+        assert_int_equal(log->line[i].value, i % 5 + hf_rng_below(&rng, 1000));
+    }
+    log_free(log);
+}
+
+/* ---- mixes ---- */
+
+static struct log *run_mix(int64_t a, int64_t b, double wa, double wb, int workers, int epochs) {
+    struct log *log = log_new();
+    int one =
+        kit_stage_(&kit, "one", &kit_random, KNOBS(.count = a, .delay_us = 200), (const int[]){-1});
+    int two =
+        kit_stage_(&kit, "two", &kit_source, KNOBS(.count = b, .delay_us = 500), (const int[]){-1});
+    int mix = kit_stage(&kit, "mix", &kit_mix, KNOBS(0), one, two);
+    kit.stage[mix].mix_weight[0] = wa;
+    kit.stage[mix].mix_weight[1] = wb;
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = epochs, .log = log), mix);
+    kit_job(&kit, sink);
+    kit.workers = workers;
+    kit_run(&kit);
+    kit_close(&kit);
+    kit_open(&kit);
+    return log;
+}
+
+static int from_input(const struct log *log, int input) {
+    int n = 0;
+    for (int i = 0; i < log->count; i++)
+        n += log->line[i].value % 10 == input;
+    return n;
+}
+
+static void a_mix_without_weights_takes_turns(void **state) {
+    (void)state;
+    struct log *log = run_mix(3, 7, 0, 0, 3, 1);
+    static const int expected[10] = {0, 1, 0, 1, 0, 1, 1, 1, 1, 1};
+    assert_int_equal(log->count, 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(log->line[i].value % 10, expected[i]);
+    log_free(log);
+}
+
+static void a_mix_keeps_its_ratio_and_starts_over(void **state) {
+    (void)state;
+    struct log *log = run_mix(6, 20, 2, 1, 4, 1);
+    /* Two of the short one for each of the long one, which ends once: 40 and 20 (and the last
+     * turn). */
+    assert_int_equal(from_input(log, 1), 20);
+    assert_in_range(from_input(log, 0), 39, 41);
+    for (int i = 0; i + 3 <= log->count; i += 3) {
+        int ones = 0;
+        for (int k = 0; k < 3; k++)
+            ones += log->line[i + k].value % 10 == 1;
+        assert_int_equal(ones, 1);
+    }
+    /* The recycled input draws anew: its passes are epochs of their own. */
+    int64_t seen[64];
+    int n = 0;
+    for (int i = 0; i < log->count; i++)
+        if (log->line[i].value % 10 == 0)
+            seen[n++] = log->line[i].value;
+    assert_true(seen[0] != seen[6] && seen[1] != seen[7] && seen[6] != seen[12]);
+    struct hf_rng rng = hf_rng_init(66, "one", "case000", 1);
+    assert_int_equal(seen[6] / 10, hf_rng_below(&rng, 100000));
+    log_free(log);
+}
+
+static void a_mix_does_not_depend_on_workers(void **state) {
+    (void)state;
+    struct log *one = run_mix(5, 13, 3, 2, 1, 3), *eight = run_mix(5, 13, 3, 2, 8, 3);
+    log_check_equal(one, eight);
+    assert_true(one->count > 3 * 13);
+    log_free(one);
+    log_free(eight);
+}
+
+static void an_empty_input_of_a_mix_is_passed_over(void **state) {
+    (void)state;
+    struct log *log = run_mix(0, 4, 1, 1, 2, 1);
+    assert_int_equal(log->count, 4);
+    log_free(log);
+    log = run_mix(0, 0, 1, 1, 2, 2);
+    assert_int_equal(log->count, 0);
+    log_free(log);
+}
+
+static void a_mix_of_one_stage_twice_has_two_streams(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 20), (const int[]){-1});
+    int odd = kit_stage(&kit, "odd", &kit_odd, KNOBS(0), source);
+    int mix = kit_stage(&kit, "mix", &kit_mix, KNOBS(0), odd, source);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.log = log), mix);
+    for (int i = 0; i < kit.plan.stages; i++)
+        kit.stage[i].depth = 1;
+    kit_job(&kit, sink);
+    kit.workers = 1; /* a shared source could not serve both with an edge of one */
+    kit_run(&kit);
+    assert_int_equal(log->count, 30);
+    assert_int_equal(atomic_load(&kit.probe.opened), 40);
+    log_free(log);
+}
+
+static void empty_streams_end(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(0), (const int[]){-1});
+    int none = kit_stage(&kit, "none", &kit_map, KNOBS(.emits = -1), source);
+    int sum = kit_stage(&kit, "sum", &kit_sum, KNOBS(0), none);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 3, .log = log), sum);
+    kit_job(&kit, sink);
+    kit_run(&kit);
+    assert_int_equal(log->count, 3); /* the ends */
+    kit.knobs[source].count = 11;
+    kit_run(&kit);
+    assert_int_equal(log->count, 6);
+    log_free(log);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_stream_does_not_depend_on_workers, setup, teardown),
+        cmocka_unit_test_setup_teardown(values_are_what_the_stages_make_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(replicas_work_side_by_side, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_sink_bounds_what_is_alive, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_samples_are_bounded_in_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(sinks_of_a_job_share_samples, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sink_may_leave_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(shared_input_has_one_pass, setup, teardown),
+        cmocka_unit_test_setup_teardown(epochs_begin_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sink_may_rewind_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mix_without_weights_takes_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mix_keeps_its_ratio_and_starts_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mix_does_not_depend_on_workers, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_empty_input_of_a_mix_is_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mix_of_one_stage_twice_has_two_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(empty_streams_end, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
