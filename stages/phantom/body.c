@@ -44,8 +44,8 @@ void phantom_body_draw(const float half[3], struct hf_rng rng, struct phantom_bo
     b.radius[1] = ry;
     b.centre[0] = half[0] + layer - 4 - rx;
     b.centre[1] = half[1] + layer - 6 - ry;
-    b.low = -half[2] - between(r, 6, 22);
-    b.high = half[2] + between(r, 8, 24);
+    b.low = -half[2] - between(r, 10, 26);
+    b.high = half[2] + between(r, 12, 28);
 
     const float x = b.centre[0], y = b.centre[1], z = half[2];
     const float spine = y - ry + b.fat + 52, blood = between(r, 135, 165);
