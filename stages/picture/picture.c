@@ -1,0 +1,495 @@
+/**
+ * picture.c - the stage `picture`: shows slices in the report, a row of panels each.
+ *
+ * Of each case it shows the slices in which the reference mask is largest. Pictures are PNG files
+ * in the stage's folder, and stand in the report itself, which needs no other file.
+ */
+#include <hepaflow/plugin.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <png.h>
+
+#include "draw.h"
+#include "html.h"
+
+#define MARGIN   8.0 /* mm around the liver */
+#define GAP      4   /* pixels between panels */
+#define MAX_SIDE 16384
+
+struct options {
+    struct hf_names panels;
+    const char *reference;
+    int64_t cases, slices, width;
+    struct hf_reals window;
+    double difference;
+};
+
+/* How known fields are shown, in the order in which they stand in a row. */
+static const struct look {
+    const char *field;
+    enum panel_kind kind;
+    uint8_t colour[3];
+} looks[] = {
+    {"image", PANEL_GREY, {0}},
+    {"couinaud", PANEL_LABELS, {0}},
+    {"segments", PANEL_MASK, {190, 110, 255}},
+    {"clean", PANEL_MASK, {60, 200, 200}},
+    {"hole", PANEL_MASK, {190, 110, 255}},
+    {"masked", PANEL_GREY, {0}},
+    {"healthy", PANEL_GREY, {0}},
+    {"lesion", PANEL_HEAT, {0}},
+    {"inpainted", PANEL_GREY, {0}},
+    {"difference", PANEL_DIFFERENCE, {0}},
+    {"score", PANEL_HEAT, {0}},
+    {"pseudo", PANEL_MASK, {255, 150, 0}},
+    {"predicted", PANEL_HEAT, {0}},
+    {"tumor", PANEL_MASK, {40, 230, 90}},
+};
+#define LOOKS ((int)(sizeof looks / sizeof *looks))
+
+/* Fields that say where it is worth looking, the surest first. */
+static const char *const references[] = {"tumor",     "pseudo",   "lesion",
+                                         "predicted", "segments", "hole"};
+#define REFERENCES ((int)(sizeof references / sizeof *references))
+
+/* The fields of one sample in host memory. */
+struct fields {
+    const struct hf_stage *s;
+    int32_t count;
+    const char *name[HF_OPTION_ITEMS + 4];
+    struct hf_tensor *tensor[HF_OPTION_ITEMS + 4];
+};
+
+struct picture {
+    struct hf_stage *s;
+    const struct options *o;
+    const struct hf_sample *sample;
+    struct fields f;
+    const char *panel[HF_OPTION_ITEMS];
+    int32_t panels;
+    float black, white, extreme;
+};
+
+/* ---- fields ---- */
+
+static struct hf_tensor *get(struct fields *f, const char *name) {
+    for (int32_t i = 0; i < f->count; i++)
+        if (strcmp(f->name[i], name) == 0)
+            return f->tensor[i];
+    return NULL;
+}
+
+/* Brings a field to the host, once; absent fields and other grids are passed over. */
+static enum hf_status fetch(struct fields *f, const struct hf_sample *sample, const char *name,
+                            struct hf_error *e) {
+    const struct hf_field *field = hf_sample_find(sample, name);
+    if (!field || field->place != HF_ON_GRID || get(f, name))
+        return HF_OK;
+    enum hf_dtype t = field->tensor->dtype;
+    if (t != HF_U8 && t != HF_F32)
+        return hf_fail(e, HF_INVALID, "stage '%s': field '%s' is %s; only u8 and f32 can be shown",
+                       f->s->name, name, hf_dtype_name(t));
+    enum hf_status st = hf_tensor_read(f->s, field->tensor, &f->tensor[f->count], e);
+    if (st == HF_OK)
+        f->name[f->count++] = name;
+    return st;
+}
+
+static void fields_clear(struct fields *f) {
+    for (int32_t i = 0; i < f->count; i++)
+        f->s->host->tensor_unref(f->tensor[i]);
+    f->count = 0;
+}
+
+static int64_t plane_of(const struct hf_tensor *t) {
+    return t->shape[2] * t->shape[3];
+}
+
+static int is_set(const struct hf_tensor *t, int64_t i) {
+    return t->dtype == HF_U8 ? HF_DATA(uint8_t, t)[i] != 0 : HF_DATA(float, t)[i] > 0.5f;
+}
+
+/* ---- choosing slices ---- */
+
+static int64_t area(const struct hf_tensor *t, int64_t d) {
+    int64_t n = 0, plane = plane_of(t);
+    for (int64_t i = d * plane; i < (d + 1) * plane; i++)
+        n += is_set(t, i);
+    return n;
+}
+
+static struct hf_tensor *find_reference(struct picture *p) {
+    struct hf_tensor *t = p->o->reference ? get(&p->f, p->o->reference) : NULL;
+    for (int i = 0; !t && i < REFERENCES; i++) {
+        t = get(&p->f, references[i]);
+        int64_t any = 0;
+        for (int64_t d = 0; t && d < t->shape[1] && !any; d++)
+            any = area(t, d);
+        if (!any)
+            t = NULL;
+    }
+    return t ? t : get(&p->f, "liver");
+}
+
+/* Up to `slices` slices with the most of the reference, apart from each other; returns how many. */
+static int64_t choose_slices(struct picture *p, int64_t *ret) {
+    struct hf_tensor *t = find_reference(p);
+    int64_t depth = t->shape[1], apart = depth / (2 * p->o->slices), n = 0;
+    while (n < p->o->slices) {
+        int64_t best = -1, most = n > 0 ? 0 : -1;
+        for (int64_t d = 0; d < depth; d++) {
+            int near = 0;
+            for (int64_t k = 0; k < n; k++)
+                near |= llabs(ret[k] - d) <= apart;
+            int64_t a = near ? -1 : area(t, d);
+            if (a > most) {
+                most = a;
+                best = d;
+            }
+        }
+        if (best < 0)
+            break;
+        ret[n++] = best;
+    }
+    return n;
+}
+
+/* ---- one picture ---- */
+
+/* The box of the liver over all slices, so that the pictures of a case are alike. */
+static struct crop find_crop(struct picture *p, const double mm[2]) {
+    const struct hf_tensor *liver = get(&p->f, "liver");
+    int64_t h = liver->shape[2], w = liver->shape[3], n = hf_tensor_count(liver);
+    struct crop c = {w, h, 0, 0};
+    for (int64_t i = 0; i < n; i++) {
+        if (!is_set(liver, i))
+            continue;
+        int64_t x = i % w, y = i / w % h;
+        c.w0 = x < c.w0 ? x : c.w0;
+        c.h0 = y < c.h0 ? y : c.h0;
+        c.w1 = x >= c.w1 ? x + 1 : c.w1;
+        c.h1 = y >= c.h1 ? y + 1 : c.h1;
+    }
+    if (c.w1 == 0)
+        return (struct crop){0, 0, w, h};
+    int64_t mh = (int64_t)(MARGIN / mm[0]), mw = (int64_t)(MARGIN / mm[1]);
+    c.w0 = c.w0 > mw ? c.w0 - mw : 0;
+    c.h0 = c.h0 > mh ? c.h0 - mh : 0;
+    c.w1 = c.w1 + mw < w ? c.w1 + mw : w;
+    c.h1 = c.h1 + mh < h ? c.h1 + mh : h;
+    return c;
+}
+
+static void set_panel(struct picture *p, const char *name, int64_t d, const struct crop *crop,
+                      struct panel *ret) {
+    struct hf_tensor *t = get(&p->f, name), *image = get(&p->f, "image");
+    struct hf_tensor *liver = get(&p->f, "liver"), *tumor = get(&p->f, "tumor");
+    int64_t at = d * plane_of(t);
+    *ret = (struct panel){.kind = t->dtype == HF_U8 ? PANEL_MASK : PANEL_HEAT,
+                          .h = t->shape[2],
+                          .w = t->shape[3],
+                          .crop = *crop,
+                          .image = HF_DATA(float, image) + at,
+                          .liver = HF_DATA(uint8_t, liver) + at,
+                          .colour = {255, 60, 220},
+                          .black = p->black,
+                          .white = p->white,
+                          .extreme = p->extreme};
+    if (t->dtype == HF_U8)
+        ret->label = HF_DATA(uint8_t, t) + at;
+    else
+        ret->value = HF_DATA(float, t) + at;
+    for (int i = 0; i < LOOKS; i++)
+        if (strcmp(looks[i].field, name) == 0 &&
+            (t->dtype == HF_U8) == (looks[i].kind == PANEL_MASK || looks[i].kind == PANEL_LABELS)) {
+            ret->kind = looks[i].kind;
+            memcpy(ret->colour, looks[i].colour, sizeof ret->colour);
+        }
+    if (tumor && t != tumor && t != image)
+        ret->truth = HF_DATA(uint8_t, tumor) + at;
+}
+
+static enum hf_status encode(const struct canvas *c, void **ret_png, size_t *ret_size,
+                             struct hf_error *e) {
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = (png_uint_32)c->width,
+                       .height = (png_uint_32)c->height,
+                       .format = PNG_FORMAT_RGB};
+    png_alloc_size_t size = 0;
+    void *png = NULL;
+    if (png_image_write_to_memory(&image, NULL, &size, 0, c->rgb, 0, NULL)) {
+        png = malloc(size);
+        if (png && png_image_write_to_memory(&image, png, &size, 0, c->rgb, 0, NULL)) {
+            *ret_png = png;
+            *ret_size = size;
+            return HF_OK;
+        }
+    }
+    free(png);
+    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels could not be written: %s",
+                   c->width, c->height, image.message);
+}
+
+/* Draws the row of panels of a slice as a PNG. */
+static enum hf_status draw_row(struct picture *p, int64_t d, void **ret_png, size_t *ret_size,
+                               struct hf_error *e) {
+    const double(*a)[4] = p->sample->grid.affine;
+    double mm[2];
+    for (int axis = 0; axis < 2; axis++)
+        mm[axis] = sqrt(a[0][1 - axis] * a[0][1 - axis] + a[1][1 - axis] * a[1][1 - axis] +
+                        a[2][1 - axis] * a[2][1 - axis]);
+    struct crop crop = find_crop(p, mm);
+    int32_t width = (int32_t)p->o->width;
+    double ratio = (double)(crop.h1 - crop.h0) * mm[0] / ((double)(crop.w1 - crop.w0) * mm[1]);
+    double height = fmin(fmax(round(width * ratio), 1), MAX_SIDE);
+    struct canvas c = {NULL, p->panels * (width + GAP) - GAP, (int32_t)height};
+    c.rgb = calloc((size_t)c.width * (size_t)c.height, 3);
+    if (!c.rgb)
+        return hf_fail(e, HF_NO_MEMORY, "out of memory for a picture of %d x %d pixels", c.width,
+                       c.height);
+    memset(c.rgb, 255, (size_t)c.width * (size_t)c.height * 3);
+    for (int32_t i = 0; i < p->panels; i++) {
+        struct panel panel;
+        set_panel(p, p->panel[i], d, &crop, &panel);
+        draw_panel(&panel, &c, i * (width + GAP), width);
+    }
+    enum hf_status st = encode(&c, ret_png, ret_size, e);
+    free(c.rgb);
+    return st;
+}
+
+static enum hf_status show_slice(struct picture *p, int64_t d, const char *folder,
+                                 struct html *html, struct hf_error *e) {
+    char name[256], path[4096];
+    void *png = NULL;
+    size_t size = 0;
+    int n =
+        snprintf(name, sizeof name, "%.200s-slice-%lld.png", p->sample->case_id, (long long)d + 1);
+    for (int i = 0; i < n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", name[i]))
+            name[i] = '_';
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return hf_fail(e, HF_IO, "the path %.200s... is too long", path);
+    enum hf_status st = draw_row(p, d, &png, &size, e);
+    if (st == HF_OK)
+        st = p->s->host->write_file(path, png, size, e);
+    if (st == HF_OK) {
+        html_text(html, "<figure><div style=\"display:flex;font-size:small\">");
+        for (int32_t i = 0; i < p->panels; i++) {
+            html_text(html, "<span style=\"flex:1;text-align:center\">");
+            html_escaped(html, p->panel[i]);
+            html_text(html, "</span>");
+        }
+        html_text(html, "</div><img style=\"width:100%\" alt=\"\" src=\"data:image/png;base64,");
+        html_base64(html, png, size);
+        html_text(html, "\"><figcaption>");
+        html_escaped(html, p->sample->case_id);
+        html_format(html, ", slice %lld of %lld</figcaption></figure>\n", (long long)d + 1,
+                    (long long)p->sample->grid.size[0]);
+    }
+    free(png);
+    return st;
+}
+
+/* ---- one sample ---- */
+
+/* What is black, white and full colour, in the units of the image. */
+static enum hf_status set_scale(struct picture *p, struct hf_error *e) {
+    struct hf_tensor *t = hf_sample_get(p->sample, "window"), *window = NULL;
+    p->black = 0;
+    p->white = 1;
+    p->extreme = 0.15f;
+    if (!t)
+        return HF_OK;
+    enum hf_status st = hf_tensor_read(p->s, t, &window, e);
+    if (st != HF_OK)
+        return st;
+    const float *hu = HF_DATA(float, window);
+    if (hf_tensor_count(window) == 2 && hu[1] > hu[0]) {
+        float width = hu[1] - hu[0];
+        p->black = ((float)p->o->window.value[0] - hu[0]) / width;
+        p->white = ((float)p->o->window.value[1] - hu[0]) / width;
+        p->extreme = (float)p->o->difference / width;
+    }
+    p->s->host->tensor_unref(window);
+    return HF_OK;
+}
+
+static enum hf_status fetch_all(struct picture *p, struct hf_error *e) {
+    enum hf_status st = fetch(&p->f, p->sample, "image", e);
+    if (st == HF_OK)
+        st = fetch(&p->f, p->sample, "liver", e);
+    if (st == HF_OK)
+        st = fetch(&p->f, p->sample, "tumor", e);
+    if (st == HF_OK && p->o->reference)
+        st = fetch(&p->f, p->sample, p->o->reference, e);
+    for (int32_t i = 0; i < p->o->panels.count && st == HF_OK; i++)
+        st = fetch(&p->f, p->sample, p->o->panels.name[i], e);
+    for (int i = 0; i < LOOKS && p->o->panels.count == 0 && st == HF_OK; i++)
+        st = fetch(&p->f, p->sample, looks[i].field, e);
+    p->panels = 0;
+    for (int32_t i = 0; i < p->o->panels.count; i++)
+        if (get(&p->f, p->o->panels.name[i]))
+            p->panel[p->panels++] = p->o->panels.name[i];
+    for (int i = 0; i < LOOKS && p->o->panels.count == 0; i++)
+        if (get(&p->f, looks[i].field))
+            p->panel[p->panels++] = looks[i].field;
+    return st;
+}
+
+static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sample,
+                                  const char *folder, struct html *html, struct hf_error *e) {
+    struct picture p = {.s = s, .o = s->options, .sample = sample, .f = {.s = s}};
+    int64_t slice[64];
+    enum hf_status st = set_scale(&p, e);
+    if (st == HF_OK)
+        st = fetch_all(&p, e);
+    if (st == HF_OK) {
+        int64_t n = choose_slices(&p, slice);
+        for (int64_t i = 0; i < n && st == HF_OK; i++)
+            st = show_slice(&p, slice[i], folder, html, e);
+    }
+    fields_clear(&p.f);
+    return st == HF_OK ? st : hf_fail_in(e, "stage '%s', case '%s'", s->name, sample->case_id);
+}
+
+static void add_legend(struct html *html) {
+    html_text(html, "<p style=\"font-size:small\">Seen from below: the patient's right is on the "
+                    "left. Outlines: ");
+    html_swatch(html, draw_liver_colour, "liver");
+    html_swatch(html, draw_truth_colour, "tumor (truth)");
+    html_text(html, " Couinaud segments: ");
+    for (int k = 1; k <= 8; k++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "%d", k);
+        html_swatch(html, draw_segment_colour[k], name);
+    }
+    html_text(html, " Differences: red is brighter than inpainted, blue darker.</p>\n");
+}
+
+static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
+    const struct options *o = s->options;
+    const struct hf_sample *sample = NULL;
+    struct html html = {0};
+    char folder[3072];
+    int64_t shown = 0;
+    enum hf_status st = s->host->folder(s, s->name, folder, sizeof folder, e);
+    while (st == HF_OK) {
+        st = s->host->next(in, &sample, e);
+        /* The stream is pulled to its end: other sinks may share it. */
+        if (st == HF_OK && shown < o->cases) {
+            st = show_sample(s, sample, folder, &html, e);
+            s->host->progress(s, (double)++shown, (double)o->cases, (double)NAN);
+        }
+    }
+    if (st == HF_END) {
+        st = HF_OK;
+        if (shown > 0) {
+            add_legend(&html);
+            st = html.failed
+                     ? hf_fail(e, HF_NO_MEMORY, "stage '%s': out of memory for the report", s->name)
+                     : s->host->report(s, s->name, html.text, e);
+        }
+    }
+    free(html.text);
+    return st;
+}
+
+static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
+    const struct options *o = options;
+    if (!(o->window.value[1] > o->window.value[0]))
+        return hf_fail(e, HF_INVALID,
+                       "option 'window' is [%g, %g]: the second number must be larger",
+                       o->window.value[0], o->window.value[1]);
+    io->read(io, "image", HF_F32, HF_ON_GRID, 0);
+    io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
+    io->read(io, "window", HF_F32, HF_ON_HOST, HF_READ_OPTIONAL);
+    for (int32_t i = 0; i < o->panels.count; i++)
+        io->read(io, o->panels.name[i], HF_DTYPES, HF_ON_GRID, 0);
+    for (int i = 0; i < LOOKS && o->panels.count == 0; i++)
+        io->read(io, looks[i].field, HF_DTYPES, HF_ON_GRID, HF_READ_OPTIONAL);
+    if (o->reference)
+        io->read(io, o->reference, HF_DTYPES, HF_ON_GRID, 0);
+    io->read(io, "tumor", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
+    return HF_OK;
+}
+
+#define OFFSET(member) offsetof(struct options, member)
+
+static const struct hf_option option_table[] = {
+    {.name = "panels",
+     .type = HF_OPTION_NAMES,
+     .offset = OFFSET(panels),
+     .initial = "[]",
+     .flags = HF_OPTION_FIELD,
+     .help = "Fields that a row shows, from left to right; none: all that are known."},
+    {.name = "reference",
+     .type = HF_OPTION_STRING,
+     .offset = OFFSET(reference),
+     .initial = "~",
+     .flags = HF_OPTION_FIELD,
+     .help = "Slices with the most of this mask are shown; by default tumor, pseudo, lesion, "
+             "predicted, segments or hole."},
+    {.name = "cases",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(cases),
+     .initial = "6",
+     .min = 1,
+     .max = 1000,
+     .help = "How many cases are shown at most."},
+    {.name = "slices",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(slices),
+     .initial = "1",
+     .min = 1,
+     .max = 64,
+     .help = "How many slices of each."},
+    {.name = "width",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(width),
+     .initial = "240",
+     .unit = "px",
+     .min = 16,
+     .max = 1024,
+     .help = "Width of a panel."},
+    {.name = "window",
+     .type = HF_OPTION_REALS,
+     .offset = OFFSET(window),
+     .initial = "[0, 200]",
+     .unit = "HU",
+     .min = -2000,
+     .max = 4000,
+     .items_min = 2,
+     .items_max = 2,
+     .help = "What is black and what is white."},
+    {.name = "difference",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(difference),
+     .initial = "60 HU",
+     .unit = "HU",
+     .min = 1,
+     .max = 4000,
+     .help = "Difference that is shown in full colour."},
+    {.name = NULL}};
+
+static const struct hf_stage_class picture = {
+    .name = "picture",
+    .help = "Shows slices in the report, each as a row of fields, and writes them as PNG.",
+    .kind = HF_SINK,
+    .options_size = sizeof(struct options),
+    .options = option_table,
+    .declare = declare,
+    .run = run,
+};
+
+static const struct hf_stage_class *const stages[] = {&picture, NULL};
+
+HF_EXPORT const struct hf_plugin hf_plugin = {
+    .abi = HF_ABI_VERSION,
+    .size = sizeof(struct hf_plugin),
+    .name = "picture",
+    .version = "0.1.0",
+    .stages = stages,
+};
