@@ -1,0 +1,237 @@
+/*
+ * test_threshold.c - threshold: cuts, gates, small components, the best of an empty segment.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "fake_io.h"
+#include "harness.h"
+
+#include "../../stages/threshold/threshold.c"
+
+enum {
+    D = 4,
+    H = 12,
+    W = 16,
+    PLANE = H * W,
+    N = D * PLANE
+};
+
+static float score[N];
+static uint8_t liver[N], segments[N], couinaud[N];
+static uint8_t annotation[2 * 9];
+
+static const struct options plain = {
+    .field = "score",
+    .output = "pseudo",
+    .value = 0.5,
+    .gate = {2, {"liver", "segments"}},
+    .smooth = {1, {0}},
+    .min_volume = 0,
+    .keep_best = 0,
+};
+
+static int at(int d, int y, int x) {
+    return d * PLANE + y * W + x;
+}
+
+/* All is liver; segment 3 on the left half, 6 on the right; both are annotated. */
+static struct harness *open_harness(void) {
+    struct harness *h = harness_open();
+    harness_add(h, &hf_plugin);
+    memset(score, 0, sizeof score);
+    memset(liver, 1, sizeof liver);
+    memset(segments, 1, sizeof segments);
+    memset(annotation, 0, sizeof annotation);
+    for (int i = 0; i < N; i++)
+        couinaud[i] = i % W < W / 2 ? 3 : 6;
+    annotation[0] = annotation[3] = annotation[6] = 1;
+    return h;
+}
+
+static const uint8_t *cut_once(struct harness *h, const struct options *o, double spacing) {
+    static uint8_t mask[N];
+    static const float window[2] = {-100, 300};
+    const int64_t two = 2, rows[2] = {2, 9};
+    struct hf_error e;
+    struct hf_sample *in = harness_sample(h, "case", D, H, W, spacing);
+    harness_set_f32(h, in, o->field, 1, score);
+    harness_set_u8(h, in, "liver", 1, liver);
+    harness_set_u8(h, in, "segments", 1, segments);
+    harness_set_u8(h, in, "couinaud", 1, couinaud);
+    harness_set(h, in, "annotation", HF_ON_HOST, HF_U8, 2, rows, annotation);
+    harness_set(h, in, "window", HF_ON_HOST, HF_F32, 1, &two, window);
+    struct hf_stage *s = harness_stage(h, &threshold, o, "pseudo");
+    enum hf_status st = harness_process(s, in, &e);
+    if (st != HF_OK)
+        fail_msg("%s", e.text);
+    memcpy(mask, harness_u8(harness_out(s, 0), o->output), N);
+    harness_stage_free(s);
+    harness_free_sample(h, in);
+    return mask;
+}
+
+static int count(const uint8_t *mask) {
+    int n = 0;
+    for (int i = 0; i < N; i++)
+        n += mask[i];
+    return n;
+}
+
+static void test_sides_and_scales(void **state) {
+    (void)state;
+    static const struct {
+        int32_t side, scale;
+        double value;
+        float inside, outside; /* values of the field that are set and that are not */
+    } cases[] = {
+        {CUT_ABOVE, SCALE_PLAIN, 0.5, 0.51f, 0.5f},
+        {CUT_BELOW, SCALE_PLAIN, 0.5, 0.49f, 0.5f},
+        {CUT_EITHER, SCALE_PLAIN, 0.5, -0.51f, -0.5f},
+        {CUT_EITHER, SCALE_PLAIN, 0.5, 0.51f, 0.49f},
+        /* The window [-100, 300]: 60 HU are 0.4, and a difference of 20 HU is 0.05. */
+        {CUT_BELOW, SCALE_HU, 60, 0.39f, 0.41f},
+        {CUT_ABOVE, SCALE_HU_DIFFERENCE, 20, 0.051f, 0.049f},
+        {CUT_BELOW, SCALE_HU_DIFFERENCE, -20, -0.051f, -0.049f},
+    };
+    struct harness *h = open_harness();
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct options o = plain;
+        o.side = cases[k].side;
+        o.scale = cases[k].scale;
+        o.value = cases[k].value;
+        for (int i = 0; i < N; i++)
+            score[i] = i % 3 == 0 ? cases[k].inside : cases[k].outside;
+        const uint8_t *mask = cut_once(h, &o, 1);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(mask[i], i % 3 == 0);
+    }
+    harness_close(h);
+}
+
+static void test_gates(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    for (int i = 0; i < N; i++) {
+        score[i] = 1;
+        liver[i] = i % 2 == 0;
+        segments[i] = i % 3 == 0;
+    }
+    const uint8_t *mask = cut_once(h, &o, 1);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(mask[i], i % 6 == 0);
+    o.gate.count = 1;
+    assert_int_equal(count(cut_once(h, &o, 1)), N / 2);
+    o.gate.count = 0;
+    assert_int_equal(count(cut_once(h, &o, 1)), N);
+    harness_close(h);
+}
+
+static void test_small_components_are_dropped(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    /* One voxel; a pair that touches at a corner; a row of three. */
+    score[at(0, 1, 1)] = 1;
+    score[at(1, 5, 5)] = score[at(2, 6, 6)] = 1;
+    score[at(3, 9, 9)] = score[at(3, 9, 10)] = score[at(3, 9, 11)] = 1;
+    o.min_volume = 16; /* two voxels of 8 mm3 exactly */
+    const uint8_t *mask = cut_once(h, &o, 2);
+    assert_int_equal(count(mask), 5);
+    assert_int_equal(mask[at(0, 1, 1)], 0);
+    o.min_volume = 16.1;
+    mask = cut_once(h, &o, 2);
+    assert_int_equal(count(mask), 3);
+    assert_int_equal(mask[at(3, 9, 10)], 1);
+    o.min_volume = 20;
+    assert_int_equal(count(cut_once(h, &o, 3)), 6);
+    harness_close(h);
+}
+
+static void test_smoothing_spreads_a_point(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    score[at(2, 6, 6)] = 1;
+    /* Along W alone, sigma 1: the centre holds 0.3991 of it (kernel of radius 3), the next 0.2420
+     */
+    o.smooth = (struct hf_reals){3, {0, 0, 1}};
+    o.value = 0.398;
+    assert_int_equal(count(cut_once(h, &o, 1)), 1);
+    o.value = 0.400;
+    assert_int_equal(count(cut_once(h, &o, 1)), 0);
+    o.value = 0.241;
+    const uint8_t *mask = cut_once(h, &o, 1);
+    assert_int_equal(count(mask), 3);
+    assert_true(mask[at(2, 6, 5)] && mask[at(2, 6, 7)]);
+    o.smooth = (struct hf_reals){1, {1}};
+    o.value = 0.06;
+    assert_int_equal(count(cut_once(h, &o, 1)), 1);
+    harness_close(h);
+}
+
+static void test_an_empty_segment_keeps_its_best(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    o.keep_best = 1;
+    o.min_volume = 3;
+    /* Segment 3 has a tumor; 6 only two faint spots, the likelier of them a pair across slices. */
+    for (int x = 2; x < 6; x++)
+        score[at(1, 5, x)] = 0.9f;
+    score[at(1, 4, 12)] = 0.4f;
+    score[at(2, 4, 12)] = 0.25f;
+    score[at(2, 4, 13)] = 0.15f;
+    score[at(3, 10, 10)] = 0.35f;
+    const uint8_t *mask = cut_once(h, &o, 1);
+    assert_int_equal(count(mask), 6);
+    assert_true(mask[at(1, 4, 12)] && mask[at(2, 4, 12)] && mask[at(1, 5, 3)]);
+    /* Not through a gate, not for segments without annotation, not where there is no score. */
+    segments[at(2, 4, 12)] = 0;
+    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    annotation[6] = 0;
+    assert_int_equal(count(cut_once(h, &o, 1)), 4);
+    annotation[9] = annotation[9 + 6] = 1;
+    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    annotation[9] = 0; /* the second row says nothing */
+    assert_int_equal(count(cut_once(h, &o, 1)), 4);
+    annotation[6] = 1;
+    memset(score, 0, sizeof score);
+    assert_int_equal(count(cut_once(h, &o, 1)), 0);
+    harness_close(h);
+}
+
+static void test_bad_options_are_refused(void **state) {
+    (void)state;
+    struct fake_io f;
+    struct hf_error e;
+    struct options o = plain;
+    fake_io_open(&f, " score liver segments ");
+    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
+    assert_string_equal(f.reads, " score liver segments");
+    assert_string_equal(f.writes, " pseudo:u8*1");
+    fake_io_open(&f, " score liver segments ");
+    o.keep_best = 1;
+    o.scale = SCALE_HU;
+    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
+    assert_string_equal(f.reads, " score liver segments window ?couinaud ?annotation");
+    o.smooth.count = 2;
+    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "'smooth'"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sides_and_scales),
+        cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_small_components_are_dropped),
+        cmocka_unit_test(test_smoothing_spreads_a_point),
+        cmocka_unit_test(test_an_empty_segment_keeps_its_best),
+        cmocka_unit_test(test_bad_options_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
