@@ -207,8 +207,8 @@ static void resampling_keeps_places(void **state) {
     int64_t tumor = 0;
     for (int64_t i = 0; i < 4 * 10 * 11; i++) {
         double hu = ramp(g, (double)(i / 110), (double)(i / 11 % 10), (double)(i % 11));
-        /* A voxel that lies partly in the box counts as its centre: to 0.45 HU, 0.15 mm. */
-        assert_true(fabs(image[i] - windowed(hu, -200, 250)) < 1e-3);
+        /* A voxel that lies partly in the box counts as its centre: an eighth of a step an axis. */
+        assert_true(fabs(image[i] - windowed(hu, -200, 250)) < 0.6 / 450);
         tumor += harness_u8(t.out, "tumor")[i];
     }
     /* 6 x 6 x 12 mm3, to what a majority of coarse voxels can give. */
