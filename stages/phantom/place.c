@@ -12,7 +12,7 @@ enum {
     TARGETS = 3,       /* segments that the tumors of a case are meant for */
     ATTEMPTS = 12,     /* places tried for one tumor */
     FEWEST_VOXELS = 6, /* that a tumor must keep */
-    CANDIDATES = 10
+    CANDIDATES = 14
 };
 
 /** What placing needs to know of the liver. */
@@ -65,7 +65,7 @@ static int draw_segment(const struct places *s, float radius, struct hf_rng *r) 
 static void draw_centre(const struct places *s, int k, float radius, struct hf_rng *r,
                         float centre[3]) {
     uint32_t n = s->start[k + 1] - s->start[k];
-    int tries = 2 + (int)hf_rng_below(r, CANDIDATES);
+    int tries = 4 + (int)hf_rng_below(r, CANDIDATES);
     float best = -1e9f;
     for (int i = 0; i < tries; i++) {
         uint32_t voxel = s->voxel[s->start[k] + hf_rng_below(r, n)];
@@ -189,7 +189,7 @@ enum hf_status phantom_lesions_place(const struct phantom_params *p, uint64_t se
         int32_t span = p->lesions[1] - p->lesions[0] + 1;
         int32_t wanted = p->lesions[0] + (int32_t)hf_rng_below(r, (uint32_t)span);
         float most = hf_rng_uniform(r);
-        int targets = most < 0.4f ? 1 : most < 0.8f ? 2 : TARGETS;
+        int targets = most < 0.5f ? 1 : most < 0.9f ? 2 : TARGETS;
         int target[TARGETS];
         struct phantom_lesion_range range = {
             {(float)p->contrast[0], (float)p->contrast[1]}, (float)p->bright, 1};
