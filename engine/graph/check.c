@@ -177,7 +177,7 @@ static void resolve_like(struct checker *c, int at) {
 static void find_class(struct checker *c, struct draft *d) {
     const char *name = d->key->text;
     if (!d->use || node_null(d->use)) {
-        if (!d->bad)
+        if (!d->bad && !node_get(d->map, "like"))
             message_error(c->m, d->key->where, "stage '%.60s' needs 'use': the name of a stage",
                           name);
         d->bad = true;
@@ -533,14 +533,14 @@ static void check_random(struct checker *c, int at) {
         p->random = p->random || (p->input[k] >= 0 && c->plan->stage[p->input[k]].random);
     if (!p->cls || !d->hold || p->hold == 0)
         return;
-    if (p->random)
+    if (!hands_on_samples(p->cls))
+        message_error(c->m, d->hold->where, "stage '%s' (%s) has no samples to hold", p->name,
+                      p->cls->name);
+    else if (p->random)
         message_error(
             c->m, d->hold->where,
             "'hold' would freeze the random draws of stage '%s': hold a stage before them",
             p->name);
-    else if (!hands_on_samples(p->cls))
-        message_error(c->m, d->hold->where, "stage '%s' (%s) has no samples to hold", p->name,
-                      p->cls->name);
 }
 
 static void check_devices(struct checker *c) {

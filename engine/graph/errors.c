@@ -168,7 +168,7 @@ static void print_line(FILE *out, const struct messages *m, struct location wher
     const struct source *s = m->sources;
     while (s && s->name != where.file)
         s = s->older;
-    if (!s || where.line < 1)
+    if (!s || where.line < 1 || s->size == 0)
         return;
     const char *line = s->text, *all = s->text + s->size;
     for (int n = 1; n < where.line; n++) {

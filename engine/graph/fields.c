@@ -358,10 +358,11 @@ static const struct lineage *written_lineage(struct flow *f, const struct entry 
     char *rest = NULL;
     for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
         if (!add_named_parents(f, l, w))
-            message_error(f->c->m, f->stage->where,
-                          "the module of stage '%s' is faulty: '%s' is made of '%s', which it does "
-                          "not read",
-                          f->stage->cls->name, n->field, w + (*w == '~'));
+            message_error(
+                f->c->m, f->stage->where,
+                "the module of stage '%s' (%s) is faulty: '%s' is made of '%s', which it does "
+                "not read",
+                f->stage->name, f->stage->cls->name, n->field, w + (*w == '~'));
     if (f->stage->cls->kind == HF_MIX && l->parents == 0)
         (void)add_named_parents(f, l, n->field);
     return l;
@@ -518,8 +519,8 @@ static void declare(struct flow *f) {
         check_field_options(f);
     if (f->decl.overflow)
         message_error(f->c->m, f->stage->where,
-                      "the module of stage '%s' is faulty: it declares more than %d things",
-                      cls->name, MAX_ENTRIES);
+                      "the module of stage '%s' (%s) is faulty: it declares more than %d things",
+                      f->stage->name, cls->name, MAX_ENTRIES);
     if (f->c->m->errors != f->errors_before)
         return;
     leave(f);

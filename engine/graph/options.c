@@ -354,6 +354,8 @@ static const char *made_up(const struct option_scope *scope, const struct hf_opt
 
 static void refuse_unknown(const struct option_scope *scope, const struct hf_option *table,
                            const struct node *key) {
+    if (message_stands_at(scope->m, key->where))
+        return; /* of a stage that is like another one */
     struct words words;
     words_begin(&words, key->text);
     for (const struct hf_option *o = table; o && o->name; o++)

@@ -142,7 +142,7 @@ struct reader {
     const struct source *source;
     int first_line, first_column; /* where the parsed part begins in the source */
     const char *text;             /* as libyaml sees it */
-    size_t size;
+    size_t size, characters;
     struct anchor *anchors;
 };
 
@@ -155,6 +155,22 @@ static struct location locate(const struct reader *r, size_t line, size_t column
 
 static struct location event_place(const struct reader *r) {
     return locate(r, r->event.start_mark.line, r->event.start_mark.column);
+}
+
+/* Just behind the last character that is no white space. */
+static struct location end_of(const struct source *s) {
+    size_t end = s->size, begin = 0;
+    while (end > 0 && strchr(" \t\r\n", s->text[end - 1]))
+        end--;
+    struct location at = {s->name, 1, 1};
+    for (size_t i = 0; i < end; i++)
+        if (s->text[i] == '\n') {
+            at.line++;
+            begin = i + 1;
+        }
+    for (size_t i = begin; i < end; i++)
+        at.column += ((unsigned char)s->text[i] & 0xC0) != 0x80;
+    return at;
 }
 
 /* What is most likely meant where libyaml only says what it did not find. */
@@ -191,6 +207,8 @@ static void syntax_error(struct reader *r) {
         return;
     }
     struct location at = locate(r, p->problem_mark.line, p->problem_mark.column);
+    if (p->problem_mark.index >= r->characters)
+        at = end_of(r->source); /* what is missing is missing at the end */
     const char *problem = p->problem ? p->problem : "cannot be read";
     const char *hint = hint_at(r, problem, at);
     if (p->context && p->context_mark.line != p->problem_mark.line)
@@ -382,6 +400,8 @@ struct node *yaml_parse(struct messages *m, const struct source *source, size_t 
     for (size_t i = 0; i < offset; i++)
         r->first_column += ((unsigned char)source->text[i] & 0xC0) != 0x80;
     r->text = hide_vars(m->arena, source->text + offset, source->size - offset, &r->size);
+    for (size_t i = 0; i < r->size; i++)
+        r->characters += ((unsigned char)r->text[i] & 0xC0) != 0x80;
     if (!yaml_parser_initialize(&r->parser)) {
         message_error(m, (struct location){0}, "out of memory while reading '%s'", source->name);
         return NULL;

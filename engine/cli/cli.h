@@ -1,0 +1,58 @@
+/* cli.h - what the subcommands of the program `hepaflow` share. */
+#ifndef HEPAFLOW_CLI_H
+#define HEPAFLOW_CLI_H
+
+#include <stdbool.h>
+
+#include <hepaflow/graph.h>
+
+enum exit_status {
+    EXIT_DONE,
+    EXIT_FAILED, /* the run failed, or was canceled */
+    EXIT_USAGE   /* bad usage, or a bad graph */
+};
+
+int command_run(int argc, char **argv);
+int command_plan(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_phantom(int argc, char **argv);
+int command_version(int argc, char **argv);
+
+/* ---- arguments (args.c) ---- */
+
+#define MAX_SETS 64
+
+enum arg_kind {
+    ARG_FLAG,  /* bool */
+    ARG_TEXT,  /* const char * */
+    ARG_WHOLE, /* int64_t, from 0 on */
+    ARG_SETS   /* struct sets */
+};
+
+/* Values of `--set`, and the ones that other options amount to. */
+struct sets {
+    int32_t count;
+    const char *item[MAX_SETS];
+};
+
+struct arg {
+    const char *name; /* "--workers" */
+    enum arg_kind kind;
+    void *to;
+};
+
+/*
+ * Reads the options of `args` (ended by a NULL name) and up to `most` other words. False after it
+ * has said what is wrong. `command` stands in messages.
+ */
+bool args_read(const char *command, const struct arg *args, int argc, char **argv,
+               const char **words, int least, int most);
+
+/* Opens the engine and checks the graph, or says what is wrong; the exit status otherwise. */
+int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
+               struct hf_plan **ret_plan);
+/* Runs the plan, shows how it goes and what came out. */
+int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
+              bool json);
+
+#endif

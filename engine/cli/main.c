@@ -1,0 +1,74 @@
+/* main.c - the program `hepaflow`: one subcommand a file. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;
+};
+
+static const struct command commands[] = {
+    {"run", command_run,
+     "run GRAPH [--set stage.option=value]... [--out DIR] [--device NAME] [--workers N]\n"
+     "      [--seed N] [--json]\n"
+     "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>)"},
+    {"plan", command_plan,
+     "plan GRAPH [--set stage.option=value]... [--dot | --json]\n"
+     "      checks a graph; shows its jobs and stages, what is on every edge, and what supervises\n"
+     "      each model"},
+    {"inspect", command_inspect,
+     "inspect [NAME] [--json]\n"
+     "      the stages, networks, devices and ops of all modules, or one with its options and "
+     "fields"},
+    {"phantom", command_phantom,
+     "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--json]\n"
+     "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},
+    {"version", command_version,
+     "version\n"
+     "      the version of the program, of its plugin interface, and of its devices"},
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_usage(FILE *out) {
+    fputs("usage: hepaflow COMMAND\n", out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "\n  %s\n", commands[i].usage);
+    fputs("\nExit status: 0 done, 1 the run failed or was canceled, 2 bad usage or a bad graph.\n"
+          "HEPAFLOW_PLUGIN_PATH lists folders of more modules, with ':' between them.\n",
+          out);
+}
+
+int main(int argc, char **argv) {
+    /* Waiting OpenMP threads would spin on the cores that the workers need. Devices bring OpenMP in
+     * with their modules, later than this. */
+    (void)setenv("GOMP_SPINCOUNT", "1000", 0);
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            for (int k = 2; k < argc; k++)
+                if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0) {
+                    printf("usage: hepaflow %s\n", commands[i].usage);
+                    return EXIT_DONE;
+                }
+            return commands[i].run(argc - 2, argv + 2);
+        }
+    fprintf(stderr, "hepaflow: unknown command '%s'; there are", name);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stderr, " %s", commands[i].name);
+    fputs(" help\n", stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,36 @@
+/* plan.c - `hepaflow plan`: what a graph would do. */
+#include "cli/cli.h"
+
+int command_plan(int argc, char **argv) {
+    const char *path = NULL;
+    struct sets sets = {0};
+    bool dot = false, json = false;
+    const struct arg args[] = {{"--set", ARG_SETS, &sets},
+                               {"--dot", ARG_FLAG, &dot},
+                               {"--json", ARG_FLAG, &json},
+                               {NULL, ARG_FLAG, NULL}};
+    if (!args_read("plan", args, argc, argv, &path, 1, 1))
+        return EXIT_USAGE;
+    if (dot && json) {
+        fputs("hepaflow plan: one of --dot and --json\n", stderr);
+        return EXIT_USAGE;
+    }
+    struct hf_engine *engine = NULL;
+    struct hf_plan *plan = NULL;
+    int status = graph_open(path, &sets, &engine, &plan);
+    if (status != EXIT_DONE)
+        return status;
+    struct hf_error e = {0};
+    char *text = NULL;
+    enum hf_plan_format format = dot ? HF_PLAN_DOT : json ? HF_PLAN_JSON : HF_PLAN_TEXT;
+    if (hf_plan_print(plan, format, &text, &e) != HF_OK) {
+        fprintf(stderr, "hepaflow plan: %s\n", e.text);
+        status = EXIT_FAILED;
+    } else {
+        printf("%s%s", text, json ? "\n" : "");
+    }
+    hf_free(text);
+    hf_plan_free(plan);
+    hf_engine_close(engine);
+    return status;
+}

@@ -1,0 +1,34 @@
+/* version.c - `hepaflow version`: the program, its plugin interface and its devices. */
+#include "cli/cli.h"
+
+#include "cli/config.h"
+#include "modules.h"
+
+int command_version(int argc, char **argv) {
+    const struct arg args[] = {{NULL, ARG_FLAG, NULL}};
+    if (!args_read("version", args, argc, argv, NULL, 0, 0))
+        return EXIT_USAGE;
+    printf("hepaflow %s, plugin interface %u\n", HF_VERSION, HF_ABI_VERSION);
+    struct hf_engine *engine = NULL;
+    struct hf_error e = {0};
+    if (hf_engine_open(&engine, &e) != HF_OK) {
+        fprintf(stderr, "hepaflow version: %s\n", e.text);
+        return EXIT_FAILED;
+    }
+    const char *name;
+    for (int i = 0; (name = engine_device_name(engine, i)); i++) {
+        const struct hf_device_class *cls = engine_device(engine, name);
+        const struct hf_device_options options = {.host = engine->host};
+        struct hf_device *device = NULL;
+        if (cls->open(&options, &device, &e) != HF_OK) {
+            printf("device %s: %s\n", name, e.text);
+            continue;
+        }
+        printf("device %s: %s\n", name, device->methods->describe(device));
+        device->methods->destroy(device);
+    }
+    if (!engine_device_name(engine, 0))
+        puts("no device: no module was found that brings one");
+    hf_engine_close(engine);
+    return EXIT_DONE;
+}
