@@ -1,0 +1,399 @@
+/*
+ * test_nn_layers.c - layers and losses against a plain float64 computation of the same network.
+ *
+ * Output and losses are compared directly, gradients with numeric differences of the float64 loss,
+ * for every instruction set that this machine runs. Channel counts are chosen around the widths of
+ * vectors, so that whole vectors, folded rows and tails all occur.
+ */
+#include "nn_run.h"
+#include "ref64.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LIMIT      1e-5
+#define MAX_PROBES 24
+#define DIFFERENCE 1e-6
+
+/* Fills in the network after its input. */
+struct builder {
+    struct hf_net net;
+    struct hf_error err;
+    int32_t x; /* the newest layer */
+};
+
+static void add(struct builder *b, struct hf_layer l) {
+    (void)snprintf(l.name, sizeof l.name, "layer%d", (int)b->net.layers);
+    nn_assert_ok(hf_net_add(&b->net, &l, &b->x, &b->err), &b->err, __FILE__, __LINE__);
+}
+
+static void start(struct builder *b, int32_t dims, int32_t channels) {
+    *b = (struct builder){0};
+    nn_assert_ok(hf_net_init(&b->net, dims, channels, &b->err), &b->err, __FILE__, __LINE__);
+}
+
+#define LAYER(...)                                                                                 \
+    (struct hf_layer) {                                                                            \
+        .inputs = 1, .input = {b->x}, __VA_ARGS__                                                  \
+    }
+
+static void conv(struct builder *b, int32_t channels, int32_t kernel) {
+    int32_t k = b->net.dims == 3 ? kernel : 1;
+    add(b, LAYER(.kind = HF_LAYER_CONV, .channels = channels, .kernel = {k, kernel, kernel},
+                 .bias = 1));
+}
+
+static void simple(struct builder *b, enum hf_layer_kind kind, int32_t d, int32_t h, int32_t w) {
+    add(b, LAYER(.kind = kind, .stride = {d, h, w}));
+}
+
+static void norm(struct builder *b, int32_t affine) {
+    add(b, LAYER(.kind = HF_LAYER_NORM, .epsilon = 1e-5f, .bias = affine));
+}
+
+static void act(struct builder *b, enum hf_act kind) {
+    add(b, LAYER(.kind = HF_LAYER_ACT, .act = kind, .slope = 0.1f));
+}
+
+static void join(struct builder *b, enum hf_layer_kind kind, int32_t first, int32_t second) {
+    add(b, (struct hf_layer){.kind = kind, .inputs = 2, .input = {first, second}});
+}
+
+/* ---- checking one network ---- */
+
+static double *widen(const float *from, int64_t count) {
+    double *to = nn_alloc((size_t)count * sizeof *to);
+    for (int64_t i = 0; i < count; i++)
+        to[i] = (double)from[i];
+    return to;
+}
+
+static float *narrow(const double *from, int64_t count) {
+    float *to = nn_alloc((size_t)count * sizeof *to);
+    for (int64_t i = 0; i < count; i++)
+        to[i] = (float)from[i];
+    return to;
+}
+
+struct problem {
+    const char *name;
+    const struct hf_net *net;
+    const struct hf_exec_spec *spec;
+    double *params, *input, *target, *weight;
+};
+
+static double loss_at(const struct problem *p, double *terms) {
+    int64_t shape[5];
+    double *z = ref64_forward(p->net, p->spec->shape, p->params, p->input, shape);
+    double loss = ref64_loss(p->spec, shape, z, p->target, p->weight, terms);
+    free(z);
+    return loss;
+}
+
+static void check_gradient(const struct problem *p, const float *gradient, int64_t count) {
+    int64_t probes = count < MAX_PROBES ? count : MAX_PROBES;
+    float found[MAX_PROBES], expected[MAX_PROBES];
+    for (int64_t i = 0; i < probes; i++) {
+        int64_t k = i * count / probes;
+        double keep = p->params[k];
+        p->params[k] = keep + DIFFERENCE;
+        double high = loss_at(p, NULL);
+        p->params[k] = keep - DIFFERENCE;
+        double low = loss_at(p, NULL);
+        p->params[k] = keep;
+        expected[i] = (float)((high - low) / (2 * DIFFERENCE));
+        found[i] = gradient[k];
+    }
+    nn_assert_near(p->name, "gradient", nn_distance(found, expected, probes), LIMIT);
+}
+
+static void check_on(enum kn_isa isa, struct cpu_executor *ex, const char *name,
+                     const struct hf_net *net, const struct hf_exec_spec *spec) {
+    struct nn_run r;
+    nn_open(&r, ex, isa, net, spec);
+    float *params = nn_alloc((size_t)r.params * sizeof *params);
+    float *gradient = nn_alloc((size_t)r.params * sizeof *gradient);
+    nn_fill(params, r.params, 1, -0.4f, 0.6f);
+    nn_fill(r.input.dl.data, nn_count(&r.input), 2, -1, 1);
+    nn_fill(r.target.dl.data, nn_count(&r.target), 3, 0, 1);
+    nn_fill(r.weight.dl.data, nn_count(&r.weight), 4, 0, 2);
+    nn_set_params(&r, params);
+    struct problem p = {name,
+                        net,
+                        spec,
+                        widen(params, r.params),
+                        widen(r.input.dl.data, nn_count(&r.input)),
+                        widen(r.target.dl.data, nn_count(&r.target)),
+                        widen(r.weight.dl.data, nn_count(&r.weight))};
+    int64_t shape[5];
+    double *z = ref64_forward(net, spec->shape, p.params, p.input, shape);
+    float *output = narrow(z, nn_count(&r.output));
+    assert_memory_equal(shape, r.output.shape, sizeof shape);
+    nn_forward(&r);
+    nn_assert_near(name, "output", nn_distance(r.output.dl.data, output, nn_count(&r.output)),
+                   LIMIT);
+    double terms[NN_MAX_LOSSES];
+    terms[0] = loss_at(&p, terms + 1);
+    float *losses = narrow(terms, 1 + spec->loss_terms);
+    nn_step(&r, 1, 0.0f);
+    nn_assert_near(name, "loss", nn_distance(r.loss.dl.data, losses, 1 + spec->loss_terms), LIMIT);
+    nn_get_gradients(&r, gradient);
+    check_gradient(&p, gradient, r.params);
+    double *owned[] = {p.params, p.input, p.target, p.weight, z};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+    free(output);
+    free(losses);
+    free(params);
+    free(gradient);
+    nn_close(&r);
+}
+
+static const struct hf_optimizer plain_sgd = {.kind = HF_OPT_SGD};
+
+static void check_spec(struct builder *b, const char *name, const struct hf_exec_spec *spec) {
+    enum kn_isa isa[KN_ISAS];
+    struct cpu_executor *ex;
+    nn_assert_ok(cpu_executor_open(2, &ex, &b->err), &b->err, __FILE__, __LINE__);
+    int count = nn_isas(isa);
+    for (int i = 0; i < count; i++)
+        check_on(isa[i], ex, name, &b->net, spec);
+    cpu_executor_close(ex);
+    hf_net_clear(&b->net);
+}
+
+/* With a smooth loss, so that numeric differences are exact. */
+static void check(struct builder *b, const char *name, int64_t n, int64_t d, int64_t h, int64_t w) {
+    struct hf_exec_spec spec = {.mode = HF_EXEC_TRAIN,
+                                .shape = {n, b->net.layer[0].channels, d, h, w},
+                                .loss_terms = 1,
+                                .loss = {{HF_LOSS_BCE, 1.0f, 2.0f}},
+                                .optimizer = plain_sgd};
+    check_spec(b, name, &spec);
+}
+
+/* ---- layers ---- */
+
+static void test_conv(void **state) {
+    (void)state;
+    static const int32_t option[][7] = {
+        /* channels, kernel h w, stride, dilation, reflect, bias */
+        {5, 3, 3, 1, 1, 0, 1}, {1, 3, 3, 1, 1, 0, 0}, {17, 1, 1, 1, 1, 0, 1}, {4, 2, 4, 1, 1, 0, 1},
+        {4, 5, 3, 1, 2, 0, 1}, {4, 3, 3, 1, 3, 1, 1}, {16, 4, 4, 2, 1, 0, 1}, {3, 3, 3, 2, 1, 1, 1},
+        {6, 2, 2, 2, 1, 0, 1}, {3, 1, 1, 2, 1, 0, 1}, {3, 5, 5, 3, 1, 1, 0},  {2, 7, 1, 1, 1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
+        const int32_t *o = option[i];
+        struct builder builder, *b = &builder;
+        char name[32];
+        (void)snprintf(name, sizeof name, "conv option %zu", i);
+        start(b, 2, 2);
+        conv(b, 3, 3);
+        add(b, LAYER(.kind = HF_LAYER_CONV, .channels = o[0], .kernel = {1, o[1], o[2]},
+                     .stride = {1, o[3], o[3]}, .dilation = {1, o[4], o[4]},
+                     .pad = o[5] ? HF_PAD_REFLECT : HF_PAD_ZERO, .bias = o[6]));
+        act(b, HF_ACT_TANH);
+        conv(b, 1, 1);
+        check(b, name, 2, 1, 9, 8);
+    }
+}
+
+static void test_conv_3d(void **state) {
+    (void)state;
+    for (int reflect = 0; reflect < 2; reflect++) {
+        struct builder builder, *b = &builder;
+        start(b, 3, 1);
+        conv(b, 3, 3);
+        add(b,
+            LAYER(.kind = HF_LAYER_CONV, .channels = 4, .kernel = {3, 1, 2}, .stride = {1, 2, 1},
+                  .dilation = {2, 1, 1}, .pad = reflect ? HF_PAD_REFLECT : HF_PAD_ZERO, .bias = 1));
+        act(b, HF_ACT_TANH);
+        conv(b, 2, 1);
+        check(b, reflect ? "conv 3d reflect" : "conv 3d", 1, 5, 4, 6);
+    }
+}
+
+static void test_deconv(void **state) {
+    (void)state;
+    static const int32_t option[][6] = {/* dims, channels, stride d h w, bias */
+                                        {2, 3, 1, 2, 2, 1},
+                                        {2, 16, 1, 3, 1, 0},
+                                        {3, 2, 2, 2, 2, 1},
+                                        {3, 5, 1, 2, 3, 0}};
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
+        const int32_t *o = option[i];
+        struct builder builder, *b = &builder;
+        start(b, o[0], 2);
+        conv(b, 3, 1);
+        add(b, LAYER(.kind = HF_LAYER_DECONV, .channels = o[1], .kernel = {o[2], o[3], o[4]},
+                     .stride = {o[2], o[3], o[4]}, .bias = o[5]));
+        act(b, HF_ACT_TANH);
+        conv(b, 1, 1);
+        check(b, "deconv", 2, o[0] == 3 ? 3 : 1, 4, 3);
+    }
+}
+
+static void test_norm(void **state) {
+    (void)state;
+    static const int32_t channels[] = {1, 2, 3, 8, 16, 17, 20, 33, 48, 64, 70, 130, 300};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        struct builder builder, *b = &builder;
+        char name[32];
+        (void)snprintf(name, sizeof name, "norm of %d", channels[i]);
+        start(b, 2, 1);
+        conv(b, channels[i], 1);
+        norm(b, i % 3 != 0);
+        if (i % 2)
+            act(b, i % 4 == 1 ? HF_ACT_LEAKY : HF_ACT_RELU);
+        conv(b, 1, 1);
+        check(b, name, 2, 1, 9, 11);
+    }
+    struct builder builder, *b = &builder; /* several blocks a sample, and a tail */
+    start(b, 3, 1);
+    conv(b, 5, 1);
+    norm(b, 1);
+    act(b, HF_ACT_LEAKY);
+    conv(b, 1, 1);
+    check(b, "norm 3d", 3, 13, 15, 11);
+}
+
+static void test_act(void **state) {
+    (void)state;
+    for (int kind = HF_ACT_NONE; kind < HF_ACTS; kind++) {
+        struct builder builder, *b = &builder;
+        start(b, 2, 2);
+        conv(b, 5, 3);
+        act(b, (enum hf_act)kind);
+        act(b, HF_ACT_TANH); /* not in place of an output that the backward pass reads */
+        conv(b, 1, 1);
+        check(b, hf_act_name((enum hf_act)kind), 2, 1, 7, 5);
+    }
+}
+
+static void test_gate(void **state) {
+    (void)state;
+    for (int32_t c = 1; c < 40; c += 6) {
+        struct builder builder, *b = &builder;
+        start(b, 2, 2);
+        conv(b, 2 * c, 1);
+        simple(b, HF_LAYER_GATE, 1, 1, 1);
+        conv(b, 1, 1);
+        check(b, "gate", 2, 1, 5, 4);
+    }
+}
+
+static void test_pool_and_up(void **state) {
+    (void)state;
+    static const int32_t stride[][4] = {{2, 1, 2, 2}, {2, 1, 3, 2}, {3, 2, 2, 2}, {3, 1, 3, 2}};
+    static const int32_t channels[] = {1, 4, 16, 21};
+    for (int i = 0; i < 4; i++)
+        for (int kind = HF_LAYER_POOL; kind <= HF_LAYER_UP; kind++) {
+            const int32_t *s = stride[i];
+            struct builder builder, *b = &builder;
+            start(b, s[0], 1);
+            conv(b, channels[i], 3);
+            simple(b, (enum hf_layer_kind)kind, s[1], s[2], s[3]);
+            act(b, HF_ACT_TANH);
+            conv(b, 2, 1);
+            check(b, hf_layer_kind_name((enum hf_layer_kind)kind), 2, s[0] == 3 ? 2 : 1, 6, 4);
+        }
+}
+
+/* Skips in all combinations of makers and readers, so that slices and copies both occur. */
+static void test_joins(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 6; variant++) {
+        struct builder builder, *b = &builder;
+        char name[32];
+        (void)snprintf(name, sizeof name, "join variant %d", variant);
+        start(b, 2, 1);
+        conv(b, variant % 2 ? 16 : 3, 3);
+        int32_t first = b->x;
+        norm(b, 1);
+        act(b, HF_ACT_LEAKY);
+        int32_t skip = b->x;
+        simple(b, HF_LAYER_POOL, 1, 2, 2);
+        simple(b, HF_LAYER_UP, 1, 2, 2);
+        if (variant == 2)
+            conv(b, 4, 1);
+        int32_t deep = b->x;
+        if (variant == 3) { /* a convolution reads the skip as well */
+            b->x = skip;
+            conv(b, 2, 3);
+            join(b, HF_LAYER_CONCAT, b->x, deep);
+            deep = b->x;
+        }
+        join(b, HF_LAYER_CONCAT, skip, variant == 4 ? skip : deep);
+        int32_t both = b->x;
+        if (variant == 5) { /* of concatenations, and of a convolution's output */
+            join(b, HF_LAYER_CONCAT, both, first);
+            join(b, HF_LAYER_CONCAT, b->x, both);
+        }
+        act(b, HF_ACT_TANH);
+        join(b, HF_LAYER_ADD, b->x, b->x);
+        int32_t sum = b->x;
+        conv(b, b->net.layer[sum].channels, 3);
+        join(b, HF_LAYER_ADD, b->x, sum);
+        conv(b, 1, 1);
+        check(b, name, 2, 1, 6, 4);
+    }
+}
+
+static void test_what_leads_nowhere(void **state) {
+    (void)state;
+    struct builder builder, *b = &builder;
+    start(b, 2, 1);
+    norm(b, 1); /* parameters before which nothing needs a gradient */
+    conv(b, 3, 3);
+    int32_t live = b->x;
+    conv(b, 5, 3);
+    norm(b, 1);
+    b->x = live;
+    conv(b, 1, 1);
+    check(b, "dead layers", 2, 1, 5, 5);
+}
+
+/* ---- losses ---- */
+
+static void test_losses(void **state) {
+    (void)state;
+    for (int kind = 0; kind < HF_LOSS_KINDS; kind++)
+        for (int32_t classes = 1; classes < 6; classes += 2) {
+            struct builder builder, *b = &builder;
+            char name[32];
+            (void)snprintf(name, sizeof name, "loss %d of %d", kind, classes);
+            start(b, 2, 2);
+            conv(b, 4, 1);
+            act(b, HF_ACT_TANH);
+            conv(b, classes, 1);
+            struct hf_exec_spec spec = {.mode = HF_EXEC_TRAIN,
+                                        .shape = {2, 2, 1, 47, 45},
+                                        .loss_terms = 2,
+                                        .loss = {{HF_LOSS_DICE, 0.4f, 0}, {HF_LOSS_CE, 0.7f, 0}},
+                                        .optimizer = plain_sgd};
+            spec.loss_terms = 1 + (kind < HF_LOSS_CE);
+            spec.loss[spec.loss_terms - 1] = (struct hf_loss_term){
+                .kind = (enum hf_loss_kind)kind, .factor = 1.3f, .pos_weight = 4.0f};
+            check_spec(b, name, &spec);
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_3d),
+        cmocka_unit_test(test_deconv),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_act),
+        cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_pool_and_up),
+        cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_what_leads_nowhere),
+        cmocka_unit_test(test_losses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
