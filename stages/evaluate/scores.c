@@ -250,7 +250,7 @@ static void write_table(struct text *t, const struct evaluate_options *o, const 
              list->tuned_on_truth
                  ? " The threshold was tuned on this very truth: an upper bound, not a method."
                  : "");
-    text_add(t, "<table class=\"scores\"><thead><tr><th>case</th><th>Dice</th><th>truth ml</th>"
+    text_add(t, "<div class=\"wide\"><table><thead><tr><th>case</th><th>Dice</th><th>truth ml</th>"
                 "<th>predicted ml</th><th>VOE</th><th>RVD</th><th>ASSD mm</th><th>HD95 mm</th>"
                 "<th>lesions found</th><th>predicted right</th></tr></thead>\n<tbody>\n");
     for (int32_t i = 0; i < list->count; i++) {
@@ -265,7 +265,7 @@ static void write_table(struct text *t, const struct evaluate_options *o, const 
     }
     text_add(t, "</tbody>\n<tfoot><tr><th>mean or sum</th>");
     table_row(t, sum->mean, sum->truth, sum->predicted, &sum->lesions);
-    text_add(t, "</tfoot></table>\n");
+    text_add(t, "</tfoot></table></div>\n");
 }
 
 static enum hf_status write_file(const struct hf_stage *s, const char *folder, const char *name,
@@ -287,7 +287,7 @@ enum hf_status scores_write(const struct hf_stage *s, const struct scores *list,
     write_csv(&csv, list);
     write_cases_json(&json, list);
     write_table(&table, o, list, &sum);
-    (void)snprintf(title, sizeof title, "Scores: %s", s->name);
+    (void)snprintf(title, sizeof title, "Scores: %s", o->as ? o->as : s->name);
     enum hf_status st = HF_OK;
     if (result.failed || csv.failed || json.failed || table.failed)
         st = hf_fail(e, HF_NO_MEMORY, "no memory to write the scores");

@@ -55,18 +55,25 @@ static int stub_has(struct hf_io *io, const char *field, int64_t *ret_channels) 
     return strstr(s->edge, word) != NULL;
 }
 
-/** Declares with a class and options; the text stays in `s`. */
-static inline enum hf_status io_stub_declare(struct io_stub *s, const struct hf_stage_class *cls,
-                                             const void *options, const char *edge,
-                                             struct hf_error *e) {
+/** Declares with a class, options and the model of `model:`; the text stays in `s`. */
+static inline enum hf_status
+io_stub_declare_model(struct io_stub *s, const struct hf_stage_class *cls, const void *options,
+                      const char *edge, const struct hf_model_info *model, struct hf_error *e) {
     *s = (struct io_stub){.io = {.read = stub_read,
                                  .write = stub_write,
                                  .drop = stub_drop,
                                  .regrid = stub_regrid,
-                                 .has = stub_has},
+                                 .has = stub_has,
+                                 .model = model},
                           .edge = edge};
     s->io.engine = s;
     return cls->declare(options, &s->io, e);
+}
+
+static inline enum hf_status io_stub_declare(struct io_stub *s, const struct hf_stage_class *cls,
+                                             const void *options, const char *edge,
+                                             struct hf_error *e) {
+    return io_stub_declare_model(s, cls, options, edge, NULL, e);
 }
 
 #endif

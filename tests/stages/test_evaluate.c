@@ -461,7 +461,9 @@ static void several_cases(void **state) {
             paint(mask, coarse, truth_a[0]), paint(mask, coarse, truth_a[1]);
         harness_set_u8(h, in[i], "tumor", 1, mask);
     }
+    o.as = "three";
     cJSON *json = scored(h, &o, (const struct hf_sample *const *)in, 3);
+    assert_string_equal(cJSON_GetObjectItem(json, "name")->valuestring, "three");
     /* a: truth 16, predicted 5, both 4. */
     double dice_a = 8.0 / 21;
     assert_int_equal((int)number(json, "cases"), 3);
