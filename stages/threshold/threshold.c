@@ -230,7 +230,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
 
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
-    char from[HF_OPTION_ITEMS * HF_FIELD_NAME];
+    char from[(HF_OPTION_ITEMS + 2) * HF_FIELD_NAME];
     int64_t channels = 1;
     if (o->smooth.count != 1 && o->smooth.count != 3)
         return hf_fail(
@@ -255,6 +255,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     if (o->keep_best) {
         io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
         io->read(io, "annotation", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
+        (void)snprintf(from + at, sizeof from - (size_t)at, " couinaud annotation");
     }
     io->write(io, o->output, HF_U8, HF_ON_GRID, 1, from);
     return HF_OK;

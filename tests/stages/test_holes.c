@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "fake_io.h"
 #include "harness.h"
+#include "io_stub.h"
 
 #include "../../stages/holes/holes.c"
 
@@ -243,22 +243,25 @@ static void test_kinds_come_in_their_shares(void **state) {
 
 static void test_bad_options_are_refused(void **state) {
     (void)state;
-    struct fake_io f;
+    struct io_stub io;
     struct hf_error e;
     struct options o = plain;
-    fake_io_open(&f, NULL);
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
-    assert_string_equal(f.reads, " image liver clean couinaud ?slices");
-    assert_string_equal(f.writes, " hole:u8*1 hole_weight:u8*1 masked:f32*1 slices:u8*1");
+    assert_int_equal(io_stub_declare(&io, &holes, &o, " image ", &e), HF_OK);
+    assert_string_equal(io.text, "read image@0\nread liver@0\nread clean@0\nread couinaud@0\n"
+                                 "may read slices@2\n"
+                                 "write hole@0 < liver clean couinaud\n"
+                                 "write hole_weight@0 < liver clean couinaud\n"
+                                 "write masked@0 < image liver clean couinaud\n"
+                                 "write slices@2 < liver clean couinaud\n");
     o.width = (struct hf_reals){2, {6, 3}};
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &holes, &o, " image ", &e), HF_INVALID);
     assert_non_null(strstr(e.text, "'width'"));
     o = plain;
     o.mix.value[0] = 0;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &holes, &o, " image ", &e), HF_INVALID);
     o = plain;
     o.mix.name[0] = NULL;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &holes, &o, " image ", &e), HF_INVALID);
 }
 
 int main(void) {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "fake_io.h"
 #include "harness.h"
+#include "io_stub.h"
 
 #include "../../stages/mix/mix.c"
 
@@ -64,19 +64,17 @@ static void test_missing_fields_are_filled(void **state) {
 
 static void test_fill_is_checked(void **state) {
     (void)state;
-    struct fake_io f;
+    struct io_stub io;
     struct hf_error e;
     struct options o = {.fill = {1, {"pseudo"}, {0}}};
-    fake_io_open(&f, NULL);
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
-    assert_string_equal(f.reads, " ?pseudo");
-    assert_string_equal(f.writes, " pseudo:u8*1");
+    assert_int_equal(io_stub_declare(&io, &mix, &o, " image ", &e), HF_OK);
+    assert_string_equal(io.text, "may read pseudo@0\nwrite pseudo@0 < pseudo\n");
     o.fill.value[0] = 0.5;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &mix, &o, " image ", &e), HF_INVALID);
     o.as = 1;
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
+    assert_int_equal(io_stub_declare(&io, &mix, &o, " image ", &e), HF_OK);
     o.fill.name[0] = NULL;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &mix, &o, " image ", &e), HF_INVALID);
 }
 
 int main(void) {

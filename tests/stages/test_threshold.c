@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "fake_io.h"
 #include "harness.h"
+#include "io_stub.h"
 
 #include "../../stages/threshold/threshold.c"
 
@@ -207,20 +207,20 @@ static void test_an_empty_segment_keeps_its_best(void **state) {
 
 static void test_bad_options_are_refused(void **state) {
     (void)state;
-    struct fake_io f;
+    struct io_stub io;
     struct hf_error e;
     struct options o = plain;
-    fake_io_open(&f, " score liver segments ");
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
-    assert_string_equal(f.reads, " score liver segments");
-    assert_string_equal(f.writes, " pseudo:u8*1");
-    fake_io_open(&f, " score liver segments ");
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e), HF_OK);
+    assert_string_equal(io.text, "read score@0\nread liver@0\nread segments@0\n"
+                                 "write pseudo@0 < score liver segments\n");
     o.keep_best = 1;
     o.scale = SCALE_HU;
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
-    assert_string_equal(f.reads, " score liver segments window ?couinaud ?annotation");
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e), HF_OK);
+    assert_non_null(strstr(io.text, "read window@2\nmay read couinaud@0\nmay read annotation@2\n"
+                                    "write pseudo@0 < score liver segments couinaud annotation\n"));
     o.smooth.count = 2;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e),
+                     HF_INVALID);
     assert_non_null(strstr(e.text, "'smooth'"));
 }
 

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "fake_io.h"
 #include "harness.h"
+#include "io_stub.h"
 
 #include "../../stages/tumor_synthesis/tumor_synthesis.c"
 
@@ -412,19 +412,22 @@ static void test_distributions_are_as_named(void **state) {
 
 static void test_bad_options_are_refused(void **state) {
     (void)state;
-    struct fake_io f;
+    struct io_stub io;
     struct hf_error e;
     struct options o = plain;
-    fake_io_open(&f, NULL);
-    assert_int_equal(declare(&o, &f.io, &e), HF_OK);
-    assert_string_equal(f.reads, " image liver clean ?couinaud window ?slices");
-    assert_string_equal(f.writes, " image:f32*1 healthy:f32*1 lesion:f32*1 hole:u8*1 slices:u8*1");
+    assert_int_equal(io_stub_declare(&io, &tumor_synthesis, &o, " image ", &e), HF_OK);
+    assert_string_equal(io.text, "read image@0\nread liver@0\nread clean@0\n"
+                                 "may read couinaud@0\nread window@2\nmay read slices@2\n"
+                                 "write image@0 < all\nwrite healthy@0 < image\n"
+                                 "write lesion@0 < liver couinaud clean\n"
+                                 "write hole@0 < liver couinaud clean\n"
+                                 "write slices@2 < liver couinaud clean\n");
     o.hypo = (struct hf_reals){2, {-20, -75}};
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &tumor_synthesis, &o, " image ", &e), HF_INVALID);
     assert_non_null(strstr(e.text, "'hypo'"));
     o = plain;
     o.beta_shape.value[1] = 0;
-    assert_int_equal(declare(&o, &f.io, &e), HF_INVALID);
+    assert_int_equal(io_stub_declare(&io, &tumor_synthesis, &o, " image ", &e), HF_INVALID);
 }
 
 int main(void) {
