@@ -2,5 +2,5 @@
 # format_check.sh SOURCE-ROOT CLANG-FORMAT: every C file is laid out as .clang-format says.
 set -u
 cd "$1" || exit 1
-find engine plugins stages tests tools \( -name '*.c' -o -name '*.h' -o -name '*.cu' \) -print0 |
+find engine plugins stages tests tools \( -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
     xargs -0 -r "$2" --dry-run -Werror
