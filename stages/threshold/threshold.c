@@ -35,6 +35,14 @@ struct work {
     struct hf_error *e;
 };
 
+/* Image-level labels may decide only where they gate: a test case may carry them as well. */
+static int keeps_best(const struct options *o) {
+    for (int32_t i = 0; i < o->gate.count; i++)
+        if (strcmp(o->gate.name[i], "segments") == 0)
+            return o->keep_best;
+    return 0;
+}
+
 static struct hf_tensor *replace(const struct work *w, struct hf_tensor **held,
                                  struct hf_tensor *with) {
     if (*held)
@@ -210,7 +218,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         st = cut(&w);
     if (st == HF_OK)
         st = drop_small(&w);
-    if (st == HF_OK && o->keep_best)
+    if (st == HF_OK && keeps_best(o))
         st = keep_best(&w);
     if (st == HF_OK)
         st = s->host->sample_derive(s->host, in, in->id, &out, e);
@@ -252,7 +260,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     }
     if (o->scale != SCALE_PLAIN)
         io->read(io, "window", HF_F32, HF_ON_HOST, 0);
-    if (o->keep_best) {
+    if (keeps_best(o)) {
         io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
         io->read(io, "annotation", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
         (void)snprintf(from + at, sizeof from - (size_t)at, " couinaud annotation");
@@ -323,7 +331,7 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(keep_best),
      .initial = "yes",
      .help = "Where an annotated Couinaud segment comes out empty, keep its likeliest component, "
-             "of whatever size."},
+             "of whatever size; only with `segments` among the gates."},
     {.name = NULL}};
 
 static const char *const ops_used[] = {"blur",           "components",     "threshold.cut",

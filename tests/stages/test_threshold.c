@@ -200,6 +200,11 @@ static void test_an_empty_segment_keeps_its_best(void **state) {
     annotation[9] = 0; /* the second row says nothing */
     assert_int_equal(count(cut_once(h, &o, 1)), 4);
     annotation[6] = 1;
+    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    /* Where the labels do not gate, they decide nothing. */
+    o.gate.count = 1;
+    assert_int_equal(count(cut_once(h, &o, 1)), 4);
+    o.gate.count = 2;
     memset(score, 0, sizeof score);
     assert_int_equal(count(cut_once(h, &o, 1)), 0);
     harness_close(h);
