@@ -80,7 +80,6 @@ static float *narrow(const double *from, int64_t count) {
 }
 
 struct problem {
-    const char *name;
     const struct hf_net *net;
     const struct hf_exec_spec *spec;
     double *params, *input, *target, *weight;
@@ -94,63 +93,54 @@ static double loss_at(const struct problem *p, double *terms) {
     return loss;
 }
 
-static void check_gradient(const struct problem *p, const float *gradient, int64_t count) {
-    int64_t probes = count < MAX_PROBES ? count : MAX_PROBES;
-    float found[MAX_PROBES], expected[MAX_PROBES];
-    for (int64_t i = 0; i < probes; i++) {
-        int64_t k = i * count / probes;
-        double keep = p->params[k];
-        p->params[k] = keep + DIFFERENCE;
+/* What the float64 computation says, at `probes` of the parameters for the gradient. */
+struct answer {
+    float *params, *output;
+    float losses[NN_MAX_LOSSES], gradient[MAX_PROBES];
+    int64_t probes;
+};
+
+static void solve(struct problem *p, struct answer *a, const struct nn_run *r) {
+    int64_t shape[5];
+    double terms[NN_MAX_LOSSES];
+    double *z = ref64_forward(p->net, p->spec->shape, p->params, p->input, shape);
+    assert_memory_equal(shape, r->output.shape, sizeof shape);
+    a->output = narrow(z, nn_count(&r->output));
+    free(z);
+    terms[0] = loss_at(p, terms + 1);
+    for (int32_t i = 0; i <= p->spec->loss_terms; i++)
+        a->losses[i] = (float)terms[i];
+    a->probes = r->params < MAX_PROBES ? r->params : MAX_PROBES;
+    for (int64_t i = 0; i < a->probes; i++) {
+        double *k = &p->params[i * r->params / a->probes], keep = *k;
+        *k = keep + DIFFERENCE;
         double high = loss_at(p, NULL);
-        p->params[k] = keep - DIFFERENCE;
+        *k = keep - DIFFERENCE;
         double low = loss_at(p, NULL);
-        p->params[k] = keep;
-        expected[i] = (float)((high - low) / (2 * DIFFERENCE));
-        found[i] = gradient[k];
+        *k = keep;
+        a->gradient[i] = (float)((high - low) / (2 * DIFFERENCE));
     }
-    nn_assert_near(p->name, "gradient", nn_distance(found, expected, probes), LIMIT);
 }
 
-static void check_on(enum kn_isa isa, struct cpu_executor *ex, const char *name,
-                     const struct hf_net *net, const struct hf_exec_spec *spec) {
-    struct nn_run r;
-    nn_open(&r, ex, isa, net, spec);
-    float *params = nn_alloc((size_t)r.params * sizeof *params);
-    float *gradient = nn_alloc((size_t)r.params * sizeof *gradient);
-    nn_fill(params, r.params, 1, -0.4f, 0.6f);
-    nn_fill(r.input.dl.data, nn_count(&r.input), 2, -1, 1);
-    nn_fill(r.target.dl.data, nn_count(&r.target), 3, 0, 1);
-    nn_fill(r.weight.dl.data, nn_count(&r.weight), 4, 0, 2);
-    nn_set_params(&r, params);
-    struct problem p = {name,
-                        net,
-                        spec,
-                        widen(params, r.params),
-                        widen(r.input.dl.data, nn_count(&r.input)),
-                        widen(r.target.dl.data, nn_count(&r.target)),
-                        widen(r.weight.dl.data, nn_count(&r.weight))};
-    int64_t shape[5];
-    double *z = ref64_forward(net, spec->shape, p.params, p.input, shape);
-    float *output = narrow(z, nn_count(&r.output));
-    assert_memory_equal(shape, r.output.shape, sizeof shape);
-    nn_forward(&r);
-    nn_assert_near(name, "output", nn_distance(r.output.dl.data, output, nn_count(&r.output)),
+static void fill(struct nn_run *r) {
+    nn_fill(r->input.dl.data, nn_count(&r->input), 2, -1, 1);
+    nn_fill(r->target.dl.data, nn_count(&r->target), 3, 0, 1);
+    nn_fill(r->weight.dl.data, nn_count(&r->weight), 4, 0, 2);
+}
+
+static void compare(const char *name, struct nn_run *r, const struct answer *a, int32_t losses) {
+    nn_set_params(r, a->params);
+    nn_forward(r);
+    nn_assert_near(name, "output", nn_distance(r->output.dl.data, a->output, nn_count(&r->output)),
                    LIMIT);
-    double terms[NN_MAX_LOSSES];
-    terms[0] = loss_at(&p, terms + 1);
-    float *losses = narrow(terms, 1 + spec->loss_terms);
-    nn_step(&r, 1, 0.0f);
-    nn_assert_near(name, "loss", nn_distance(r.loss.dl.data, losses, 1 + spec->loss_terms), LIMIT);
-    nn_get_gradients(&r, gradient);
-    check_gradient(&p, gradient, r.params);
-    double *owned[] = {p.params, p.input, p.target, p.weight, z};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free(owned[i]);
-    free(output);
-    free(losses);
-    free(params);
+    nn_step(r, 1, 0.0f);
+    nn_assert_near(name, "loss", nn_distance(r->loss.dl.data, a->losses, losses), LIMIT);
+    float *gradient = nn_alloc((size_t)r->params * sizeof *gradient), found[MAX_PROBES];
+    nn_get_gradients(r, gradient);
+    for (int64_t i = 0; i < a->probes; i++)
+        found[i] = gradient[i * r->params / a->probes];
+    nn_assert_near(name, "gradient", nn_distance(found, a->gradient, a->probes), LIMIT);
     free(gradient);
-    nn_close(&r);
 }
 
 static const struct hf_optimizer plain_sgd = {.kind = HF_OPT_SGD};
@@ -158,10 +148,33 @@ static const struct hf_optimizer plain_sgd = {.kind = HF_OPT_SGD};
 static void check_spec(struct builder *b, const char *name, const struct hf_exec_spec *spec) {
     enum kn_isa isa[KN_ISAS];
     struct cpu_executor *ex;
+    struct answer a = {0};
     nn_assert_ok(cpu_executor_open(2, &ex, &b->err), &b->err, __FILE__, __LINE__);
     int count = nn_isas(isa);
-    for (int i = 0; i < count; i++)
-        check_on(isa[i], ex, name, &b->net, spec);
+    for (int i = 0; i < count; i++) {
+        struct nn_run r;
+        nn_open(&r, ex, isa[i], &b->net, spec);
+        fill(&r);
+        if (i == 0) {
+            a.params = nn_alloc((size_t)r.params * sizeof *a.params);
+            nn_fill(a.params, r.params, 1, -0.4f, 0.6f);
+            struct problem p = {&b->net,
+                                spec,
+                                widen(a.params, r.params),
+                                widen(r.input.dl.data, nn_count(&r.input)),
+                                widen(r.target.dl.data, nn_count(&r.target)),
+                                widen(r.weight.dl.data, nn_count(&r.weight))};
+            solve(&p, &a, &r);
+            free(p.params);
+            free(p.input);
+            free(p.target);
+            free(p.weight);
+        }
+        compare(name, &r, &a, 1 + spec->loss_terms);
+        nn_close(&r);
+    }
+    free(a.params);
+    free(a.output);
     cpu_executor_close(ex);
     hf_net_clear(&b->net);
 }
