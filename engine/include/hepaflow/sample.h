@@ -65,11 +65,14 @@ struct hf_sample {
  *   segments    u8  grid       mask M of the annotated segments
  *   clean       u8  grid       mask of the segments that nobody annotated
  *   slices      u8  host       [D]: 1 = draw from this slice (absent: all)
+ *   window      f32 host       [2]: the HU that became 0 and 1 in prepare's image
  *   hole        u8  grid       what the inpainter must fill
+ *   hole_weight u8  grid       the part of it where the truth is known: its loss counts there
  *   masked      f32 grid       image with the hole blanked
  *   lesion      f32 grid       synthetic lesion, soft, 0..1
  *   healthy     f32 grid       the image before synthesis
  *   inpainted   f32 grid       image with the hole filled by the inpainter
+ *   difference  f32 grid       image - inpainted
  *   score       f32 grid       the spotter's probability
  *   pseudo      u8  grid       pseudo mask
  *   predicted   f32 grid       the segmenter's probability
