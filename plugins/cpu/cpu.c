@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "nn.h"
 #include "ops.h"
 
 /* ---- pooled memory ---- */
@@ -105,7 +106,8 @@ static void pool_clear(struct pool *p) {
 struct cpu {
     struct hf_device pub;
     struct pool pool;
-    char description[128];
+    struct cpu_executor *executor;
+    char description[160];
 };
 
 static struct cpu *cpu_of(struct hf_device *d) {
@@ -125,7 +127,8 @@ static enum hf_status cpu_alloc(struct hf_device *d, struct hf_queue *q, size_t 
 }
 
 static void cpu_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *after) {
-    (void)after;
+    if (after)
+        (void)cpu_event_sync(after, NULL);
     pool_give(&cpu_of(d)->pool, data, bytes);
 }
 
@@ -177,9 +180,7 @@ static enum hf_status cpu_record(struct hf_device *d, struct hf_queue *q, struct
 
 static enum hf_status cpu_sync(struct hf_device *d, struct hf_event *ev, struct hf_error *e) {
     (void)d;
-    (void)ev;
-    (void)e;
-    return HF_OK;
+    return cpu_event_sync(ev, e);
 }
 
 static enum hf_status cpu_wait(struct hf_device *d, struct hf_queue *q, struct hf_event *ev,
@@ -190,23 +191,19 @@ static enum hf_status cpu_wait(struct hf_device *d, struct hf_queue *q, struct h
 
 static void cpu_event_keep(struct hf_device *d, struct hf_event *ev) {
     (void)d;
-    (void)ev;
+    cpu_event_ref(ev);
 }
 
 static void cpu_event_drop(struct hf_device *d, struct hf_event *ev) {
     (void)d;
-    (void)ev;
+    cpu_event_unref(ev);
 }
 
 static enum hf_status cpu_compile(struct hf_device *d, struct hf_queue *q, const struct hf_net *net,
                                   const struct hf_exec_spec *spec, struct hf_executable **ret,
                                   struct hf_error *e) {
-    (void)d;
     (void)q;
-    (void)net;
-    (void)spec;
-    (void)ret;
-    return hf_fail(e, HF_UNSUPPORTED, "this CPU device runs no networks");
+    return cpu_nn_compile(cpu_of(d)->executor, net, spec, ret, e);
 }
 
 static const char *cpu_describe(struct hf_device *d) {
@@ -215,6 +212,7 @@ static const char *cpu_describe(struct hf_device *d) {
 
 static void cpu_destroy(struct hf_device *d) {
     struct cpu *c = cpu_of(d);
+    cpu_executor_close(c->executor);
     pool_clear(&c->pool);
     pthread_mutex_destroy(&c->pool.lock);
     free(c);
@@ -240,13 +238,19 @@ static const struct hf_device_methods methods = {
 
 static enum hf_status cpu_open(const struct hf_device_options *options, struct hf_device **ret,
                                struct hf_error *e) {
-    (void)options;
     struct cpu *c = calloc(1, sizeof *c);
     if (!c)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the CPU device");
     c->pub = (struct hf_device){&methods, HF_KIND_CPU, 0, 1, HF_KIND_CPU};
+    enum hf_status st = cpu_executor_open(options->nn_threads, &c->executor, e);
+    if (st != HF_OK) {
+        free(c);
+        return st;
+    }
     pthread_mutex_init(&c->pool.lock, NULL);
-    (void)snprintf(c->description, sizeof c->description, "cpu");
+    char nn[112];
+    (void)snprintf(c->description, sizeof c->description, "cpu: %s, %d threads",
+                   cpu_nn_describe(nn, sizeof nn), (int)cpu_executor_threads(c->executor));
     *ret = &c->pub;
     return HF_OK;
 }

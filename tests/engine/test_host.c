@@ -179,6 +179,40 @@ static void launched_ops_run_on_the_cpu(void **state) {
     sample_unref(a);
 }
 
+/* y = 2 x + 1 on the executor's thread: the output is there once its event has happened. */
+static void the_cpu_runs_networks(void **state) {
+    struct harness *h = *state;
+    struct hf_error e;
+    const struct hf_host *host = harness_host(h);
+    struct hf_device *d = harness_cpu(h);
+    struct hf_stage s = {.host = host, .device = d, .name = "test"};
+    struct hf_layer l = {
+        .kind = HF_LAYER_CONV, .name = "head", .inputs = 1, .channels = 1, .bias = 1};
+    const float params[2] = {2, 1};
+    const int64_t shape[5] = {1, 1, 1, 2, 3};
+    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD, .shape = {1, 1, 1, 2, 3}};
+    struct hf_net *net;
+    struct hf_executable *x;
+    struct hf_tensor *in, *out;
+    assert_int_equal(host->net_new(2, 1, &net, &e), HF_OK);
+    assert_int_equal(host->net_add(net, &l, NULL, &e), HF_OK);
+    assert_int_equal(d->methods->compile(d, NULL, net, &spec, &x, &e), HF_OK);
+    assert_int_equal(x->methods->set_params(x, params, &e), HF_OK);
+    assert_int_equal(hf_tensor_new(&s, HF_F32, 5, shape, &in, &e), HF_OK);
+    assert_int_equal(hf_tensor_new(&s, HF_F32, 5, shape, &out, &e), HF_OK);
+    for (int i = 0; i < 6; i++)
+        HF_DATA(float, in)[i] = (float)i;
+    assert_int_equal(x->methods->forward(x, in, out, &e), HF_OK);
+    assert_int_equal(tensor_wait(out, &e), HF_OK);
+    for (int i = 0; i < 6; i++)
+        assert_true(HF_DATA(float, out)[i] == 2 * (float)i + 1);
+    assert_non_null(strstr(d->methods->describe(d), "oneDNN"));
+    tensor_unref(out);
+    tensor_unref(in);
+    x->methods->destroy(x);
+    host->net_free(net);
+}
+
 static void files_are_whole_or_not_there(void **state) {
     struct harness *h = *state;
     struct hf_error e;
@@ -244,6 +278,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_field_off_its_grid_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_hold_a_bounded_number_of_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(launched_ops_run_on_the_cpu, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_cpu_runs_networks, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_whole_or_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup, teardown),
     };

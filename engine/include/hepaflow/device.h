@@ -59,7 +59,8 @@ struct hf_device_methods {
     /** Pooled memory, 64-byte aligned. `q` orders reuse; may be NULL for host-ordered memory. */
     enum hf_status (*alloc)(struct hf_device *d, struct hf_queue *q, size_t bytes, void **ret,
                             struct hf_error *e);
-    /** Gives memory back once `after` (may be NULL) has happened; takes no reference on it. */
+    /** Gives memory back: it is used again only when `after` (may be NULL; no reference is taken)
+     *  and every op and copy that is on any queue of the device by now have happened. */
     void (*free)(struct hf_device *d, void *data, size_t bytes, struct hf_event *after);
     enum hf_status (*queue_new)(struct hf_device *d, struct hf_queue **ret, struct hf_error *e);
     void (*queue_free)(struct hf_device *d, struct hf_queue *q);
