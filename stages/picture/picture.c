@@ -362,7 +362,7 @@ static void add_legend(struct html *html) {
     html_swatch(html, draw_truth_colour, "tumor (truth)");
     html_text(html, " Couinaud segments: ");
     for (int k = 1; k <= 8; k++) {
-        char name[8];
+        char name[12];
         (void)snprintf(name, sizeof name, "%d", k);
         html_swatch(html, draw_segment_colour[k], name);
     }
