@@ -214,6 +214,9 @@ static void test_a_draw_depends_on_nothing_else(void **state) {
     assert_memory_equal(draw_once(h, &o, "case", 0, NULL), &first, sizeof first);
     assert_memory_not_equal(draw_once(h, &o, "case", 1, NULL), &first, sizeof first);
     assert_memory_not_equal(draw_once(h, &o, "other", 0, NULL), &first, sizeof first);
+    /* Slices that look alike are drawn for themselves. */
+    for (int d = 1; d < 4; d++)
+        assert_memory_not_equal(first.hole + d * PLANE, first.hole, PLANE);
     /* Slice 3 does not notice what the slices before it look like. */
     memset(clean, 0, 3 * PLANE);
     const struct drawn *alone = draw_once(h, &o, "case", 0, NULL);

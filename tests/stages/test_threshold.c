@@ -187,20 +187,25 @@ static void test_an_empty_segment_keeps_its_best(void **state) {
     score[at(2, 4, 12)] = 0.25f;
     score[at(2, 4, 13)] = 0.15f;
     score[at(3, 10, 10)] = 0.35f;
+    /* Next to the tumor, but not of it; next to the pair, but in the other segment. */
+    score[at(1, 5, 1)] = 0.47f;
+    score[at(1, 4, 8)] = score[at(1, 4, 9)] = score[at(1, 4, 10)] = score[at(1, 4, 11)] = 0.3f;
+    score[at(1, 4, 7)] = 0.45f;
     const uint8_t *mask = cut_once(h, &o, 1);
-    assert_int_equal(count(mask), 6);
+    assert_int_equal(count(mask), 10);
     assert_true(mask[at(1, 4, 12)] && mask[at(2, 4, 12)] && mask[at(1, 5, 3)]);
+    assert_true(mask[at(1, 4, 8)] && !mask[at(1, 4, 7)] && !mask[at(1, 5, 1)]);
     /* Not through a gate, not for segments without annotation, not where there is no score. */
     segments[at(2, 4, 12)] = 0;
-    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    assert_int_equal(count(cut_once(h, &o, 1)), 9);
     annotation[6] = 0;
     assert_int_equal(count(cut_once(h, &o, 1)), 4);
     annotation[9] = annotation[9 + 6] = 1;
-    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    assert_int_equal(count(cut_once(h, &o, 1)), 9);
     annotation[9] = 0; /* the second row says nothing */
     assert_int_equal(count(cut_once(h, &o, 1)), 4);
     annotation[6] = 1;
-    assert_int_equal(count(cut_once(h, &o, 1)), 5);
+    assert_int_equal(count(cut_once(h, &o, 1)), 9);
     /* Where the labels do not gate, they decide nothing. */
     o.gate.count = 1;
     assert_int_equal(count(cut_once(h, &o, 1)), 4);

@@ -340,19 +340,69 @@ static void test_vessels_fade(void **state) {
     harness_close(h);
 }
 
+/* The area where a lesion is neither there nor not grows with the blur, in mm. */
 static void test_an_edge_is_soft(void **state) {
     (void)state;
     struct harness *h = open_harness();
-    int soft[2] = {0, 0};
+    double soft[2][2] = {{0}};
     for (int blurred = 0; blurred < 2; blurred++) {
-        struct options o = plain;
-        o.edge = (struct hf_reals){2, {2.0 * blurred, 2.0 * blurred}};
-        const struct drawn *r = draw_once(h, (struct setting){.o = &o});
-        for (int i = 0; i < N; i++)
-            soft[blurred] += r->lesion[i] > 0.1f && r->lesion[i] < 0.9f;
+        for (int fine = 0; fine < 2; fine++) {
+            for (uint64_t epoch = 0; epoch < 12; epoch++) {
+                struct options o = plain;
+                double mm = fine ? 0.75 : 1.5;
+                o.edge = (struct hf_reals){2, {3.0 * blurred, 3.0 * blurred}};
+                const struct drawn *r =
+                    draw_once(h, (struct setting){.o = &o, .epoch = epoch, .spacing = mm});
+                for (int i = 0; i < N; i++)
+                    if (r->lesion[i] > 0.1f && r->lesion[i] < 0.9f)
+                        soft[blurred][fine] += mm * mm;
+            }
+        }
     }
-    assert_true(soft[1] > 2 * soft[0]);
+    assert_true(soft[1][0] > 3 * soft[0][0]);
+    assert_true(fabs(soft[1][0] / soft[1][1] - 1) < 0.25);
     harness_close(h);
+}
+
+/* The outline moves by as much as asked for: what is on one side alone, by the outline's length. */
+static void test_deformation_has_its_strength(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    double moved = 0, outline = 0;
+    for (uint64_t epoch = 0; epoch < 12; epoch++) {
+        struct options o = plain;
+        static struct drawn before;
+        o.radius = (struct hf_reals){2, {18, 18}};
+        o.elastic_size = (struct hf_reals){2, {6, 6}};
+        memcpy(&before, draw_once(h, (struct setting){.o = &o, .epoch = epoch}), sizeof before);
+        o.elastic_shift = (struct hf_reals){2, {2, 2}};
+        const struct drawn *r = draw_once(h, (struct setting){.o = &o, .epoch = epoch});
+        for (int i = 0; i < N; i++)
+            moved += fabsf(r->lesion[i] - before.lesion[i]);
+        for (int i = 0; i < N; i++)
+            if (clean[i] && i % W > 0 && clean[i - 1] && clean[i - W])
+                outline += hypot(before.lesion[i] - before.lesion[i - 1],
+                                 before.lesion[i] - before.lesion[i - W]);
+    }
+    /* The mean size of a normal shift of 2 mm is 1.6 mm. */
+    assert_true(moved / outline > 1.2 && moved / outline < 2.0);
+    harness_close(h);
+}
+
+static void test_ellipses_are_where_they_are(void **state) {
+    (void)state;
+    struct ellipse e = {10, 20, 8, 3, 0.6f, 0.8f};
+    struct ellipse circle = {1, 2, 5, 5, 1, 0};
+    for (int end = -1; end <= 1; end += 2) {
+        float long_x = 10 + (float)end * 8 * 0.6f, long_y = 20 + (float)end * 8 * 0.8f;
+        float short_x = 10 - (float)end * 3 * 0.8f, short_y = 20 + (float)end * 3 * 0.6f;
+        assert_true(fabsf(ellipse_depth(&e, long_x, long_y)) < 1e-4f);
+        assert_true(fabsf(ellipse_depth(&e, short_x, short_y)) < 1e-4f);
+    }
+    assert_true(fabsf(ellipse_depth(&circle, 4, 6)) < 1e-5f);
+    assert_true(fabsf(ellipse_depth(&circle, 1, 4) - 3) < 1e-5f);
+    assert_true(fabsf(ellipse_depth(&circle, 1, 9) + 2) < 1e-5f);
+    assert_true(fabsf(ellipse_depth(&circle, 1, 2) - 5) < 1e-5f);
 }
 
 static void test_a_draw_depends_on_nothing_else(void **state) {
@@ -369,6 +419,8 @@ static void test_a_draw_depends_on_nothing_else(void **state) {
                             sizeof first);
     assert_memory_not_equal(draw_once(h, (struct setting){.o = &o, .id = "other"}), &first,
                             sizeof first);
+    for (int d = 1; d < 4; d++)
+        assert_memory_not_equal(first.lesion + d * PLANE, first.lesion, PLANE * sizeof(float));
     memset(clean, 0, 3 * PLANE);
     const struct drawn *alone = draw_once(h, (struct setting){.o = &o});
     assert_memory_equal(alone->image + 3 * PLANE, first.image + 3 * PLANE, PLANE * sizeof(float));
@@ -440,6 +492,8 @@ int main(void) {
         cmocka_unit_test(test_texture_has_its_strength),
         cmocka_unit_test(test_vessels_fade),
         cmocka_unit_test(test_an_edge_is_soft),
+        cmocka_unit_test(test_deformation_has_its_strength),
+        cmocka_unit_test(test_ellipses_are_where_they_are),
         cmocka_unit_test(test_a_draw_depends_on_nothing_else),
         cmocka_unit_test(test_distributions_are_as_named),
         cmocka_unit_test(test_bad_options_are_refused),
