@@ -27,7 +27,7 @@ int command_plan(int argc, char **argv) {
         fprintf(stderr, "hepaflow plan: %s\n", e.text);
         status = EXIT_FAILED;
     } else {
-        printf("%s%s", text, json ? "\n" : "");
+        fputs(text, stdout);
     }
     hf_free(text);
     hf_plan_free(plan);

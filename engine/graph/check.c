@@ -177,7 +177,8 @@ static void resolve_like(struct checker *c, int at) {
 static void find_class(struct checker *c, struct draft *d) {
     const char *name = d->key->text;
     if (!d->use || node_null(d->use)) {
-        if (!d->bad && !node_get(d->map, "like"))
+        const struct node *like = node_get(d->map, "like");
+        if (!d->bad && (!like || node_null(like)))
             message_error(c->m, d->key->where, "stage '%.60s' needs 'use': the name of a stage",
                           name);
         d->bad = true;

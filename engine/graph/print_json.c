@@ -188,7 +188,9 @@ char *plan_print_json(const struct hf_plan *p) {
     cJSON_Delete(root);
     if (!text)
         return NULL;
-    char *ret = strdup(text); /* hf_free frees it, whatever cJSON allocates with */
+    char *ret = NULL; /* hf_free frees it, whatever cJSON allocates with */
+    if (asprintf(&ret, "%s\n", text) < 0)
+        ret = NULL;
     cJSON_free(text);
     return ret;
 }

@@ -1,0 +1,117 @@
+/* test_modules.c - the plugin host: what is found, what is refused, what replaces what. */
+#include "graph_test.h"
+
+#include "modules.h"
+
+static char build[2048];
+
+static struct hf_engine *engine_with(const char *first, const char *second) {
+    char paths[3 * 2048 + 64];
+    (void)snprintf(paths, sizeof paths, "%s/tests/graph/%s:%s/tests/graph/%s", build, first, build,
+                   second);
+    assert_int_equal(setenv("HEPAFLOW_PLUGIN_PATH", paths, 1), 0);
+    struct hf_engine *engine = NULL;
+    struct hf_error e;
+    assert_int_equal(hf_engine_open(&engine, &e), HF_OK);
+    return engine;
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    struct hf_engine *engine = engine_with("modules", "abi");
+    char expected[8192], *messages = NULL;
+    struct hf_plan *plan = NULL;
+    const char *text = "stages:\n  a: {use: t_old}\n  b: {use: t_short}\n";
+    write_text("g.yaml", text, strlen(text));
+    assert_int_equal(hf_plan_load(engine, "g.yaml", NULL, 0, &plan, &messages), HF_INVALID);
+    (void)snprintf(expected, sizeof expected,
+                   "g.yaml:2:12: module '%s/tests/graph/abi/t_old.so' speaks plugin interface 7, "
+                   "this hepaflow speaks %u: rebuild it\n"
+                   "      a: {use: t_old}\n"
+                   "               ^~~~~\n"
+                   "g.yaml:3:12: module '%s/tests/graph/abi/t_short.so' has a descriptor of 16 "
+                   "bytes, not %zu: rebuild it\n"
+                   "      b: {use: t_short}\n"
+                   "               ^~~~~~~\n",
+                   build, HF_ABI_VERSION, build, sizeof(struct hf_plugin));
+    assert_string_equal(messages, expected);
+    hf_free(messages);
+    hf_engine_close(engine);
+}
+
+static void test_not_a_module(void **state) {
+    (void)state;
+    struct hf_error e;
+    assert_int_equal(system("mkdir -p broken"), 0);
+    write_text("broken/t_text.so", "no module", 9);
+    char here[2048];
+    assert_non_null(getcwd(here, sizeof here));
+    (void)strcat(here, "/broken");
+    assert_int_equal(setenv("HEPAFLOW_PLUGIN_PATH", here, 1), 0);
+    struct hf_engine *engine = NULL;
+    assert_int_equal(hf_engine_open(&engine, &e), HF_OK);
+    assert_null(engine_stage(engine, "t_text", NULL));
+    assert_non_null(strstr(engine_refusal(engine, "t_text"), "broken/t_text.so' does not load: "));
+    hf_engine_close(engine);
+}
+
+static void test_later_replaces(void **state) {
+    (void)state;
+    struct hf_engine *engine = engine_with("modules", "over");
+    const struct module *m = NULL;
+    assert_non_null(engine_stage(engine, "t_only_here", &m));
+    assert_non_null(strstr(m->path, "/over/fake.so"));
+    assert_null(engine_stage(engine, "t_load", NULL));
+    hf_engine_close(engine);
+    engine = engine_with("over", "modules");
+    assert_null(engine_stage(engine, "t_only_here", NULL));
+    assert_non_null(engine_stage(engine, "t_load", NULL));
+    hf_engine_close(engine);
+}
+
+static void test_build_tree(void **state) {
+    (void)state;
+    assert_int_equal(unsetenv("HEPAFLOW_PLUGIN_PATH"), 0);
+    struct hf_engine *engine = NULL;
+    struct hf_error e;
+    assert_int_equal(hf_engine_open(&engine, &e), HF_OK);
+    const struct module *m = NULL;
+    assert_non_null(engine_stage(engine, "load", &m));
+    assert_non_null(strstr(m->dir, "/stages/load"));
+    assert_non_null(engine_network(engine, "unet"));
+    assert_non_null(engine_op(engine, "blur", HF_KIND_CPU));
+    assert_null(engine_op(engine, "blur", HF_KIND_MOCK));
+    assert_non_null(engine_device(engine, "cpu"));
+    assert_null(engine_stage(engine, "t_load", NULL));
+    hf_engine_close(engine);
+}
+
+/* A module is opened when it is asked for, and not before. */
+static void test_opened_when_needed(void **state) {
+    (void)state;
+    struct hf_engine *engine = engine_with("modules", "modules");
+    for (int i = 0; i < engine->modules; i++)
+        assert_null(engine->module[i].handle);
+    assert_non_null(engine_stage(engine, "load", NULL));
+    int open = 0;
+    for (int i = 0; i < engine->modules; i++)
+        open += engine->module[i].handle != NULL;
+    assert_int_equal(open, 1);
+    hf_engine_close(engine);
+}
+
+static int setup(void **state) {
+    (void)snprintf(build, sizeof build, "%s", getenv("HEPAFLOW_BUILD"));
+    return graph_setup(state);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_not_a_module),
+        cmocka_unit_test(test_later_replaces),
+        cmocka_unit_test(test_build_tree),
+        cmocka_unit_test(test_opened_when_needed),
+    };
+    return cmocka_run_group_tests(tests, setup, graph_teardown);
+}

@@ -1,0 +1,486 @@
+/* test_plan.c - good graphs: what the plan says of them. */
+#include "graph_test.h"
+
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+/* As laid out in the fake module. */
+struct cut_options {
+    const char *field, *output;
+    double value, min_volume;
+    struct hf_names gate;
+};
+struct prepare_options {
+    struct hf_reals window;
+    double smooth;
+    int64_t size;
+};
+struct load_options {
+    const char *dataset;
+    int32_t split;
+    int32_t tumors;
+};
+struct train_options {
+    struct hf_network_choice network;
+    struct hf_names inputs;
+    const char *target, *weight;
+    struct hf_weights loss;
+    int64_t epochs;
+};
+
+static const char method[] =
+    "name: method\n"
+    "seed: 66\n"
+    "hold: 2 GB\n"
+    "vars: {data: x.csv}\n"
+    "stages:\n"
+    "  segmenter: {use: t_train, from: training, inputs: image, target: pseudo, loss: {bce: 1, "
+    "dice: "
+    "0.5}}\n"
+    "  cases: {use: t_load, dataset: ${data}, split: train}\n"
+    "  prepared: {use: t_prepare, from: cases, hold: 100 MB}\n"
+    "  segments: {use: t_mask, from: prepared}\n"
+    "  holes: {use: t_holes, from: segments}\n"
+    "  inpainter: {use: t_train, from: holes, inputs: [masked, hole], target: image, weight: "
+    "hole}\n"
+    "  removed: {use: t_apply, from: holes, model: inpainter}\n"
+    "  pseudo: {use: t_cut, from: removed, gate: [segments, liver]}\n"
+    "  training: {use: t_mix, from: [pseudo, segments], weights: [2, 1], fill: {pseudo: 0}}\n"
+    "  test: {use: t_load, dataset: ${data}, split: test}\n"
+    "  tested: {like: prepared, from: test, size: 64}\n"
+    "  predicted: {use: t_apply, from: tested, model: segmenter, output: predicted}\n"
+    "  scores: {use: t_save, from: predicted, fields: [predicted, tumor]}\n"
+    "  saved: {use: t_save, from: predicted, fields: predicted}\n"
+    "  masks: {use: t_save, from: pseudo}\n"
+    "  full: {use: t_train, from: prepared, inputs: image, target: tumor}\n";
+
+static const char *field_text(const struct plan_stage *s, const char *name, char *buffer) {
+    for (int i = 0; i < s->fields; i++) {
+        const struct plan_field *f = &s->field[i];
+        if (strcmp(f->name, name) == 0) {
+            (void)sprintf(buffer, "%s %d %lld %lld %lld %lld", hf_dtype_name(f->dtype),
+                          (int)f->place, (long long)f->shape[0], (long long)f->shape[1],
+                          (long long)f->shape[2], (long long)f->shape[3]);
+            return buffer;
+        }
+    }
+    return "absent";
+}
+
+static void test_fields(void **state) {
+    (void)state;
+    char text[128];
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    assert_string_equal(field_text(stage_of(p, "cases"), "image", text), "f32 0 1 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "cases"), "truth", text), "u8 1 1 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "cases"), "annotation", text), "u8 2 9 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "prepared"), "image", text), "f32 0 1 -1 128 128");
+    assert_string_equal(field_text(stage_of(p, "segments"), "clean", text), "u8 0 1 -1 128 128");
+    assert_string_equal(field_text(stage_of(p, "tested"), "liver", text), "u8 0 1 -1 64 64");
+    assert_string_equal(field_text(stage_of(p, "training"), "pseudo", text), "u8 0 1 -1 128 128");
+    assert_string_equal(field_text(stage_of(p, "training"), "score", text), "absent");
+    assert_string_equal(field_text(stage_of(p, "training"), "hole", text), "absent");
+    assert_int_equal(stage_of(p, "scores")->fields, 0);
+    hf_plan_free(p);
+}
+
+/* A new grid takes away what lay on the old one; sizes that differ between a mix's inputs are
+ * unknown behind it. */
+static void test_regrid_and_mix(void **state) {
+    (void)state;
+    char text[128];
+    struct hf_plan *p = plan_of("stages:\n"
+                                "  a: {use: t_load, dataset: x}\n"
+                                "  cut: {use: t_cut, from: a, field: image, output: old}\n"
+                                "  b: {use: t_prepare, from: cut, size: 64}\n"
+                                "  c: {use: t_prepare, from: a, size: 32}\n"
+                                "  m: {use: t_mix, from: [b, c]}\n"
+                                "  s: {use: t_save, from: m}\n",
+                                NULL, 0);
+    assert_string_equal(field_text(stage_of(p, "cut"), "old", text), "u8 0 1 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "b"), "old", text), "absent");
+    assert_string_equal(field_text(stage_of(p, "b"), "truth", text), "u8 1 1 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "m"), "image", text), "f32 0 1 -1 -1 -1");
+    assert_string_equal(field_text(stage_of(p, "m"), "annotation", text), "u8 2 9 -1 -1 -1");
+    hf_plan_free(p);
+}
+
+static int job_of(const struct hf_plan *p, const char *sink) {
+    for (int i = 0; i < p->jobs; i++)
+        for (int k = 0; k < p->job[i].sinks; k++)
+            if (strcmp(p->stage[p->job[i].sink[k]].name, sink) == 0)
+                return i;
+    fail_msg("no job has the sink '%s'", sink);
+    return -1;
+}
+
+static bool waits_for(const struct hf_plan *p, int job, int other) {
+    for (int k = 0; k < p->job[job].after; k++)
+        if (p->job[job].after_job[k] == other)
+            return true;
+    return false;
+}
+
+static void test_jobs_and_order(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    for (int i = 0; i < p->stages; i++) {
+        for (int k = 0; k < p->stage[i].inputs; k++)
+            assert_in_range(p->stage[i].input[k], 0, i - 1);
+        assert_true(p->stage[i].model < i);
+    }
+    assert_int_equal(p->jobs, 5);
+    assert_int_equal(job_of(p, "scores"), job_of(p, "saved"));
+    assert_int_not_equal(job_of(p, "scores"), job_of(p, "masks"));
+    assert_true(waits_for(p, job_of(p, "masks"), job_of(p, "inpainter")));
+    assert_false(waits_for(p, job_of(p, "masks"), job_of(p, "segmenter")));
+    assert_true(waits_for(p, job_of(p, "segmenter"), job_of(p, "inpainter")));
+    assert_true(waits_for(p, job_of(p, "scores"), job_of(p, "segmenter")));
+    assert_int_equal(p->job[job_of(p, "full")].after, 0);
+    assert_int_equal(p->job[job_of(p, "inpainter")].after, 0);
+    for (int i = 0; i < p->jobs; i++)
+        for (int k = 0; k < p->job[i].after; k++)
+            assert_true(p->job[i].after_job[k] < i);
+    hf_plan_free(p);
+}
+
+/* Two sinks that have nothing in common are two jobs; a third that has something with both makes
+ * them one. */
+static void test_sinks_join(void **state) {
+    (void)state;
+    const char *apart = "stages:\n"
+                        "  a: {use: t_load, dataset: x}\n"
+                        "  b: {use: t_load, dataset: y}\n"
+                        "  sa: {use: t_save, from: a}\n"
+                        "  sb: {use: t_save, from: b}\n";
+    struct hf_plan *p = plan_of(apart, NULL, 0);
+    assert_int_equal(p->jobs, 2);
+    hf_plan_free(p);
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "%s  m: {use: t_mix, from: [a, b]}\n  sm: {use: t_save, from: m}\n", apart);
+    p = plan_of(text, NULL, 0);
+    assert_int_equal(p->jobs, 1);
+    assert_int_equal(p->job[0].sinks, 3);
+    hf_plan_free(p);
+}
+
+static void test_engine_keys(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    assert_int_equal(p->seed, 66);
+    assert_int_equal(p->hold, 2000000000);
+    assert_string_equal(p->device, "auto");
+    assert_int_equal(stage_of(p, "prepared")->hold, 100000000);
+    assert_int_equal(stage_of(p, "tested")->hold, 0);
+    assert_true(stage_of(p, "training")->mix_weight[0] == 2);
+    assert_true(stage_of(p, "training")->mix_weight[1] == 1);
+    assert_false(stage_of(p, "segments")->random);
+    assert_true(stage_of(p, "holes")->random);
+    assert_true(stage_of(p, "masks")->random);
+    assert_true(stage_of(p, "training")->random);
+    assert_false(stage_of(p, "scores")->random);
+    assert_int_equal(stage_of(p, "cases")->replicas, 1);
+    assert_int_equal(stage_of(p, "prepared")->replicas, 0);
+    hf_plan_free(p);
+    const char *sets[] = {"seed=7",           "device=cpu",   "prepared.replicas=3",
+                          "prepared.depth=9", "nn_threads=2", "prepared.hold=1 GiB"};
+    p = plan_of(method, sets, 6);
+    assert_int_equal(p->seed, 7);
+    assert_string_equal(p->device, "cpu");
+    assert_int_equal(p->nn_threads, 2);
+    assert_int_equal(stage_of(p, "prepared")->replicas, 3);
+    assert_int_equal(stage_of(p, "prepared")->depth, 9);
+    assert_int_equal(stage_of(p, "prepared")->hold, 1073741824);
+    hf_plan_free(p);
+}
+
+static void test_values(void **state) {
+    (void)state;
+    const char *sets[] = {"pseudo.min_volume=0.5 ml",
+                          "prepared.smooth=1.5px",
+                          "prepared.window=[-100 HU, 3e2]",
+                          "inpainter.network.t_net.width=8",
+                          "inpainter.loss=[bce, dice]",
+                          "cases.tumors=off",
+                          "vars.data=y z.csv",
+                          "full.epochs=",
+                          "prepared.size=64px"};
+    struct hf_plan *p = plan_of(method, sets, 5);
+    const struct cut_options *cut = stage_of(p, "pseudo")->options;
+    assert_true(cut->min_volume == 500);
+    assert_true(cut->value == 0.5);
+    assert_string_equal(cut->field, "score");
+    assert_int_equal(cut->gate.count, 2);
+    assert_string_equal(cut->gate.name[1], "liver");
+    const struct prepare_options *prepare = stage_of(p, "prepared")->options;
+    assert_true(prepare->smooth == 1.5);
+    assert_true(prepare->window.value[0] == -100 && prepare->window.value[1] == 300);
+    assert_int_equal(prepare->size, 128);
+    /* like: the options of the other stage, as set; its own win. */
+    prepare = stage_of(p, "tested")->options;
+    assert_true(prepare->smooth == 1.5);
+    assert_int_equal(prepare->size, 64);
+    const struct train_options *train = stage_of(p, "inpainter")->options;
+    assert_string_equal(train->network.network->name, "t_net");
+    assert_int_equal(*(const int64_t *)train->network.options, 8);
+    assert_int_equal(train->loss.count, 2);
+    assert_string_equal(train->loss.name[1], "dice");
+    assert_true(train->loss.value[1] == 1);
+    train = stage_of(p, "segmenter")->options;
+    assert_int_equal(*(const int64_t *)train->network.options, 16);
+    assert_true(train->loss.value[1] == 0.5);
+    assert_null(train->weight);
+    const struct load_options *load = stage_of(p, "cases")->options;
+    assert_string_equal(load->dataset, "x.csv");
+    assert_int_equal(load->split, 0);
+    assert_int_equal(load->tumors, 1);
+    hf_plan_free(p);
+    const char *more[] = {"vars.data=y z.csv", "full.epochs=", "cases.tumors=yes"};
+    p = plan_of(method, more, 3);
+    load = stage_of(p, "test")->options;
+    assert_string_equal(load->dataset, "y z.csv");
+    assert_int_equal(load->split, 1);
+    train = stage_of(p, "full")->options;
+    assert_int_equal(train->epochs, 10);
+    hf_plan_free(p);
+}
+
+/* Of anchors, merge keys, includes and --set, the nearest wins, key by key. */
+static void test_layers(void **state) {
+    (void)state;
+    const char *base = "name: base\n"
+                       "seed: 1\n"
+                       "vars: {data: base.csv, size: 32}\n"
+                       "stages:\n"
+                       "  cases: {use: t_load, dataset: ${data}}\n"
+                       "  prepared: {use: t_prepare, from: cases, size: ${size}, smooth: 1}\n"
+                       "  gone: {use: t_save, from: cases}\n"
+                       "  saved: {use: t_save, from: prepared}\n";
+    const char *second = "seed: 2\nvars: {size: 48}\n";
+    write_text("base.yaml", base, strlen(base));
+    write_text("second.yaml", second, strlen(second));
+    const char *top = "include: [base.yaml, second.yaml]\n"
+                      "vars: {data: \"${root}/top.csv\", root: /data}\n"
+                      "x-window: &w {window: [0, 1], smooth: 7}\n"
+                      "x-more: &m {window: [5, 6], size: 9}\n"
+                      "stages:\n"
+                      "  gone: ~\n"
+                      "  prepared: {smooth: 3}\n"
+                      "  other: {<<: [*w, *m], use: t_prepare, from: cases, smooth: 4}\n"
+                      "  both: {use: t_save, from: other}\n"
+                      "  text: {use: t_cut, from: cases, field: image, output: \"$${size}\"}\n"
+                      "  kept: {use: t_save, from: text}\n";
+    struct hf_plan *p = plan_of(top, NULL, 0);
+    assert_string_equal(p->name, "base");
+    assert_int_equal(p->seed, 2);
+    assert_int_equal(p->stages, 7);
+    const struct load_options *load = stage_of(p, "cases")->options;
+    assert_string_equal(load->dataset, "/data/top.csv");
+    const struct prepare_options *prepare = stage_of(p, "prepared")->options;
+    assert_int_equal(prepare->size, 48);
+    assert_true(prepare->smooth == 3);
+    prepare = stage_of(p, "other")->options;
+    assert_true(prepare->window.value[1] == 1);
+    assert_int_equal(prepare->size, 9);
+    assert_true(prepare->smooth == 4);
+    const struct cut_options *cut = stage_of(p, "text")->options;
+    assert_string_equal(cut->output, "${size}");
+    hf_plan_free(p);
+    const char *sets[] = {"vars.size=16", "prepared.smooth=5"};
+    p = plan_of(top, sets, 2);
+    prepare = stage_of(p, "prepared")->options;
+    assert_int_equal(prepare->size, 16);
+    assert_true(prepare->smooth == 5);
+    hf_plan_free(p);
+}
+
+/* An included file's includes are relative to it. */
+static void test_include_folder(void **state) {
+    (void)state;
+    assert_int_equal(system("mkdir -p sub"), 0);
+    const char *a = "include: b.yaml\n", *b = "stages:\n"
+                                              "  cases: {use: t_load, dataset: x}\n"
+                                              "  saved: {use: t_save, from: cases}\n";
+    write_text("sub/a.yaml", a, strlen(a));
+    write_text("sub/b.yaml", b, strlen(b));
+    struct hf_plan *p = plan_of("include: sub/a.yaml\n", NULL, 0);
+    assert_int_equal(p->stages, 2);
+    assert_string_equal(p->stage[0].where.file, "sub/b.yaml");
+    assert_int_equal(p->stage[1].where.line, 3);
+    assert_int_equal(p->stage[1].where.column, 3);
+    hf_plan_free(p);
+}
+
+static void test_var_is_a_list(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of("vars: {w: [1, 2], d: ${e}, e: x}\n"
+                                "stages:\n"
+                                "  cases: {use: t_load, dataset: ${d}}\n"
+                                "  prepared: {use: t_prepare, from: cases, window: ${w}}\n"
+                                "  saved: {use: t_save, from: prepared}\n",
+                                NULL, 0);
+    const struct prepare_options *prepare = stage_of(p, "prepared")->options;
+    assert_int_equal(prepare->window.count, 2);
+    assert_true(prepare->window.value[1] == 2);
+    hf_plan_free(p);
+}
+
+static void test_supervision(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    assert_int_equal(plan_supervision(p, "full", "tumor"), REACH_DIRECT);
+    assert_int_equal(plan_supervision(p, "inpainter", "tumor"), REACH_ANNOTATION);
+    assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_ANNOTATION);
+    assert_int_equal(plan_supervision(p, "segmenter", "image"), REACH_DIRECT);
+    assert_int_equal(plan_supervision(p, "segmenter", "truth"), REACH_NONE);
+    /* Only the inpainter's training saw the hole; through its model the segmenter did, too. */
+    assert_int_equal(plan_supervision(p, "segmenter", "hole"), REACH_DIRECT);
+    hf_plan_free(p);
+    /* A leak into the inpainter's inputs alone comes through to the segmenter. */
+    const char *sets[] = {"inpainter.inputs=[masked, tumor]"};
+    p = plan_of(method, sets, 1);
+    assert_int_equal(plan_supervision(p, "inpainter", "tumor"), REACH_DIRECT);
+    assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
+    hf_plan_free(p);
+}
+
+static struct hf_plan *plan_file(const char *name, const char *const *sets, int count) {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/graphs/%s", getenv("HEPAFLOW_SOURCE"), name);
+    struct hf_plan *p = NULL;
+    char *messages = NULL;
+    if (hf_plan_load(graph_engine(), path, sets, count, &p, &messages) != HF_OK)
+        fail_msg("%s", messages);
+    if (messages)
+        fail_msg("%s", messages);
+    return p;
+}
+
+/* The weak branch sees the experts' tumors as image-level labels and in no other way, whether the
+ * labels are given or derived; the supervised one sees the masks. */
+static void test_weak_branch(void **state) {
+    (void)state;
+    static const char *const weak[] = {"inpainter", "spotter", "segmenter"};
+    static const char *const sets[] = {"vars.labels=derived"};
+    for (int derived = 0; derived < 2; derived++) {
+        struct hf_plan *p = plan_file("couinaudnet.yaml", sets, derived);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(plan_supervision(p, weak[i], "tumor"),
+                             derived ? REACH_ANNOTATION : REACH_NONE);
+            assert_int_equal(plan_supervision(p, weak[i], "truth"), REACH_NONE);
+            assert_int_equal(plan_supervision(p, weak[i], "couinaud"), REACH_DIRECT);
+        }
+        hf_plan_free(p);
+    }
+    struct hf_plan *p = plan_file("supervised.yaml", NULL, 0);
+    assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
+    hf_plan_free(p);
+}
+
+static void test_shipped_graphs(void **state) {
+    (void)state;
+    static const char *const graphs[] = {"preprocess.yaml", "phantom.yaml"};
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
+        hf_plan_free(plan_file(graphs[i], NULL, 0));
+}
+
+/* In under 0.1 s, so that trying an ablation out costs nothing; sanitized builds are given more. */
+static void test_plan_is_quick(void **state) {
+    (void)state;
+    struct timespec from, to;
+    double best = 1e9;
+    for (int i = 0; i < 3; i++) {
+        struct hf_engine *engine = NULL;
+        struct hf_error e;
+        char path[4096], *messages = NULL;
+        struct hf_plan *p = NULL;
+        (void)snprintf(path, sizeof path, "%s/graphs/couinaudnet.yaml", getenv("HEPAFLOW_SOURCE"));
+        (void)clock_gettime(CLOCK_MONOTONIC, &from);
+        assert_int_equal(hf_engine_open(&engine, &e), HF_OK);
+        assert_int_equal(hf_plan_load(engine, path, NULL, 0, &p, &messages), HF_OK);
+        (void)clock_gettime(CLOCK_MONOTONIC, &to);
+        hf_plan_free(p);
+        hf_engine_close(engine);
+        double seconds =
+            (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+        best = seconds < best ? seconds : best;
+    }
+    print_message("couinaudnet.yaml is planned in %.1f ms\n", 1e3 * best);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    assert_true(best < 1.0);
+#else
+    assert_true(best < 0.1);
+#endif
+}
+
+static void test_unused(void **state) {
+    (void)state;
+    struct hf_plan *p = NULL;
+    char *messages = NULL;
+    assert_int_equal(check_text("stages:\n"
+                                "  a: {use: t_load, dataset: x}\n"
+                                "  b: {use: t_prepare, from: a}\n"
+                                "  s: {use: t_save, from: a}\n",
+                                NULL, 0, &p, &messages),
+                     HF_OK);
+    assert_string_equal(
+        messages, "g.yaml:3:3: warning: nothing uses stage 'b': no train, evaluate or save is "
+                  "downstream\n"
+                  "      b: {use: t_prepare, from: a}\n"
+                  "      ^\n");
+    hf_free(messages);
+    hf_plan_free(p);
+}
+
+/* ---- printing ---- */
+
+static void check_golden(const struct hf_plan *p, enum hf_plan_format format, const char *file) {
+    char path[4096], *text = NULL;
+    struct hf_error e;
+    (void)snprintf(path, sizeof path, "%s/tests/graph/golden/%s", getenv("HEPAFLOW_SOURCE"), file);
+    assert_int_equal(hf_plan_print(p, format, &text, &e), HF_OK);
+    char *golden = read_text(path);
+    assert_string_equal(text, golden);
+    free(golden);
+    hf_free(text);
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    check_golden(p, HF_PLAN_TEXT, "method.txt");
+    check_golden(p, HF_PLAN_DOT, "method.dot");
+    check_golden(p, HF_PLAN_JSON, "method.json");
+    hf_plan_free(p);
+}
+
+static void test_json_parses(void **state) {
+    (void)state;
+    struct hf_plan *p = plan_of(method, NULL, 0);
+    char *text = NULL;
+    struct hf_error e;
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &text, &e), HF_OK);
+    cJSON *o = cJSON_Parse(text);
+    assert_non_null(o);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "stages")), p->stages);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "jobs")), p->jobs);
+    cJSON_Delete(o);
+    hf_free(text);
+    hf_plan_free(p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_jobs_and_order), cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),         cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_var_is_a_list),  cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),    cmocka_unit_test(test_shipped_graphs),
+        cmocka_unit_test(test_plan_is_quick),  cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_json_parses),
+    };
+    return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
+}
