@@ -1,0 +1,383 @@
+/*
+ * test_jobs.c - jobs, models, failures, cancel, reading ahead, results: everything around streams.
+ */
+#include "kit.h"
+
+#include <cJSON.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct kit kit;
+
+static int setup(void **state) {
+    (void)state;
+    kit_open(&kit);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    kit_close(&kit);
+    return 0;
+}
+
+/* ---- jobs and models ---- */
+
+static void models_reach_the_stages_that_wait(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 6), (const int[]){-1});
+    int first = kit_stage(&kit, "first", &kit_learn, KNOBS(.count = 2, .add = 100), source);
+    int applied = kit_stage(&kit, "applied", &kit_apply, KNOBS(0), source);
+    kit.stage[applied].model = first;
+    int second = kit_stage(&kit, "second", &kit_learn, KNOBS(.count = 3, .add = 5000), applied);
+    int file = kit_stage_(&kit, "file", &kit_modelfile, KNOBS(.add = 20000), (const int[]){-1});
+    int twice = kit_stage(&kit, "twice", &kit_apply, KNOBS(0), applied);
+    kit.stage[twice].model = second;
+    int thrice = kit_stage(&kit, "thrice", &kit_apply, KNOBS(0), twice);
+    kit.stage[thrice].model = file;
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(.log = log), thrice);
+    kit_job(&kit, first);
+    kit_job(&kit, file);
+    int j2 = kit_job(&kit, second), j3 = kit_job(&kit, sink);
+    kit.job[j2].after = 1;
+    kit.job[j2].after_job[0] = 0;
+    kit.job[j3].after = 3;
+    kit.job[j3].after_job[0] = 0;
+    kit.job[j3].after_job[1] = 1;
+    kit.job[j3].after_job[2] = j2;
+    kit_run(&kit);
+    assert_int_equal(log->count, 6);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(log->line[i].value, i + 25100);
+    log_free(log);
+}
+
+static void jobs_run_side_by_side(void **state) {
+    (void)state;
+    int sources[3];
+    static const char *const names[3] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) {
+        sources[i] = kit_stage_(&kit, names[i], &kit_source, KNOBS(.count = 25, .delay_us = 4000),
+                                (const int[]){-1});
+        kit.stage[sources[i]].replicas = 1;
+        kit_job(&kit, kit_stage(&kit, names[i], &kit_collect, KNOBS(0), sources[i]));
+    }
+    kit.workers = 4;
+    kit.plan.jobs_at_once = 1;
+    kit_run(&kit);
+    assert_int_equal(atomic_load(&kit.probe.most_running), 1);
+    kit.plan.jobs_at_once = 2;
+    kit_run(&kit);
+    assert_int_equal(atomic_load(&kit.probe.most_running), 2);
+}
+
+static void a_training_without_a_model_fails(void **state) {
+    (void)state;
+    struct hf_error e;
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 3), (const int[]){-1});
+    kit_job(&kit, kit_stage(&kit, "learner", &kit_learn, KNOBS(.emits = 1), source));
+    assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+    assert_string_equal(e.text, "stage 'learner': ended without publishing its model");
+}
+
+/* ---- failures ---- */
+
+static void the_first_error_ends_the_run(void **state) {
+    (void)state;
+    static const struct {
+        const char *where, *stage, *text;
+        int at; /* which stage gets the plan */
+    } cases[] = {
+        {"start", "source", "stage 'source': planned in start", 0},
+        {"count", "source", "stage 'source': planned in count", 0},
+        {"open", "source", "stage 'source': planned in open", 0},
+        {"start", "map", "stage 'map': planned in start", 1},
+        {"process", "map", "stage 'map', case 'case009': planned in process", 1},
+        {"end_of_epoch", "sum", "stage 'sum': planned in end_of_epoch", 2},
+        {"process", "sum", "stage 'sum', case 'case009': planned in process", 2},
+        {"start", "sink", "stage 'sink': planned in start", 3},
+        {"run", "sink", "stage 'sink': planned in run", 3},
+        {"sink", "sink", "stage 'sink', case 'case009': planned in sink", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int workers = 1; workers <= 4; workers += 3) {
+            struct hf_error e;
+            kit_close(&kit);
+            kit_open(&kit);
+            int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 40, .delay_us = 50),
+                                    (const int[]){-1});
+            int map = kit_stage(&kit, "map", &kit_map, KNOBS(.delay_us = 50), source);
+            int sum = kit_stage(&kit, "sum", &kit_sum, KNOBS(0), map);
+            int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(0), sum);
+            int other = kit_stage(&kit, "other", &kit_collect, KNOBS(.count = 1), source);
+            kit_job(&kit, sink);
+            kit_job(&kit, other);
+            struct knobs *o = &kit.knobs[cases[i].at];
+            o->fail = cases[i].where;
+            o->fail_at = strcmp(o->fail, "open") == 0 ? 9 : -1;
+            if (strcmp(cases[i].where, "process") == 0 && cases[i].at == 1)
+                o->fail_at = 9;
+            if (strcmp(cases[i].where, "process") == 0 && cases[i].at == 2)
+                o->fail_at = 9 * 31;
+            if (strcmp(cases[i].where, "sink") == 0) {
+                int64_t sum_then = 0;
+                for (int64_t k = 0; k <= 9; k++)
+                    sum_then = (sum_then * 3 + k * 31) % 1000003;
+                o->fail_at = sum_then;
+            }
+            kit.workers = workers;
+            assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+            /* The shared source fails in both jobs alike; all else only in the first one. */
+            assert_string_equal(e.text, cases[i].text);
+        }
+}
+
+static void a_run_can_follow_a_failed_one(void **state) {
+    (void)state;
+    struct hf_error e;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source,
+                            KNOBS(.count = 10, .fail = "open", .fail_at = 4), (const int[]){-1});
+    kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(.log = log), source));
+    assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+    kit.knobs[source].fail = NULL;
+    log->count = 0;
+    kit_run(&kit);
+    assert_int_equal(log->count, 10);
+    log_free(log);
+}
+
+/* ---- cancel ---- */
+
+struct trigger {
+    struct hf_engine *engine;
+    int after_us, signal;
+    atomic_int over;
+};
+
+static void *pull(void *arg) {
+    struct trigger *t = arg;
+    (void)usleep((useconds_t)t->after_us);
+    if (t->signal && !atomic_load(&t->over))
+        (void)kill(getpid(), t->signal);
+    else
+        hf_cancel(t->engine);
+    return NULL;
+}
+
+static void build_busy_graph(void) {
+    int source =
+        kit_stage_(&kit, "source", &kit_source,
+                   KNOBS(.count = 20, .delay_us = 300, .elements = 1000), (const int[]){-1});
+    int map = kit_stage(&kit, "map", &kit_map, KNOBS(.delay_us = 300, .emits = 2), source);
+    int noise = kit_stage(&kit, "noise", &kit_noise, KNOBS(.delay_us = 300), map);
+    int mix = kit_stage(&kit, "mix", &kit_mix, KNOBS(0), noise, map);
+    kit.stage[mix].mix_weight[0] = 1;
+    kit.stage[mix].mix_weight[1] = 2;
+    kit_job(&kit, kit_stage(&kit, "learn", &kit_learn, KNOBS(.count = 1000000), mix));
+    int one = kit_stage(&kit, "one", &kit_collect, KNOBS(0), map);
+    int two = kit_stage(&kit, "two", &kit_collect, KNOBS(.delay_us = 2000), map);
+    kit_job(&kit, one, two);
+    kit.plan.hold = 60000;
+}
+
+static void cancel_at_any_moment(void **state) {
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        struct hf_error e;
+        pthread_t thread;
+        kit_close(&kit);
+        kit_open(&kit);
+        build_busy_graph();
+        struct trigger t = {.engine = kit.engine, .after_us = 500 + i * i * 700};
+        t.signal = i % 3 == 1 ? SIGINT : i % 3 == 2 ? SIGTERM : 0;
+        if (t.signal)
+            t.after_us += 20000; /* the handlers must be there */
+        else
+            t.after_us += 5000; /* and hf_run must have begun */
+        kit.workers = 1 + i % 4;
+        assert_int_equal(pthread_create(&thread, NULL, pull, &t), 0);
+        enum hf_status st = kit_try(&kit, &e);
+        atomic_store(&t.over, 1);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(st, HF_CANCELED);
+        assert_non_null(strstr(e.text, "canceled"));
+    }
+}
+
+/* ---- reading ahead ---- */
+
+static void write_files(int count, size_t size) {
+    struct hf_error e;
+    char path[300], *bytes = malloc(size);
+    assert_non_null(bytes);
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(path, sizeof path, "%s/%d", kit.folder, i);
+        memset(bytes, i + 1, size);
+        assert_int_equal(file_write(path, bytes, size, &e), HF_OK);
+    }
+    free(bytes);
+}
+
+static void sources_take_files_read_ahead(void **state) {
+    (void)state;
+    struct log *log = log_new();
+    write_files(40, 100000);
+    int source =
+        kit_stage_(&kit, "source", &kit_files,
+                   KNOBS(.count = 40, .file = kit.folder, .delay_us = 500), (const int[]){-1});
+    kit_job(&kit, kit_stage(&kit, "sink", &kit_collect,
+                            KNOBS(.count = 3, .stop_at = 33, .log = log), source));
+    kit_run(&kit);
+    assert_int_equal(log->count, 99);
+    for (int i = 0; i < 99; i++)
+        assert_int_equal(log->line[i].value, i % 33 + 1);
+    log_free(log);
+}
+
+static void a_missing_file_is_named(void **state) {
+    (void)state;
+    struct hf_error e;
+    write_files(5, 10);
+    int source = kit_stage_(&kit, "source", &kit_files, KNOBS(.count = 6, .file = kit.folder),
+                            (const int[]){-1});
+    kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(0), source));
+    assert_int_equal(kit_try(&kit, &e), HF_NOT_FOUND);
+    char path[300];
+    (void)snprintf(path, sizeof path, "stage 'source': %s/5: ", kit.folder);
+    assert_non_null(strstr(e.text, path));
+}
+
+/* ---- results and events ---- */
+
+static enum hf_status score_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
+    const struct knobs *o = s->options;
+    const struct hf_sample *sample;
+    enum hf_status st;
+    char json[100];
+    while ((st = s->host->next(in, &sample, e)) == HF_OK)
+        ;
+    if (st != HF_END)
+        return st;
+    s->host->log(s, HF_LOG_WARNING, "a line");
+    (void)snprintf(json, sizeof json, "{\"dice\": 0.%d, \"cases\": {\"x\": 1}}", (int)o->add);
+    st = s->host->result(s, json, e);
+    if (st == HF_OK)
+        st = s->host->report(s, "Pictures & more", "<p>of this stage</p>", e);
+    return st == HF_OK && o->fail ? s->host->result(s, o->fail, e) : st;
+}
+
+static const struct hf_stage_class score_class = {
+    .name = "score", .kind = HF_SINK, .run = score_run};
+
+struct seen {
+    int start, done, log, result, progress;
+    char last_log[64];
+};
+
+static void on_event(void *arg, const struct hf_run_event *event) {
+    struct seen *s = arg;
+    s->start += event->kind == HF_EVENT_JOB_START;
+    s->done += event->kind == HF_EVENT_JOB_DONE;
+    s->result += event->kind == HF_EVENT_RESULT;
+    if (event->kind == HF_EVENT_PROGRESS && event->samples > 0 && event->loss == 0.5)
+        s->progress++;
+    if (event->kind == HF_EVENT_LOG) {
+        s->log++;
+        (void)snprintf(s->last_log, sizeof s->last_log, "%s", event->text);
+    }
+    assert_int_equal(event->jobs_total, 3);
+}
+
+static char *read_text(const char *name) {
+    struct hf_error e;
+    char path[300];
+    void *bytes;
+    size_t size;
+    (void)snprintf(path, sizeof path, "%s/%s", kit.folder, name);
+    if (file_read(path, &bytes, &size, &e) != HF_OK)
+        fail_msg("%s", e.text);
+    char *text = malloc(size + 1);
+    assert_non_null(text);
+    memcpy(text, bytes, size);
+    text[size] = 0;
+    free(bytes);
+    return text;
+}
+
+static void build_scores(void) {
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 30, .delay_us = 300),
+                            (const int[]){-1});
+    int weak = kit_stage(&kit, "weak", &score_class, KNOBS(.add = 75), source);
+    int full = kit_stage(&kit, "full", &score_class, KNOBS(.add = 5), source);
+    int slow = kit_stage(&kit, "slow", &kit_collect, KNOBS(.delay_us = 20000), source);
+    kit_job(&kit, full); /* the order of jobs is not the order of stages */
+    kit_job(&kit, weak);
+    kit_job(&kit, slow);
+}
+
+static void results_are_written_in_the_order_of_stages(void **state) {
+    (void)state;
+    struct seen seen = {0};
+    build_scores();
+    kit.plan.name = "a <graph>";
+    kit.on_event = on_event;
+    kit.arg = &seen;
+    kit_run(&kit);
+    assert_int_equal(seen.start, 3);
+    assert_int_equal(seen.done, 3);
+    assert_int_equal(seen.log, 2);
+    assert_int_equal(seen.result, 2);
+    assert_true(seen.progress > 0);
+    assert_non_null(strstr(seen.last_log, ": a line"));
+    char *json = read_text("scores.json"), *html = read_text("report.html");
+    cJSON *all = cJSON_Parse(json);
+    assert_non_null(all);
+    assert_int_equal(cJSON_GetArraySize(all), 2);
+    assert_string_equal(cJSON_GetArrayItem(all, 0)->string, "weak");
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(all, "weak"), "dice")->valuedouble == 0.75);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(all, "full"), "dice")->valuedouble == 0.5);
+    cJSON_Delete(all);
+    assert_non_null(strstr(html, "<title>a &lt;graph&gt;</title>"));
+    assert_non_null(strstr(html, "<tr><td>weak</td><td>0.75</td></tr>"));
+    assert_non_null(strstr(html, "Pictures &amp; more"));
+    assert_true(strstr(html, ">weak</small>") < strstr(html, ">full</small>"));
+    assert_null(strstr(html, "http"));
+    free(json);
+    free(html);
+}
+
+static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
+    (void)state;
+    struct hf_error e;
+    build_scores();
+    kit.knobs[2].fail = "{not json"; /* of "full", which runs first */
+    kit.plan.jobs_at_once = 1;
+    assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+    assert_string_equal(e.text, "stage 'full': the result is not JSON: {not json");
+    char *json = read_text("scores.json");
+    assert_non_null(strstr(json, "\"full\""));
+    assert_null(strstr(json, "\"weak\""));
+    free(json);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(models_reach_the_stages_that_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(jobs_run_side_by_side, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_training_without_a_model_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_first_error_ends_the_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_can_follow_a_failed_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(cancel_at_any_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(sources_take_files_read_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_missing_file_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(results_are_written_in_the_order_of_stages, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(results_outlive_a_failure_and_bad_ones_are_refused, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
