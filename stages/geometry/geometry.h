@@ -36,8 +36,8 @@ static inline double geometry_volume(const struct hf_grid *g) {
 static inline void geometry_multiply(const double a[3][4], const double b[3][4], double ret[3][4]) {
     for (int r = 0; r < 3; r++)
         for (int c = 0; c < 4; c++)
-            ret[r][c] = a[r][0] * b[0][c] + a[r][1] * b[1][c] + a[r][2] * b[2][c] +
-                        (c == 3 ? a[r][3] : 0);
+            ret[r][c] =
+                a[r][0] * b[0][c] + a[r][1] * b[1][c] + a[r][2] * b[2][c] + (c == 3 ? a[r][3] : 0);
 }
 
 static inline void geometry_invert(const double a[3][4], double ret[3][4]) {
