@@ -373,10 +373,10 @@ static void test_no_reference_convolutions(void **state) {
     struct dn_context *ctx;
     NN_OK(dn_context_new(&ctx, &err));
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
-        for (int transposed = 0; transposed < 2; transposed++) {
+        for (int32_t taps = 1; taps < 5; taps += 3) {
             struct dn_conv_spec c = {.name = "x",
                                      .dims = 2,
-                                     .transposed = transposed,
+                                     .taps = taps,
                                      .bias = 1,
                                      .train = 1,
                                      .data_gradient = 1,
@@ -384,12 +384,10 @@ static void test_no_reference_convolutions(void **state) {
                                      .ci = channels[i][0],
                                      .co = channels[i][1]};
             for (int a = 0; a < 3; a++) {
-                c.in[a] = a ? 16 : 1;
-                c.out[a] = a ? (transposed ? 32 : 16) : 1;
-                c.kernel[a] = a ? (transposed ? 2 : 3) : 1;
-                c.stride[a] = a && transposed ? 2 : 1;
-                c.dilation[a] = 1;
-                c.pad_low[a] = c.pad_high[a] = a && !transposed;
+                c.in[a] = c.out[a] = a ? 16 : 1;
+                c.kernel[a] = a && taps == 1 ? 3 : 1;
+                c.stride[a] = c.dilation[a] = 1;
+                c.pad_low[a] = c.pad_high[a] = a && taps == 1;
             }
             struct dn_conv *conv;
             NN_OK(dn_conv_new(ctx, &c, &conv, &err));

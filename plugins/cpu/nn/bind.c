@@ -156,6 +156,8 @@ static void bind_space(const struct binder *b, struct step *s) {
         a->out[i] = out->shape[2 + i];
         a->stride[i] = l->stride[i];
     }
+    if (l->kind == HF_LAYER_DECONV)
+        a->c = out->shape[1];
     if (l->kind == HF_LAYER_CONV)
         graph_padded(g, s->layer, a->out, a->low);
 }
@@ -214,6 +216,8 @@ static enum hf_status bind_step(const struct binder *b, struct step *s, struct h
     case OP_POOL_BACK:
     case OP_UP:
     case OP_UP_BACK:
+    case OP_SPREAD:
+    case OP_SPREAD_BACK:
     case OP_REFLECT:
     case OP_REFLECT_BACK:
         bind_space(b, s);

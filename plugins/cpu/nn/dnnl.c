@@ -1,5 +1,5 @@
 /**
- * dnnl.c - convolutions and transposed convolutions; the only door to oneDNN, 2.6 to 3.x.
+ * dnnl.c - convolutions; the only door to oneDNN, 2.6 to 3.x.
  *
  * Activations are NHWC or NDHWC at fixed addresses, so every primitive is created, and its memory
  * objects are bound, once. Weights stay in the formats that oneDNN picks and are reordered when the
@@ -46,7 +46,8 @@ struct pass {
     int args;
     struct reorder reorder; /* forward, data: of the plain weight; weights: to the plain gradient */
     float *own_weight;      /* in oneDNN's format; forward and data passes that reorder */
-    size_t scratchpad, gradient; /* scratch = scratchpad, then the gradient in oneDNN's format */
+    /* Scratch: the scratchpad, the gradient in oneDNN's format, the staged gradient and bias. */
+    size_t scratchpad, gradient, staged;
 };
 
 struct dn_conv {
@@ -55,7 +56,15 @@ struct dn_conv {
     char name[HF_NET_NAME];
     struct md plain_weight;
     struct pass pass[DN_PASSES];
+    /* With several taps: weights [taps][co][ci] and biases [taps][co], and where they come from. */
+    float *stage;
+    const float *weight, *bias;
+    float *weight_gradient, *bias_gradient, *staged_gradient;
 };
+
+static int64_t stage_weights(const struct dn_conv_spec *c) {
+    return c->taps * c->co * c->ci;
+}
 
 static enum hf_status failed(struct hf_error *e, dnnl_status_t s, const char *what,
                              const char *name) {
@@ -135,17 +144,6 @@ static dnnl_status_t md_tag(struct md *m, int nd, const dnnl_dim_t *dims, dnnl_f
     return s;
 }
 
-static dnnl_status_t md_strides(struct md *m, int nd, const dnnl_dim_t *dims,
-                                const dnnl_dim_t *strides) {
-#if DNNL_VERSION_MAJOR >= 3
-    dnnl_status_t s = dnnl_memory_desc_create_with_strides(&m->desc, nd, dims, dnnl_f32, strides);
-#else
-    dnnl_status_t s = dnnl_memory_desc_init_by_strides(&m->desc, nd, dims, dnnl_f32, strides);
-#endif
-    m->set = s == dnnl_success;
-    return s;
-}
-
 /** What a primitive descriptor wants; the descriptors handed to its maker. */
 struct shapes {
     int nd;
@@ -164,7 +162,8 @@ static void shapes_free(struct shapes *s) {
 static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, int plain_dst,
                                  struct shapes *r) {
     *r = (struct shapes){.nd = 2 + c->dims};
-    dnnl_dims_t src = {c->n, c->ci}, dst = {c->n, c->co}, weight = {c->co, c->ci};
+    int64_t co = c->taps * c->co;
+    dnnl_dims_t src = {c->n, c->ci}, dst = {c->n, co}, weight = {co, c->ci};
     for (int a = 0; a < c->dims; a++) {
         int from = 3 - c->dims + a;
         src[2 + a] = c->in[from];
@@ -177,7 +176,7 @@ static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, in
     }
     dnnl_format_tag_t last = c->dims == 2 ? dnnl_nhwc : dnnl_ndhwc;
     dnnl_format_tag_t plain = c->dims == 2 ? dnnl_nchw : dnnl_ncdhw;
-    dnnl_dims_t bias = {c->co};
+    dnnl_dims_t bias = {co};
     dnnl_status_t s = md_tag(&r->src, r->nd, src, plain_src ? plain : last);
     if (s == dnnl_success)
         s = md_tag(&r->dst, r->nd, dst, plain_dst ? plain : last);
@@ -188,18 +187,12 @@ static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, in
     return s;
 }
 
-/** The parameters' own order: [Co,Ci,k...], transposed [Ci,Co,k...] (oneDNN always says Co, Ci). */
+/** The parameters' own order, [Co,Ci,k...], which staging brings about where there are taps. */
 static dnnl_status_t plain_weight(const struct dn_conv_spec *c, struct md *ret) {
-    dnnl_dims_t dims = {c->co, c->ci}, strides;
-    dnnl_dim_t run = 1;
-    for (int a = c->dims - 1; a >= 0; a--) {
+    dnnl_dims_t dims = {c->taps * c->co, c->ci};
+    for (int a = 0; a < c->dims; a++)
         dims[2 + a] = c->kernel[3 - c->dims + a];
-        strides[2 + a] = run;
-        run *= dims[2 + a];
-    }
-    strides[c->transposed ? 0 : 1] = run;
-    strides[c->transposed ? 1 : 0] = run * (c->transposed ? c->co : c->ci);
-    return md_strides(ret, 2 + c->dims, dims, strides);
+    return md_tag(ret, 2 + c->dims, dims, c->dims == 2 ? dnnl_abcd : dnnl_abcde);
 }
 
 /* ---- choosing an implementation ---- */
@@ -219,30 +212,16 @@ static dnnl_status_t first_pd(const struct dn_conv *c, enum dn_pass pass, const 
     dnnl_primitive_desc_t hint = c->pass[DN_FORWARD].pd;
     dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
     CONST_MD bias = s->bias.set ? s->bias.desc : NULL;
-    if (!c->spec.transposed) {
-        dnnl_alg_kind_t alg = dnnl_convolution_direct;
-        if (pass == DN_FORWARD)
-            return dnnl_convolution_forward_primitive_desc_create(
-                ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
-                s->dilation, s->low, s->high, attr);
-        if (pass == DN_BACKWARD_DATA)
-            return dnnl_convolution_backward_data_primitive_desc_create(
-                ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
-                s->low, s->high, hint, attr);
-        return dnnl_convolution_backward_weights_primitive_desc_create(
-            ret, engine, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
-            s->dilation, s->low, s->high, hint, attr);
-    }
-    dnnl_alg_kind_t alg = dnnl_deconvolution_direct;
+    dnnl_alg_kind_t alg = dnnl_convolution_direct;
     if (pass == DN_FORWARD)
-        return dnnl_deconvolution_forward_primitive_desc_create(
+        return dnnl_convolution_forward_primitive_desc_create(
             ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
             s->dilation, s->low, s->high, attr);
     if (pass == DN_BACKWARD_DATA)
-        return dnnl_deconvolution_backward_data_primitive_desc_create(
+        return dnnl_convolution_backward_data_primitive_desc_create(
             ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
             s->low, s->high, hint, attr);
-    return dnnl_deconvolution_backward_weights_primitive_desc_create(
+    return dnnl_convolution_backward_weights_primitive_desc_create(
         ret, engine, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride, s->dilation,
         s->low, s->high, hint, attr);
 }
@@ -267,45 +246,27 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const s
 
 #else
 
-union op_desc {
-    dnnl_convolution_desc_t conv;
-    dnnl_deconvolution_desc_t deconv;
-};
-
 static dnnl_status_t describe(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
-                              union op_desc *d) {
+                              dnnl_convolution_desc_t *d) {
     dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_alg_kind_t alg = dnnl_convolution_direct;
     CONST_MD bias = s->bias.set ? MD(s->bias) : NULL;
-    if (!c->spec.transposed) {
-        dnnl_alg_kind_t alg = dnnl_convolution_direct;
-        if (pass == DN_FORWARD)
-            return dnnl_dilated_convolution_forward_desc_init(
-                &d->conv, kind, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride,
-                s->dilation, s->low, s->high);
-        if (pass == DN_BACKWARD_DATA)
-            return dnnl_dilated_convolution_backward_data_desc_init(
-                &d->conv, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation,
-                s->low, s->high);
-        return dnnl_dilated_convolution_backward_weights_desc_init(
-            &d->conv, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride, s->dilation,
-            s->low, s->high);
-    }
-    dnnl_alg_kind_t alg = dnnl_deconvolution_direct;
     if (pass == DN_FORWARD)
-        return dnnl_deconvolution_forward_desc_init(&d->deconv, kind, alg, MD(s->src),
-                                                    MD(s->weight), bias, MD(s->dst), s->stride,
-                                                    s->low, s->high);
+        return dnnl_dilated_convolution_forward_desc_init(d, kind, alg, MD(s->src), MD(s->weight),
+                                                          bias, MD(s->dst), s->stride, s->dilation,
+                                                          s->low, s->high);
     if (pass == DN_BACKWARD_DATA)
-        return dnnl_deconvolution_backward_data_desc_init(
-            &d->deconv, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->low, s->high);
-    return dnnl_deconvolution_backward_weights_desc_init(
-        &d->deconv, alg, MD(s->src), MD(s->weight), bias, MD(s->dst), s->stride, s->low, s->high);
+        return dnnl_dilated_convolution_backward_data_desc_init(
+            d, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation, s->low, s->high);
+    return dnnl_dilated_convolution_backward_weights_desc_init(d, alg, MD(s->src), MD(s->weight),
+                                                               bias, MD(s->dst), s->stride,
+                                                               s->dilation, s->low, s->high);
 }
 
 /** The first implementation that is not a reference one, if any; else dnnl_unimplemented. */
 static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
                              dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
-    union op_desc d;
+    dnnl_convolution_desc_t d;
     dnnl_status_t status = describe(c, pass, s, &d);
     if (status != dnnl_success)
         return status;
@@ -339,7 +300,7 @@ static dnnl_status_t choose_pd(struct dn_conv *c, enum dn_pass pass, dnnl_primit
     dnnl_status_t status = dnnl_unimplemented;
     for (int variant = 0; variant < 4 && !c->pass[pass].pd; variant++) {
         int plain_src = variant & 1, plain_dst = variant >> 1;
-        if ((plain_src && c->spec.ci != 1) || (plain_dst && c->spec.co != 1))
+        if ((plain_src && c->spec.ci != 1) || (plain_dst && c->spec.taps * c->spec.co != 1))
             continue;
         struct shapes s;
         dnnl_status_t made = shapes_make(&c->spec, plain_src, plain_dst, &s);
@@ -373,6 +334,9 @@ static enum hf_status plan_pass(struct dn_conv *c, enum dn_pass pass, struct hf_
     if (s != dnnl_success)
         return failed(e, s, what[pass], c->name);
     p->scratchpad = round_up(dnnl_memory_desc_get_size(query(p, dnnl_query_scratchpad_md)));
+    if (pass == DN_BACKWARD_WEIGHTS && c->spec.taps > 1)
+        p->staged =
+            round_up((size_t)(stage_weights(&c->spec) + c->spec.taps * c->spec.co) * sizeof(float));
     CONST_MD weight =
         query(p, pass == DN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
     if (dnnl_memory_desc_equal(weight, MD(c->plain_weight)))
@@ -410,6 +374,11 @@ enum hf_status dn_conv_new(struct dn_context *ctx, const struct dn_conv_spec *sp
     dnnl_status_t made = plain_weight(spec, &c->plain_weight);
     enum hf_status s =
         made == dnnl_success ? HF_OK : failed(e, made, "describe its weights", c->name);
+    if (s == HF_OK && spec->taps > 1) {
+        c->stage = malloc((size_t)(stage_weights(spec) + spec->taps * spec->co) * sizeof(float));
+        if (!c->stage)
+            s = hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", c->name);
+    }
     if (s == HF_OK)
         s = plan_pass(c, DN_FORWARD, e);
     if (s == HF_OK && spec->data_gradient)
@@ -445,15 +414,16 @@ void dn_conv_free(struct dn_conv *c) {
     for (int i = DN_PASSES - 1; i >= 0; i--)
         pass_free(&c->pass[i]);
     md_free(&c->plain_weight);
+    free(c->stage);
     free(c);
 }
 
 size_t dn_conv_scratch(const struct dn_conv *c, enum dn_pass pass) {
-    return c->pass[pass].scratchpad + c->pass[pass].gradient;
+    return c->pass[pass].scratchpad + c->pass[pass].gradient + c->pass[pass].staged;
 }
 
 size_t dn_conv_bytes(const struct dn_conv *c) {
-    size_t bytes = 0;
+    size_t bytes = c->stage ? (size_t)stage_weights(&c->spec) * sizeof(float) : 0;
     for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++)
         if (c->pass[i].own_weight)
             bytes += round_up(dnnl_memory_desc_get_size(query(&c->pass[i], dnnl_query_weights_md)));
@@ -498,14 +468,27 @@ enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct d
     struct pass *p = &c->pass[pass];
     int gradient = pass == DN_BACKWARD_WEIGHTS;
     CONST_MD weight = query(p, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
-    float *internal = b->weight;
+    float *plain = b->weight, *bias = b->bias;
+    if (c->stage && gradient) {
+        c->weight_gradient = b->weight;
+        c->bias_gradient = b->bias;
+        c->staged_gradient = (float *)((char *)b->scratch + p->scratchpad + p->gradient);
+        plain = c->staged_gradient;
+        bias = plain + stage_weights(&c->spec);
+    } else if (c->stage) {
+        c->weight = b->weight;
+        c->bias = b->bias;
+        plain = c->stage;
+        bias = plain + stage_weights(&c->spec);
+    }
+    float *internal = plain;
     dnnl_status_t s = dnnl_success;
     if (p->reorder.primitive && gradient) {
         internal = (float *)((char *)b->scratch + p->scratchpad);
-        s = bind_reorder(c, p, weight, internal, b->weight, 0);
+        s = bind_reorder(c, p, weight, internal, plain, 0);
     } else if (p->reorder.primitive) {
         internal = p->own_weight;
-        s = bind_reorder(c, p, weight, b->weight, internal, 1);
+        s = bind_reorder(c, p, weight, plain, internal, 1);
     }
     if (s == dnnl_success)
         s = add_arg(c, p, src_id[pass], query(p, src_md[pass]), b->src, &p->src);
@@ -518,7 +501,7 @@ enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct d
         s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS,
                     dnnl_primitive_desc_query_md(
                         p->pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 1),
-                    b->bias, &p->bias);
+                    bias, &p->bias);
     if (s == dnnl_success && p->scratchpad)
         s = add_arg(c, p, DNNL_ARG_SCRATCHPAD, query(p, dnnl_query_scratchpad_md), b->scratch,
                     &p->scratch);
@@ -530,7 +513,35 @@ static dnnl_status_t run_reorder(struct dn_conv *c, struct pass *p) {
     return dnnl_primitive_execute(p->reorder.primitive, c->ctx->stream, 2, arg);
 }
 
+/** Between [ci][co][taps], as network.h has it, and [taps][co][ci], as a convolution reads it. */
+static void stage(struct dn_conv *c) {
+    int64_t taps = c->spec.taps, co = c->spec.co, ci = c->spec.ci;
+#pragma omp parallel for schedule(static)
+    for (int64_t o = 0; o < taps * co; o++)
+        for (int64_t i = 0; i < ci; i++)
+            c->stage[o * ci + i] = c->weight[(i * co + o % co) * taps + o / co];
+    for (int64_t o = 0; c->spec.bias && o < taps * co; o++)
+        c->stage[stage_weights(&c->spec) + o] = c->bias[o % co];
+}
+
+static void unstage_gradient(struct dn_conv *c) {
+    int64_t taps = c->spec.taps, co = c->spec.co, ci = c->spec.ci;
+    const float *weight = c->staged_gradient, *bias = weight + stage_weights(&c->spec);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < ci; i++)
+        for (int64_t o = 0; o < taps * co; o++)
+            c->weight_gradient[(i * co + o % co) * taps + o / co] = weight[o * ci + i];
+    for (int64_t k = 0; c->spec.bias && k < co; k++) {
+        float sum = 0;
+        for (int64_t t = 0; t < taps; t++)
+            sum += bias[t * co + k];
+        c->bias_gradient[k] = sum;
+    }
+}
+
 enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e) {
+    if (c->stage)
+        stage(c);
     for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++) {
         struct pass *p = &c->pass[i];
         dnnl_status_t s = p->reorder.to ? run_reorder(c, p) : dnnl_success;
@@ -545,5 +556,7 @@ enum hf_status dn_conv_run(struct dn_conv *c, enum dn_pass pass, struct hf_error
     dnnl_status_t s = dnnl_primitive_execute(p->primitive, c->ctx->stream, p->args, p->arg);
     if (s == dnnl_success && pass == DN_BACKWARD_WEIGHTS && p->reorder.primitive)
         s = run_reorder(c, p);
+    if (s == dnnl_success && pass == DN_BACKWARD_WEIGHTS && c->stage)
+        unstage_gradient(c);
     return s == dnnl_success ? HF_OK : failed(e, s, "run", c->name);
 }

@@ -1,9 +1,13 @@
 /**
- * dnnl.h - convolutions and transposed convolutions; the only door to oneDNN.
+ * dnnl.h - convolutions; the only door to oneDNN.
  *
  * A convolution is planned once (primitives, weight formats, scratch sizes), bound to its buffers
  * once the arena is laid out, and then run. Activations are channels-last and dense, parameters
  * and their gradients in the order of network.h. All calls belong on the executor's thread.
+ *
+ * A transposed convolution whose kernel is its stride is a 1x1 convolution to `taps` times its
+ * channels, tap by tap, that the caller then spreads over the voxels. oneDNN's own is several
+ * times slower, above all where it adds a bias.
  */
 #ifndef HEPAFLOW_CPU_DNNL_H
 #define HEPAFLOW_CPU_DNNL_H
@@ -23,11 +27,11 @@ enum dn_pass {
 struct dn_conv_spec {
     const char *name; /* for messages; copied into them only */
     int32_t dims;
-    int32_t transposed;
+    int32_t taps; /* of a transposed convolution, with weights [ci][co][taps]; else 1 */
     int32_t bias;
     int32_t train;         /* plan DN_BACKWARD_WEIGHTS */
     int32_t data_gradient; /* plan DN_BACKWARD_DATA */
-    int64_t n, ci, co;
+    int64_t n, ci, co;     /* taps * co channels leave the convolution */
     int64_t in[3], out[3];
     int32_t kernel[3], stride[3], dilation[3];
     int64_t pad_low[3], pad_high[3];

@@ -103,6 +103,12 @@ static enum hf_status run_step(struct cpu_net *n, const struct step *s, const st
     case OP_UP_BACK:
         k->up_backward(&s->args.space);
         return HF_OK;
+    case OP_SPREAD:
+        k->taps_to_voxels(&s->args.space);
+        return HF_OK;
+    case OP_SPREAD_BACK:
+        k->voxels_to_taps(&s->args.space);
+        return HF_OK;
     case OP_REFLECT:
         k->reflect_forward(&s->args.space);
         return HF_OK;

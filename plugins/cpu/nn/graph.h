@@ -30,6 +30,8 @@ enum op {
     OP_POOL_BACK,
     OP_UP,
     OP_UP_BACK,
+    OP_SPREAD, /* of a transposed convolution's taps over the voxels */
+    OP_SPREAD_BACK,
     OP_REFLECT,
     OP_REFLECT_BACK
 };

@@ -104,6 +104,8 @@ struct kn_table {
     void (*pool_backward)(const struct kn_space *a);
     void (*up_forward)(const struct kn_space *a);
     void (*up_backward)(const struct kn_space *a);
+    void (*taps_to_voxels)(const struct kn_space *a); /* x [in][window * c] to y [out][c] */
+    void (*voxels_to_taps)(const struct kn_space *a); /* dy [out][c] to dx [in][window * c] */
     void (*reflect_forward)(const struct kn_space *a);
     void (*reflect_backward)(const struct kn_space *a);
     void (*to_last)(const struct kn_layout *a);  /* [N,C,S] to [N,S,C] */

@@ -27,6 +27,8 @@ void KN(kn_pool_forward)(const struct kn_space *a);
 void KN(kn_pool_backward)(const struct kn_space *a);
 void KN(kn_up_forward)(const struct kn_space *a);
 void KN(kn_up_backward)(const struct kn_space *a);
+void KN(kn_taps_to_voxels)(const struct kn_space *a);
+void KN(kn_voxels_to_taps)(const struct kn_space *a);
 void KN(kn_reflect_forward)(const struct kn_space *a);
 void KN(kn_reflect_backward)(const struct kn_space *a);
 void KN(kn_to_last)(const struct kn_layout *a);

@@ -1,5 +1,5 @@
 /**
- * kern_space.c - kernels that move between voxels: pooling, upsampling, reflected borders.
+ * kern_space.c - kernels that move between voxels: pooling, upsampling, taps, reflected borders.
  *
  * Each walks over rows along W of the tensor that it writes or, for pooling, of the smaller one;
  * every voxel is written by exactly one task.
@@ -163,6 +163,40 @@ void KN(kn_up_backward)(const struct kn_space *a) {
                 put(a->dy.data + v * a->dy.step, dx, a->c, a->accumulate || k > 0);
             }
         }
+    }
+}
+
+/* ---- transposed convolutions: a window of taps at every voxel, spread over voxels ---- */
+
+void KN(kn_taps_to_voxels)(const struct kn_space *a) {
+    int64_t rows = a->n * a->out[0] * a->out[1];
+    const int32_t *s = a->stride;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < rows; t++) {
+        struct row r = row_of(t, a->out);
+        struct row in = {r.n, r.d / s[0], r.h / s[1]};
+        int64_t tap = (r.d % s[0] * s[1] + r.h % s[1]) * s[2];
+        const float *x = a->x.data + voxel(in, a->in, 0) * a->x.step + tap * a->c;
+        float *y = a->y.data + voxel(r, a->out, 0) * a->y.step;
+        for (int64_t w = 0; w < a->in[2]; w++, x += a->x.step)
+            for (int32_t k = 0; k < s[2]; k++, y += a->y.step)
+                put(x + k * a->c, y, a->c, 0);
+    }
+}
+
+void KN(kn_voxels_to_taps)(const struct kn_space *a) {
+    int64_t rows = a->n * a->out[0] * a->out[1];
+    const int32_t *s = a->stride;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < rows; t++) {
+        struct row r = row_of(t, a->out);
+        struct row in = {r.n, r.d / s[0], r.h / s[1]};
+        int64_t tap = (r.d % s[0] * s[1] + r.h % s[1]) * s[2];
+        float *dx = a->dx.data + voxel(in, a->in, 0) * a->dx.step + tap * a->c;
+        const float *dy = a->dy.data + voxel(r, a->out, 0) * a->dy.step;
+        for (int64_t w = 0; w < a->in[2]; w++, dx += a->dx.step)
+            for (int32_t k = 0; k < s[2]; k++, dy += a->dy.step)
+                put(dy, dx + k * a->c, a->c, 0);
     }
 }
 

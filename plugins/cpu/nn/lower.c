@@ -144,8 +144,7 @@ static void fuse(struct graph *g) {
 
 /** Whether the step that computes a layer can write a slice, by one of our kernels. */
 static int writes_slices(enum hf_layer_kind kind) {
-    return kind == HF_LAYER_NORM || kind == HF_LAYER_ACT || kind == HF_LAYER_GATE ||
-           kind == HF_LAYER_POOL || kind == HF_LAYER_UP || kind == HF_LAYER_ADD;
+    return kind != HF_LAYER_INPUT && kind != HF_LAYER_CONV && kind != HF_LAYER_CONCAT;
 }
 
 /** Whether every live reader of a value takes a slice; oneDNN's convolutions do not. */
@@ -213,25 +212,27 @@ static enum hf_status output_slot(struct graph *g, int32_t i, struct slot *ret,
     return s;
 }
 
-static enum hf_status make_conv(struct graph *g, int32_t i, struct hf_error *e) {
+/** A convolution; `taps` above 1 makes it the 1x1 convolution of a transposed one. */
+static enum hf_status make_conv(struct graph *g, int32_t i, int32_t taps, struct hf_error *e) {
     const struct hf_layer *l = &g->net.layer[i];
     const struct value *in = &g->value[l->input[0]], *out = &g->value[i];
     struct dn_conv_spec c = {.name = l->name,
                              .dims = g->net.dims,
-                             .transposed = l->kind == HF_LAYER_DECONV,
+                             .taps = taps,
                              .bias = l->bias != 0,
                              .train = g->spec.mode == HF_EXEC_TRAIN,
                              .n = in->shape[0],
                              .ci = in->shape[1],
                              .co = out->shape[1]};
+    int deconv = l->kind == HF_LAYER_DECONV;
     c.data_gradient = c.train && in->needs_gradient;
     for (int a = 0; a < 3; a++) {
         c.in[a] = in->shape[2 + a];
-        c.out[a] = out->shape[2 + a];
-        c.kernel[a] = l->kernel[a];
-        c.stride[a] = l->stride[a];
+        c.out[a] = deconv ? c.in[a] : out->shape[2 + a];
+        c.kernel[a] = deconv ? 1 : l->kernel[a];
+        c.stride[a] = deconv ? 1 : l->stride[a];
         c.dilation[a] = l->dilation[a];
-        if (!c.transposed)
+        if (!deconv)
             hf_layer_conv_pad(l, a, c.in[a], &c.pad_low[a], &c.pad_high[a]);
     }
     if (graph_is_reflected(g, i)) {
@@ -244,7 +245,7 @@ static enum hf_status make_conv(struct graph *g, int32_t i, struct hf_error *e) 
 
 static enum hf_status lower_conv(struct graph *g, int32_t i, struct hf_error *e) {
     const struct hf_layer *l = &g->net.layer[i];
-    enum hf_status s = make_conv(g, i, e);
+    enum hf_status s = make_conv(g, i, 1, e);
     struct step conv = graph_step(OP_CONV, i);
     conv.conv = g->conv[i];
     conv.x = g->value[l->input[0]].slot;
@@ -264,6 +265,25 @@ static enum hf_status lower_conv(struct graph *g, int32_t i, struct hf_error *e)
     if (s == HF_OK)
         s = graph_scratch(g, dn_conv_scratch(conv.conv, DN_FORWARD), &conv.scratch, e);
     return s == HF_OK ? graph_push(g, &conv, e) : s;
+}
+
+static enum hf_status lower_deconv(struct graph *g, int32_t i, struct hf_error *e) {
+    const struct hf_layer *l = &g->net.layer[i];
+    int32_t taps = l->stride[0] * l->stride[1] * l->stride[2];
+    enum hf_status s = make_conv(g, i, taps, e);
+    struct step conv = graph_step(OP_CONV, i), spread = graph_step(OP_SPREAD, i);
+    conv.conv = g->conv[i];
+    conv.x = g->value[l->input[0]].slot;
+    if (s == HF_OK)
+        s = graph_slot(g, graph_rows(g, l->input[0]), taps * graph_channels(g, i), &conv.y, e);
+    if (s == HF_OK)
+        s = graph_scratch(g, dn_conv_scratch(conv.conv, DN_FORWARD), &conv.scratch, e);
+    if (s == HF_OK)
+        s = graph_push(g, &conv, e);
+    spread.x = conv.y;
+    if (s == HF_OK)
+        s = output_slot(g, i, &spread.y, e);
+    return s == HF_OK ? graph_push(g, &spread, e) : s;
 }
 
 static enum hf_status lower_norm(struct graph *g, int32_t i, struct hf_error *e) {
@@ -332,8 +352,9 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
         s = output_slot(g, i, &input.y, e);
         return s == HF_OK ? graph_push(g, &input, e) : s;
     case HF_LAYER_CONV:
-    case HF_LAYER_DECONV:
         return lower_conv(g, i, e);
+    case HF_LAYER_DECONV:
+        return lower_deconv(g, i, e);
     case HF_LAYER_NORM:
         return lower_norm(g, i, e);
     case HF_LAYER_ACT:

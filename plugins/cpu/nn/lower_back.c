@@ -7,9 +7,9 @@
  */
 #include "graph.h"
 
-static int makes_dense(const struct graph *g, int32_t layer) {
-    enum hf_layer_kind kind = g->net.layer[layer].kind;
-    return kind == HF_LAYER_CONV || kind == HF_LAYER_DECONV;
+/** Whether the backward step of a layer wants its dy dense, as oneDNN's convolutions do. */
+static int wants_dense(const struct graph *g, int32_t layer) {
+    return g->net.layer[layer].kind == HF_LAYER_CONV;
 }
 
 /** Where a contribution to the gradient of `layer` goes, and whether it is to be added. */
@@ -30,7 +30,7 @@ static enum hf_status target_in_place(struct graph *g, int32_t layer, const stru
                                       struct slot *ret, int32_t *accumulate, struct hf_error *e) {
     struct value *v = &g->value[layer];
     int dense = dy->step == graph_channels(g, layer);
-    if (v->uses == 1 && v->gradient.block < 0 && (dense || !makes_dense(g, layer)))
+    if (v->uses == 1 && v->gradient.block < 0 && (dense || !wants_dense(g, layer)))
         v->gradient = *dy;
     return target(g, layer, ret, accumulate, e);
 }
@@ -95,6 +95,19 @@ static enum hf_status back_conv(struct graph *g, int32_t i, const struct slot *d
     return back_conv_data(g, i, dy, e);
 }
 
+static enum hf_status back_deconv(struct graph *g, int32_t i, const struct slot *dy,
+                                  struct hf_error *e) {
+    const struct hf_layer *l = &g->net.layer[i];
+    struct step gather = graph_step(OP_SPREAD_BACK, i);
+    gather.dy = *dy;
+    enum hf_status s = graph_slot(g, graph_rows(g, l->input[0]),
+                                  l->stride[0] * l->stride[1] * l->stride[2] * graph_channels(g, i),
+                                  &gather.dx, e);
+    if (s == HF_OK)
+        s = graph_push(g, &gather, e);
+    return s == HF_OK ? back_conv(g, i, &gather.dx, e) : s;
+}
+
 /** Statistics or indices that the forward step of a layer left. */
 static struct slot kept(const struct graph *g, int32_t i, enum op op) {
     for (int32_t k = 0; k < g->forward_end; k++)
@@ -156,7 +169,7 @@ static enum hf_status back_join(struct graph *g, int32_t i, const struct slot *d
         part.offset += concat ? c.channels : 0;
         if (!v->needs_gradient)
             continue;
-        if (concat && v->gradient.block < 0 && !makes_dense(g, from)) {
+        if (concat && v->gradient.block < 0 && !wants_dense(g, from)) {
             v->gradient = c.x;
             v->gradient_written = 1;
             continue;
@@ -180,8 +193,9 @@ static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e)
     int trains = g->first_param[i] >= 0;
     switch (l->kind) {
     case HF_LAYER_CONV:
-    case HF_LAYER_DECONV:
         return back_conv(g, i, &copy, e);
+    case HF_LAYER_DECONV:
+        return back_deconv(g, i, &copy, e);
     case HF_LAYER_NORM:
         return trains || g->value[from].needs_gradient ? back_norm(g, i, &copy, e) : HF_OK;
     case HF_LAYER_CONCAT:
