@@ -14,7 +14,7 @@
 
 #define MAX_JOBS    64
 #define MAX_RESULTS 64
-#define MAX_COLUMNS 10
+#define MAX_COLUMNS 12
 
 struct job_view {
     char name[64];
@@ -239,47 +239,64 @@ static void on_event(void *arg, const struct hf_run_event *ev) {
 
 /* ---- in the end ---- */
 
-static void print_scores(const struct view *v) {
-    const char *column[MAX_COLUMNS];
-    int columns = 0, width = 0;
+struct column {
+    const char *name;
+    int width;
+    bool whole; /* numbers only */
+};
+
+static const cJSON *number_at(const cJSON *result, const char *name) {
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(result, name);
+    return cJSON_IsNumber(n) ? n : NULL;
+}
+
+/* The numbers that results have, as far as they fit into `width` columns; the first come first. */
+static int find_columns(const struct view *v, int width, struct column column[MAX_COLUMNS]) {
+    int columns = 0;
     for (int i = 0; i < v->results; i++) {
-        bool any = false;
         const cJSON *item;
         cJSON_ArrayForEach(item, v->result[i]) {
             int k = 0;
             if (!cJSON_IsNumber(item) || !item->string)
                 continue;
-            while (k < columns && strcmp(column[k], item->string) != 0)
+            bool whole = item->valuedouble == floor(item->valuedouble);
+            while (k < columns && strcmp(column[k].name, item->string) != 0)
                 k++;
-            if (k == columns && columns < MAX_COLUMNS)
-                column[columns++] = item->string;
-            any = true;
+            if (k < columns) {
+                column[k].whole = column[k].whole && whole;
+                continue;
+            }
+            int size = (int)strlen(item->string);
+            size = size < 7 ? 7 : size;
+            width -= size + 2;
+            if (width >= 0 && k < MAX_COLUMNS)
+                column[columns++] = (struct column){item->string, size, whole};
         }
-        if (any && (int)strlen(v->result_name[i]) > width)
-            width = (int)strlen(v->result_name[i]);
     }
+    return columns;
+}
+
+static void print_scores(const struct view *v) {
+    int width = 0;
+    for (int i = 0; i < v->results; i++)
+        if ((int)strlen(v->result_name[i]) > width)
+            width = (int)strlen(v->result_name[i]);
+    struct column column[MAX_COLUMNS];
+    int columns = find_columns(v, 100 - width, column);
     if (columns == 0)
         return;
     printf("\n%-*s", width, "");
     for (int k = 0; k < columns; k++)
-        printf("  %10s", column[k]);
+        printf("  %*s", column[k].width, column[k].name);
     putchar('\n');
     for (int i = 0; i < v->results; i++) {
-        bool any = false;
-        for (int k = 0; k < columns; k++)
-            any = any || cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(v->result[i], column[k]));
-        if (!any)
-            continue;
         printf("%-*s", width, v->result_name[i]);
         for (int k = 0; k < columns; k++) {
-            const cJSON *n = cJSON_GetObjectItemCaseSensitive(v->result[i], column[k]);
-            int size = (int)strlen(column[k]) > 10 ? (int)strlen(column[k]) : 10;
-            if (!cJSON_IsNumber(n))
-                printf("  %*s", size, "-");
-            else if (n->valuedouble == floor(n->valuedouble) && fabs(n->valuedouble) < 1e9)
-                printf("  %*.0f", size, n->valuedouble);
+            const cJSON *n = number_at(v->result[i], column[k].name);
+            if (n)
+                printf("  %*.*f", column[k].width, column[k].whole ? 0 : 3, n->valuedouble);
             else
-                printf("  %*.4f", size, n->valuedouble);
+                printf("  %*s", column[k].width, "-");
         }
         putchar('\n');
     }

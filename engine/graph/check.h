@@ -35,7 +35,8 @@ struct checker {
     struct hf_plan *plan;
     int drafts;
     struct draft *draft;
-    int *order; /* of the plan's stages: draft indices */
+    int *order;        /* of the plan's stages: draft indices */
+    struct flow *flow; /* room for the stage that fields.c is at */
 };
 
 /* Works out what leaves the plan's stage `at`, from what enters it (fields.c). */

@@ -538,7 +538,10 @@ void fields_flow(struct checker *c, int at) {
         ready = ready && c->draft[c->order[p->model]].fields_known;
     if (!ready)
         return;
-    struct flow *f = arena_alloc(c->arena, sizeof *f);
+    if (!c->flow)
+        c->flow = arena_alloc(c->arena, sizeof *c->flow);
+    struct flow *f = c->flow;
+    memset(f, 0, sizeof *f);
     f->c = c;
     f->draft = d;
     f->stage = p;

@@ -27,9 +27,10 @@ HF_EXPORT enum hf_status hf_engine_open(struct hf_engine **ret, struct hf_error 
 HF_EXPORT void hf_engine_close(struct hf_engine *engine);
 
 /**
- * Reads a graph and checks it as a whole. `sets` are `stage.option=value` or `vars.name=value`.
- * On HF_INVALID *ret_messages holds all errors, each as "file:line:column: text", the source line
- * and a caret; free it with hf_free.
+ * Reads a graph and checks it as a whole. `sets` are `stage.option=value`, `vars.name=value` or
+ * `key=value` of the graph's own keys (seed, device, ...). On failure *ret_messages holds all
+ * errors, each as "file:line:column: text", the source line and a caret; on success the warnings,
+ * or NULL. Free it with hf_free.
  */
 HF_EXPORT enum hf_status hf_plan_load(struct hf_engine *engine, const char *path,
                                       const char *const *sets, int32_t set_count,
