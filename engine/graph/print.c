@@ -168,12 +168,20 @@ static void print_jobs(FILE *out, const struct hf_plan *p) {
     fprintf(out, "Jobs (%d at once)\n", p->jobs_at_once);
     for (int i = 0; i < p->jobs; i++) {
         const struct plan_job *j = &p->job[i];
-        fprintf(out, "  %d. ", i + 1);
-        for (int k = 0; k < j->sinks; k++)
-            fprintf(out, "%s%s (%s)", k == 0 ? "" : ", ", p->stage[j->sink[k]].name,
-                    p->stage[j->sink[k]].cls->name);
-        for (int k = 0; k < j->after; k++)
-            fprintf(out, "%s%d", k == 0 ? ", after " : ", ", j->after_job[k] + 1);
+        int column = fprintf(out, "%3d.", i + 1);
+        for (int k = 0; k < j->sinks; k++) {
+            char word[256];
+            const struct plan_stage *s = &p->stage[j->sink[k]];
+            (void)snprintf(word, sizeof word, "%s (%s)%s", s->name, s->cls->name,
+                           k + 1 < j->sinks || j->after > 0 ? "," : "");
+            print_word(out, word, 5, &column);
+        }
+        for (int k = 0; k < j->after; k++) {
+            char word[32];
+            (void)snprintf(word, sizeof word, "%s%d%s", k == 0 ? "after " : "", j->after_job[k] + 1,
+                           k + 1 < j->after ? "," : "");
+            print_word(out, word, 5, &column);
+        }
         fputc('\n', out);
     }
 }

@@ -1,6 +1,7 @@
 /* test_plan.c - good graphs: what the plan says of them. */
 #include "graph_test.h"
 
+#include <dirent.h>
 #include <time.h>
 
 #include <cjson/cJSON.h>
@@ -379,11 +380,34 @@ static void test_weak_branch(void **state) {
     hf_plan_free(p);
 }
 
+/* The same of the small graphs, whatever else they train beside the method. */
+static void test_weak_branch_small(void **state) {
+    (void)state;
+    static const char *const graphs[] = {"quick.yaml", "real.yaml"};
+    static const char *const weak[] = {"inpainter", "spotter", "segmenter"};
+    for (size_t g = 0; g < sizeof graphs / sizeof *graphs; g++) {
+        struct hf_plan *p = plan_file(graphs[g], NULL, 0);
+        for (int i = 0; i < 3; i++) {
+            assert_int_not_equal(plan_supervision(p, weak[i], "tumor"), REACH_DIRECT);
+            assert_int_equal(plan_supervision(p, weak[i], "truth"), REACH_NONE);
+        }
+        hf_plan_free(p);
+    }
+}
+
+/* All that are shipped are good, to the last warning. */
 static void test_shipped_graphs(void **state) {
     (void)state;
-    static const char *const graphs[] = {"preprocess.yaml", "phantom.yaml"};
-    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
-        hf_plan_free(plan_file(graphs[i], NULL, 0));
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/graphs", getenv("HEPAFLOW_SOURCE"));
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    int count = 0;
+    for (const struct dirent *d; (d = readdir(dir)); count++)
+        if (strstr(d->d_name, ".yaml"))
+            hf_plan_free(plan_file(d->d_name, NULL, 0));
+    assert_true(count > 5);
+    (void)closedir(dir);
 }
 
 /* In under 0.1 s, so that trying an ablation out costs nothing; sanitized builds are given more. */
@@ -473,14 +497,23 @@ static void test_json_parses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),         cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_jobs_and_order), cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),         cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_var_is_a_list),  cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),    cmocka_unit_test(test_shipped_graphs),
-        cmocka_unit_test(test_plan_is_quick),  cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_json_parses),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_jobs_and_order),
+        cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_var_is_a_list),
+        cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),
+        cmocka_unit_test(test_shipped_graphs),
+        cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }
