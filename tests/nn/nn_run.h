@@ -7,6 +7,13 @@
 #include "../../engine/nn/net.h"
 #include "../../plugins/cpu/nn/nn.h"
 
+/* The thread sanitizer does not see libgomp's barriers: one thread then, and skip what needs more.
+ */
+#ifdef __SANITIZE_THREAD__
+#define NN_THREADS 1
+#else
+#define NN_THREADS 2
+#endif
 #define NN_MAX_LOSSES (1 + HF_MAX_LOSS_TERMS)
 
 struct nn_run {

@@ -174,7 +174,7 @@ struct setting {
 
 static void open_unet(struct setting *s, enum kn_isa isa, int32_t width,
                       const struct hf_exec_spec *spec) {
-    NN_OK(cpu_executor_open(2, &s->executor, &err));
+    NN_OK(cpu_executor_open(NN_THREADS, &s->executor, &err));
     unet(&s->net, width);
     nn_open(&s->run, s->executor, isa, &s->net, spec);
     s->params = fill(&s->run, &s->net);

@@ -149,7 +149,7 @@ static void check_spec(struct builder *b, const char *name, const struct hf_exec
     enum kn_isa isa[KN_ISAS];
     struct cpu_executor *ex;
     struct answer a = {0};
-    nn_assert_ok(cpu_executor_open(2, &ex, &b->err), &b->err, __FILE__, __LINE__);
+    nn_assert_ok(cpu_executor_open(NN_THREADS, &ex, &b->err), &b->err, __FILE__, __LINE__);
     int count = nn_isas(isa);
     for (int i = 0; i < count; i++) {
         struct nn_run r;

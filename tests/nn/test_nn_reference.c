@@ -142,7 +142,7 @@ static void check_all(enum kn_isa isa) {
     FILE *text = open_file("reference.net"), *data = open_file("reference.f32");
     struct cpu_executor *ex;
     struct hf_error err;
-    NN_OK(cpu_executor_open(2, &ex, &err));
+    NN_OK(cpu_executor_open(NN_THREADS, &ex, &err));
     struct reference c;
     int cases = 0;
     for (; read_case(text, &c); cases++) {
