@@ -118,16 +118,21 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
             s->host->log(s, HF_LOG_WARNING, line);
         }
     }
-    if (st == HF_END && list.count == 0)
-        st = hf_fail(e, HF_INVALID,
-                     "stage '%s': none of %lld samples has the field '%s' to be scored against",
-                     s->name, (long long)seen, o->truth);
-    else if (st == HF_END)
+    if (st == HF_END)
         st = HF_OK;
+    if (st == HF_OK && list.count == 0) {
+        /* Patients whose tumors nobody has drawn are worth a run all the same. */
+        char line[512];
+        (void)snprintf(line, sizeof line, "none of %lld samples has a %.64s: there are no scores",
+                       (long long)seen, o->truth);
+        s->host->log(s, HF_LOG_WARNING, line);
+        goto done;
+    }
     if (st == HF_OK && o->best_of == BEST_OF_THRESHOLDS)
         sweep_finish(s, &sw, &list);
     if (st == HF_OK)
         st = scores_write(s, &list, e);
+done:
     sweep_free(&sw);
     scores_free(&list);
     return st;
