@@ -20,8 +20,7 @@ struct job_view {
     char name[64];
     double started;           /* seconds since the run began */
     double shown;             /* when a plain line last told of it */
-    double seconds, samples;  /* at the last reckoning of the speed */
-    double speed;             /* samples a second; 0: not known */
+    double speed;             /* samples a second since it began; 0: not known */
     double done, total, loss; /* as last heard */
 };
 
@@ -98,7 +97,7 @@ static struct job_view *find_job(struct view *v, const struct hf_run_event *ev, 
     if (!make || v->jobs == MAX_JOBS)
         return NULL;
     struct job_view *j = &v->job[v->jobs++];
-    *j = (struct job_view){.started = ev->seconds, .seconds = ev->seconds, .loss = NAN};
+    *j = (struct job_view){.started = ev->seconds, .loss = NAN};
     j->shown = ev->seconds;
     (void)snprintf(j->name, sizeof j->name, "%s", name);
     return j;
@@ -111,13 +110,8 @@ static void on_progress(struct view *v, const struct hf_run_event *ev) {
     j->done = ev->done;
     j->total = ev->total;
     j->loss = ev->loss;
-    double passed = ev->seconds - j->seconds;
-    if (passed >= 1 && ev->samples >= j->samples) {
-        double now = (ev->samples - j->samples) / passed;
-        j->speed = j->speed > 0 ? 0.5 * (j->speed + now) : now;
-        j->seconds = ev->seconds;
-        j->samples = ev->samples;
-    }
+    double spent = ev->seconds - j->started;
+    j->speed = spent > 1 ? ev->samples / spent : 0;
     if (v->terminal) {
         if (ev->seconds - v->drawn > 0.1)
             draw(v, j, ev);
@@ -154,9 +148,10 @@ static void on_job(struct view *v, const struct hf_run_event *ev) {
 
 static void keep_result(struct view *v, const struct hf_run_event *ev) {
     cJSON *json = ev->text ? cJSON_Parse(ev->text) : NULL;
-    const char *name = ev->job ? ev->job : "";
     if (!json)
         return;
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "name"));
+    name = name ? name : ev->job ? ev->job : "";
     for (int i = 0; i < v->results; i++)
         if (strcmp(v->result_name[i], name) == 0) {
             cJSON_Delete(v->result[i]);
@@ -282,7 +277,7 @@ static void print_scores(const struct view *v) {
         if ((int)strlen(v->result_name[i]) > width)
             width = (int)strlen(v->result_name[i]);
     struct column column[MAX_COLUMNS];
-    int columns = find_columns(v, 100 - width, column);
+    int columns = find_columns(v, 80 - width, column);
     if (columns == 0)
         return;
     printf("\n%-*s", width, "");
