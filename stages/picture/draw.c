@@ -93,7 +93,7 @@ static void draw_pixel(const struct panel *p, float w, float h, uint8_t rgb[3]) 
     if (p->kind == PANEL_HEAT) {
         float v = fminf(fmaxf(value_at(p, p->value, w, h), 0), 1);
         uint8_t heat[3] = {255, to_byte(0.85f - 0.6f * v), 20};
-        lay_over(rgb, heat, 0.75f * sqrtf(v));
+        lay_over(rgb, heat, 0.75f * v);
     } else if (p->kind == PANEL_LABELS) {
         uint8_t k = label_at(p, w, h);
         if (k >= 1 && k <= 8)

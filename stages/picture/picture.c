@@ -211,29 +211,32 @@ static void set_panel(struct picture *p, const char *name, int64_t d, const stru
         ret->truth = HF_DATA(uint8_t, tumor) + at;
 }
 
-static enum hf_status encode(const struct canvas *c, void **ret_png, size_t *ret_size,
-                             struct hf_error *e) {
+/* The columns x0.. of a canvas as a PNG. */
+static enum hf_status encode(const struct canvas *c, int32_t x0, int32_t width, void **ret_png,
+                             size_t *ret_size, struct hf_error *e) {
     png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = (png_uint_32)c->width,
+                       .width = (png_uint_32)width,
                        .height = (png_uint_32)c->height,
                        .format = PNG_FORMAT_RGB};
+    const uint8_t *from = c->rgb + 3 * (int64_t)x0;
+    png_int_32 stride = 3 * c->width;
     png_alloc_size_t size = 0;
     void *png = NULL;
-    if (png_image_write_to_memory(&image, NULL, &size, 0, c->rgb, 0, NULL)) {
+    if (png_image_write_to_memory(&image, NULL, &size, 0, from, stride, NULL)) {
         png = malloc(size);
-        if (png && png_image_write_to_memory(&image, png, &size, 0, c->rgb, 0, NULL)) {
+        if (png && png_image_write_to_memory(&image, png, &size, 0, from, stride, NULL)) {
             *ret_png = png;
             *ret_size = size;
             return HF_OK;
         }
     }
     free(png);
-    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels could not be written: %s",
-                   c->width, c->height, image.message);
+    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels could not be written: %s", width,
+                   c->height, image.message);
 }
 
-/* Draws the row of panels of a slice as a PNG. */
-static enum hf_status draw_row(struct picture *p, int64_t d, void **ret_png, size_t *ret_size,
+/* Draws the row of panels of a slice; ret->rgb is freed by the caller. */
+static enum hf_status draw_row(struct picture *p, int64_t d, struct canvas *ret,
                                struct hf_error *e) {
     const double(*a)[4] = p->sample->grid.affine;
     double mm[2];
@@ -245,24 +248,54 @@ static enum hf_status draw_row(struct picture *p, int64_t d, void **ret_png, siz
     double ratio = (double)(crop.h1 - crop.h0) * mm[0] / ((double)(crop.w1 - crop.w0) * mm[1]);
     double height = fmin(fmax(round(width * ratio), 1), MAX_SIDE);
     struct canvas c = {NULL, p->panels * (width + GAP) - GAP, (int32_t)height};
-    c.rgb = calloc((size_t)c.width * (size_t)c.height, 3);
+    size_t bytes = (size_t)c.width * (size_t)c.height * 3;
+    c.rgb = malloc(bytes);
     if (!c.rgb)
         return hf_fail(e, HF_NO_MEMORY, "out of memory for a picture of %d x %d pixels", c.width,
                        c.height);
-    memset(c.rgb, 255, (size_t)c.width * (size_t)c.height * 3);
+    memset(c.rgb, 255, bytes);
     for (int32_t i = 0; i < p->panels; i++) {
         struct panel panel;
         set_panel(p, p->panel[i], d, &crop, &panel);
         draw_panel(&panel, &c, i * (width + GAP), width);
     }
-    enum hf_status st = encode(&c, ret_png, ret_size, e);
-    free(c.rgb);
+    *ret = c;
+    return HF_OK;
+}
+
+/* Puts the panels of a row into the report, each a picture of its own, so that they wrap. */
+static enum hf_status report_row(struct picture *p, const struct canvas *c, int64_t d,
+                                 struct html *html, struct hf_error *e) {
+    int32_t width = (int32_t)p->o->width;
+    enum hf_status st = HF_OK;
+    html_text(html, "<h3>");
+    html_escaped(html, p->sample->case_id);
+    html_format(html, ", slice %lld of %lld</h3>\n<div style=\"display:flex;flex-wrap:wrap\">\n",
+                (long long)d + 1, (long long)p->sample->grid.size[0]);
+    for (int32_t i = 0; i < p->panels && st == HF_OK; i++) {
+        void *png = NULL;
+        size_t size = 0;
+        st = encode(c, i * (width + GAP), width, &png, &size, e);
+        if (st != HF_OK)
+            break;
+        html_format(html,
+                    "<figure style=\"margin:0 %dpx %dpx 0;text-align:center\">"
+                    "<img width=\"%d\" height=\"%d\" alt=\"\" src=\"data:image/png;base64,",
+                    GAP, GAP, width, c->height);
+        html_base64(html, png, size);
+        html_text(html, "\"><figcaption>");
+        html_escaped(html, p->panel[i]);
+        html_text(html, "</figcaption></figure>\n");
+        free(png);
+    }
+    html_text(html, "</div>\n");
     return st;
 }
 
 static enum hf_status show_slice(struct picture *p, int64_t d, const char *folder,
                                  struct html *html, struct hf_error *e) {
     char name[256], path[4096];
+    struct canvas row = {NULL, 0, 0};
     void *png = NULL;
     size_t size = 0;
     int n =
@@ -272,24 +305,15 @@ static enum hf_status show_slice(struct picture *p, int64_t d, const char *folde
             name[i] = '_';
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return hf_fail(e, HF_IO, "the path %.200s... is too long", path);
-    enum hf_status st = draw_row(p, d, &png, &size, e);
+    enum hf_status st = draw_row(p, d, &row, e);
+    if (st == HF_OK)
+        st = encode(&row, 0, row.width, &png, &size, e);
     if (st == HF_OK)
         st = p->s->host->write_file(path, png, size, e);
-    if (st == HF_OK) {
-        html_text(html, "<figure><div style=\"display:flex;font-size:small\">");
-        for (int32_t i = 0; i < p->panels; i++) {
-            html_text(html, "<span style=\"flex:1;text-align:center\">");
-            html_escaped(html, p->panel[i]);
-            html_text(html, "</span>");
-        }
-        html_text(html, "</div><img style=\"width:100%\" alt=\"\" src=\"data:image/png;base64,");
-        html_base64(html, png, size);
-        html_text(html, "\"><figcaption>");
-        html_escaped(html, p->sample->case_id);
-        html_format(html, ", slice %lld of %lld</figcaption></figure>\n", (long long)d + 1,
-                    (long long)p->sample->grid.size[0]);
-    }
+    if (st == HF_OK)
+        st = report_row(p, &row, d, html, e);
     free(png);
+    free(row.rgb);
     return st;
 }
 

@@ -99,7 +99,7 @@ static void test_overlays_have_their_colours(void **state) {
     p.kind = PANEL_HEAT;
     p.liver = mask;
     draw_panel(&p, &c, 0, W);
-    assert_true(pixel(&c, 2, 10, 0) > 80 && pixel(&c, 15, 10, 0) == 0);
+    assert_true(pixel(&c, 2, 10, 0) > 30 && pixel(&c, 15, 10, 0) == 0);
 }
 
 static struct hf_sample *make_sample(struct harness *h, const char *id, int tumor_at) {
@@ -160,9 +160,9 @@ static void test_the_largest_slice_is_shown(void **state) {
     assert_int_equal(width, 3 * 60 + 2 * GAP);
     assert_int_equal(height, (int)round(60.0 * 18 / 28));
     const char *html = harness_report(h);
-    assert_int_equal(times(html, "<img"), 3);
-    assert_int_equal(times(html, "data:image/png;base64,iVBORw0KGgo"), 3);
-    assert_int_equal(times(html, ">couinaud</span>"), 3);
+    assert_int_equal(times(html, "<img"), 9);
+    assert_int_equal(times(html, "data:image/png;base64,iVBORw0KGgo"), 9);
+    assert_int_equal(times(html, ">couinaud</figcaption>"), 3);
     assert_int_equal(times(html, "two&lt;, slice 6 of 8"), 1);
     assert_int_equal(times(html, "two<"), 0);
     harness_stage_free(s);
@@ -188,7 +188,7 @@ static void test_options_limit_what_is_shown(void **state) {
     /* The second is more than a quarter of the volume away. */
     assert_true(has_file(h, "one-slice-5.png", &width, &height));
     assert_false(has_file(h, "two-slice-6.png", &width, &height));
-    assert_int_equal(times(harness_report(h), "<img"), 2);
+    assert_int_equal(times(harness_report(h), "<img"), 4);
     harness_stage_free(s);
     for (int i = 0; i < 2; i++)
         harness_free_sample(h, in[i]);
