@@ -41,9 +41,9 @@ static inline enum hf_status slices_set(const struct hf_stage *s, const struct h
     if (st == HF_OK)
         st = hf_tensor_new_host(s, HF_U8, 1, host->shape, &slices, e);
     if (st == HF_OK) {
+        uint8_t *to = HF_DATA(uint8_t, slices);
         for (int64_t d = 0; d < host->shape[0]; d++)
-            HF_DATA(uint8_t, slices)
-            [d] = HF_DATA(uint8_t, host)[d] && (!allowed || HF_DATA(uint8_t, allowed)[d]);
+            to[d] = HF_DATA(uint8_t, host)[d] && (!allowed || HF_DATA(uint8_t, allowed)[d]);
         st = s->host->sample_set(out, "slices", HF_ON_HOST, slices, e);
     }
     if (host)
