@@ -35,9 +35,10 @@ void results_clear(struct results *r) {
 
 enum hf_status results_set(struct results *r, int stage, const char *json, struct hf_error *e) {
     cJSON *parsed = cJSON_Parse(json);
-    if (!parsed)
-        return hf_fail(e, HF_INVALID, "the result is not JSON: %.200s", json);
+    bool good = cJSON_IsObject(parsed);
     cJSON_Delete(parsed);
+    if (!good)
+        return hf_fail(e, HF_INVALID, "the result is not a JSON object: %.200s", json);
     char *copy = strdup(json);
     if (!copy)
         return hf_fail(e, HF_NO_MEMORY, "no memory for a result");
@@ -72,14 +73,21 @@ bool results_any(const struct results *r) {
 
 /* ---- scores.json ---- */
 
+/* The key of a stage's scores: the "name" that they give themselves, if nobody has it yet. */
+static const char *key_of(const cJSON *all, const cJSON *one, const char *stage) {
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(one, "name");
+    bool good = cJSON_IsString(name) && name->valuestring[0] &&
+                !cJSON_GetObjectItemCaseSensitive(all, name->valuestring);
+    return good ? name->valuestring : stage;
+}
+
 static cJSON *all_scores(const struct results *r) {
     cJSON *all = cJSON_CreateObject();
     for (int i = 0; all && i < r->stages; i++) {
         if (!r->stage[i].json)
             continue;
         cJSON *one = cJSON_Parse(r->stage[i].json);
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "name"));
-        if (!one || !cJSON_AddItemToObject(all, name ? name : r->stage[i].name, one)) {
+        if (!one || !cJSON_AddItemToObject(all, key_of(all, one, r->stage[i].name), one)) {
             cJSON_Delete(one);
             cJSON_Delete(all);
             return NULL;

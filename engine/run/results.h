@@ -1,7 +1,8 @@
 /*
  * results.h - what stages say about their work: JSON for scores.json, HTML for report.html.
  *
- * Kept in memory, in the order of the graph's stages, and written whole when the run is over.
+ * Kept in memory, in the order of the graph's stages, and written whole when the run is over. The
+ * scores stand under the stage's name, or under the "name" that they carry.
  */
 #ifndef HEPAFLOW_RUN_RESULTS_H
 #define HEPAFLOW_RUN_RESULTS_H

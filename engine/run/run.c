@@ -16,6 +16,7 @@
 #define READ_AHEAD_BYTES ((int64_t)256 << 20)
 #define TICK_MS          100
 #define MAX_DEVICES      16
+#define AGAIN_NS         UINT64_C(1000000000)
 
 struct control {
     struct run *run;
@@ -23,6 +24,7 @@ struct control {
     uv_async_t async;
     uv_timer_t timer;
     uv_signal_t signal[2];
+    uint64_t signaled; /* when the first signal came; ns, 0: none */
 };
 
 /* ---- from any thread ---- */
@@ -297,13 +299,19 @@ static void on_timer(uv_timer_t *timer) {
     }
 }
 
-/* The second signal does what it did before the run: it ends the program. */
+/* One some time after the first does what it did before the run: it ends the program. What sends
+ * signals to a program and to its group, as timeout(1), sends two at once. */
 static void on_signal(uv_signal_t *handle, int number) {
     struct control *c = handle->data;
     struct hf_error e;
-    (void)uv_signal_stop(handle);
-    (void)hf_fail(&e, HF_CANCELED, "canceled by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
-    run_fail(c->run, &e);
+    if (c->signaled == 0) {
+        c->signaled = uv_hrtime();
+        (void)hf_fail(&e, HF_CANCELED, "canceled by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+        run_fail(c->run, &e);
+    } else if (uv_hrtime() - c->signaled > AGAIN_NS) {
+        (void)uv_signal_stop(handle);
+        (void)raise(number);
+    }
 }
 
 static enum hf_status uv_failed(int code, const char *what, struct hf_error *e) {
