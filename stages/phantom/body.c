@@ -38,8 +38,8 @@ void phantom_body_draw(const float half[3], struct hf_rng rng, struct phantom_bo
     b.rib_phase = hf_rng_uniform(r);
     float layer = b.fat + b.wall;
     float rx = between(r, 148, 172), ry = between(r, 106, 122);
-    rx = fmaxf(rx, half[0] + layer - 6);
-    ry = fmaxf(ry, half[1] + layer - 8);
+    rx = fmaxf(rx, half[0] + layer);
+    ry = fmaxf(ry, half[1] + layer);
     b.radius[0] = rx;
     b.radius[1] = ry;
     b.centre[0] = half[0] + layer - 4 - rx;

@@ -183,7 +183,7 @@ static enum hf_status paint_liver(struct phantom_case *c, uint64_t seed, struct 
     struct hf_rng rng = stream(c, seed, "phantom.liver"), *r = &rng;
     float level = phantom_mix(88.0f, 130.0f, c->plan.uptake), veins = between(r, 42.0f, 72.0f);
     float twigs = hf_rng_uniform(r) < 0.5f ? between(r, -32.0f, -18.0f) : 0.55f * veins;
-    float slow = between(r, 2.5f, 4.5f), patchy = between(r, 1.5f, 3.0f);
+    float slow = between(r, 4.0f, 7.0f), patchy = between(r, 1.5f, 3.0f);
     enum hf_status st = phantom_field_smooth(g, 45.0f, stream(c, seed, "phantom.slow"), f->a, e);
     for (size_t i = 0; st == HF_OK && i < count; i++) {
         /* where the liver takes up less contrast its veins do too */

@@ -53,11 +53,10 @@ HF_DEVICE static inline float phantom_ellipsoid(float x, float y, float z, float
 }
 
 /** About how many mm a point lies inside a body's outline, an ellipse with flattened sides:
- * |x / rx|^2.5 + |y / ry|^2.5 = 1. */
+ * |x / rx|^3 + |y / ry|^3 = 1. */
 HF_DEVICE static inline float phantom_outline(float x, float y, float rx, float ry) {
     float u = fabsf(x) / rx, v = fabsf(y) / ry;
-    float sum = u * u * sqrtf(u) + v * v * sqrtf(v);
-    return (1.0f - powf(sum, 0.4f)) * (rx < ry ? rx : ry);
+    return (1.0f - cbrtf(u * u * u + v * v * v)) * (rx < ry ? rx : ry);
 }
 
 /** HU on file: whole numbers within what CT scanners write. */
