@@ -123,7 +123,7 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
     if (st == HF_OK && list.count == 0) {
         /* Patients whose tumors nobody has drawn are worth a run all the same. */
         char line[512];
-        (void)snprintf(line, sizeof line, "none of %lld samples has a %.64s: there are no scores",
+        (void)snprintf(line, sizeof line, "none of %lld samples has a %.64s: nothing is scored",
                        (long long)seen, o->truth);
         s->host->log(s, HF_LOG_WARNING, line);
         goto done;
