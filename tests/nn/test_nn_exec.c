@@ -258,6 +258,36 @@ static void test_modes_agree(void **state) {
     close_unet(&forward);
 }
 
+/* A limit above the gradient's norm must not scale the gradient up; one below it must tell. */
+static void test_clip(void **state) {
+    (void)state;
+    float *p[3];
+    int64_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        struct setting s;
+        struct hf_exec_spec spec = spec_unet;
+        spec.optimizer = (struct hf_optimizer){.kind = HF_OPT_SGD};
+        spec.optimizer.clip = i == 0 ? 0.0f : i == 1 ? 1e4f : 1e-2f;
+        open_unet(&s, KN_AUTO, 4, &spec);
+        nn_step(&s.run, 0, 1.0f);
+        count = s.run.params;
+        p[i] = nn_alloc((size_t)count * sizeof *p[i]);
+        nn_get_params(&s.run, p[i]);
+        assert_true(count <= 4096);
+        if (i == 2) /* the step's length is the limit */
+            nn_assert_near("clip", "step",
+                           fabs(nn_distance(p[i], s.params, count) *
+                                    nn_distance(s.params, (float[4096]){0}, count) -
+                                1e-2),
+                           1e-5);
+        close_unet(&s);
+    }
+    assert_memory_equal(p[0], p[1], (size_t)count * sizeof *p[0]);
+    assert_memory_not_equal(p[0], p[2], (size_t)count * sizeof *p[0]);
+    for (int i = 0; i < 3; i++)
+        free(p[i]);
+}
+
 static void test_evaluate(void **state) {
     (void)state;
     struct setting s;
@@ -485,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_instruction_sets_agree),
         cmocka_unit_test(test_modes_agree),
+        cmocka_unit_test(test_clip),
         cmocka_unit_test(test_evaluate),
         cmocka_unit_test(test_overfits_one_batch),
         cmocka_unit_test(test_steps_queue_up),

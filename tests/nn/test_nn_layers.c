@@ -356,6 +356,36 @@ static void test_joins(void **state) {
     }
 }
 
+/* Values that two layers read must outlive the first of them, in place or fused as it may be. */
+static void test_shared_values(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 4; variant++) {
+        struct builder builder, *b = &builder;
+        char name[32];
+        (void)snprintf(name, sizeof name, "shared variant %d", variant);
+        start(b, 2, 1);
+        conv(b, 4, 3);
+        if (variant == 0)
+            norm(b, 1); /* read by an activation that could have joined it, and by another layer */
+        int32_t shared = b->x;
+        act(b, variant == 1 ? HF_ACT_SIGMOID : HF_ACT_LEAKY);
+        int32_t first = b->x;
+        if (variant == 3) {
+            b->x = shared;
+            norm(b, 1);
+        } else {
+            simple(b, HF_LAYER_POOL, 1, 2, 2);
+            simple(b, HF_LAYER_UP, 1, 2, 2);
+        }
+        join(b, HF_LAYER_CONCAT, b->x, first); /* the activation's backward pass reads its slice */
+        act(b, HF_ACT_TANH);
+        if (variant != 1)
+            join(b, HF_LAYER_CONCAT, b->x, shared);
+        conv(b, 1, 1);
+        check(b, name, 2, 1, 6, 4);
+    }
+}
+
 static void test_what_leads_nowhere(void **state) {
     (void)state;
     struct builder builder, *b = &builder;
@@ -397,15 +427,11 @@ static void test_losses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_3d),
-        cmocka_unit_test(test_deconv),
-        cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_act),
-        cmocka_unit_test(test_gate),
-        cmocka_unit_test(test_pool_and_up),
-        cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_what_leads_nowhere),
+        cmocka_unit_test(test_conv),          cmocka_unit_test(test_conv_3d),
+        cmocka_unit_test(test_deconv),        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_act),           cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_pool_and_up),   cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_shared_values), cmocka_unit_test(test_what_leads_nowhere),
         cmocka_unit_test(test_losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

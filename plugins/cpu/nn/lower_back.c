@@ -25,12 +25,12 @@ static enum hf_status target(struct graph *g, int32_t layer, struct slot *ret, i
     return s;
 }
 
-/** Like `target` for a pointwise layer of one input: in place of `dy` where that is allowed. */
+/** Like `target` for a pointwise layer, in place of `dy`, which nothing reads afterwards. */
 static enum hf_status target_in_place(struct graph *g, int32_t layer, const struct slot *dy,
                                       struct slot *ret, int32_t *accumulate, struct hf_error *e) {
     struct value *v = &g->value[layer];
     int dense = dy->step == graph_channels(g, layer);
-    if (v->uses == 1 && v->gradient.block < 0 && (dense || !wants_dense(g, layer)))
+    if (v->gradient.block < 0 && (dense || !wants_dense(g, layer)))
         v->gradient = *dy;
     return target(g, layer, ret, accumulate, e);
 }
