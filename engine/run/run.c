@@ -337,6 +337,18 @@ static enum hf_status open_loop(struct control *c, struct hf_error *e) {
     return code == 0 ? HF_OK : uv_failed(code, "the run's loop cannot be made", e);
 }
 
+/* What the caches did, for those who look into a run. */
+static void tell_counts(struct run *run) {
+    char line[160];
+    struct hold_counts held = run->hold ? hold_counts(run->hold) : (struct hold_counts){0};
+    (void)snprintf(line, sizeof line,
+                   "read ahead %lld bytes; held %lld bytes at most, %lld hits, %lld misses",
+                   (long long)readahead_taken(run->services->readahead), (long long)held.peak_bytes,
+                   (long long)held.hits, (long long)held.misses);
+    tell(run, (struct hf_run_event){
+                  .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = "", .text = line});
+}
+
 /* Runs the jobs until all are done or one has failed. */
 static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     struct control *c = calloc(1, sizeof *c);
@@ -365,6 +377,8 @@ static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     }
     (void)uv_run(&c->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&c->loop);
+    if (st == HF_OK)
+        tell_counts(run);
     readahead_free(run->services->readahead);
     run->services->readahead = NULL;
     free(c);

@@ -222,9 +222,17 @@ static void write_files(int count, size_t size) {
     free(bytes);
 }
 
+static void keep_read_ahead(void *arg, const struct hf_run_event *event) {
+    if (event->kind == HF_EVENT_LOG)
+        (void)sscanf(event->text, "read ahead %ld bytes", (long *)arg);
+}
+
 static void sources_take_files_read_ahead(void **state) {
     (void)state;
     struct log *log = log_new();
+    long ahead = 0;
+    kit.on_event = keep_read_ahead;
+    kit.arg = &ahead;
     write_files(40, 100000);
     int source =
         kit_stage_(&kit, "source", &kit_files,
@@ -235,6 +243,7 @@ static void sources_take_files_read_ahead(void **state) {
     assert_int_equal(log->count, 99);
     for (int i = 0; i < 99; i++)
         assert_int_equal(log->line[i].value, i % 33 + 1);
+    assert_in_range(ahead, 10 * 100000, 120 * 100000);
     log_free(log);
 }
 
@@ -286,7 +295,7 @@ static void on_event(void *arg, const struct hf_run_event *event) {
     s->result += event->kind == HF_EVENT_RESULT;
     if (event->kind == HF_EVENT_PROGRESS && event->samples > 0 && event->loss == 0.5)
         s->progress++;
-    if (event->kind == HF_EVENT_LOG) {
+    if (event->kind == HF_EVENT_LOG && event->level > HF_LOG_DEBUG) {
         s->log++;
         (void)snprintf(s->last_log, sizeof s->last_log, "%s", event->text);
     }
