@@ -189,6 +189,8 @@ enum hf_status instance_start(struct instance *in, struct hf_error *e);
 void instance_stop(struct instance *in);
 /* Under run->lock: wakes workers for what has become possible. */
 void workers_wake(struct run *run);
+/* Under run->lock: stops the tree above `edge`; true once none of its tasks runs. */
+bool tree_is_quiet(struct edge *edge);
 /* Under run->lock: stops the tree above `edge` and waits for its tasks. */
 void tree_stop(struct edge *edge);
 /* Under run->lock: empties the tree above `edge`, whose tasks have ended, for another pass. */

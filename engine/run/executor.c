@@ -188,6 +188,9 @@ static enum hf_status run_count(struct task *t) {
     enum hf_status st = instance_start(in, &t->error);
     if (st == HF_OK)
         st = class_of(in)->count(&in->stage, &t->items, &t->error);
+    if (st == HF_OK && t->items < 0)
+        st = hf_fail(&t->error, HF_INVALID, "its module is faulty: it counts %lld items",
+                     (long long)t->items);
     return st == HF_OK ? st : blame(in, NULL, st, &t->error);
 }
 
@@ -299,7 +302,7 @@ static bool find_sample_task(struct node *n, struct replica *r, struct task *t, 
         case MIX_WAIT:
             return false;
         case MIX_AGAIN:
-            tree_reset(n->in[input], epoch); /* it has ended, so none of its tasks runs */
+            tree_reset(n->in[input], epoch);
             *ret_changed = true;
             return false;
         case MIX_FINISHED:
@@ -445,10 +448,14 @@ static int tasks_running(const struct edge *ed) {
     return n;
 }
 
+bool tree_is_quiet(struct edge *ed) {
+    mark_stopped(ed);
+    return tasks_running(ed) == 0;
+}
+
 void tree_stop(struct edge *ed) {
     struct job *job = ed->from->job;
-    mark_stopped(ed);
-    while (tasks_running(ed) > 0)
+    while (!tree_is_quiet(ed))
         pthread_cond_wait(&job->idle, &job->run->lock);
 }
 
