@@ -91,7 +91,7 @@ static enum mix_choice choose_by_weight(struct node *n, const struct plan_stage 
         if (all_ended(n, ps))
             return MIX_FINISHED;
         if (n->mix.taken[k] > 0) {
-            /* It has ended, but a mix upstream may have left a pass of one of its inputs at work. */
+            /* It has ended, but a mix upstream may have left a pass of an input at work. */
             if (!tree_is_quiet(n->in[k]))
                 return MIX_WAIT;
             n->mix.taken[k] = 0;

@@ -130,6 +130,8 @@ static enum hf_status run_batch(struct hf_stage *s, struct infer *x, const struc
                                   .params_size = sizeof after};
         st = hf_launch(s, job->scatter, &call, e);
     }
+    if (st != HF_OK && out) /* the network may still be reading `in` */
+        (void)s->host->tensor_wait(out, NULL);
     if (in)
         s->host->tensor_unref(in);
     if (out)

@@ -41,7 +41,6 @@ struct trainer {
     int64_t param_count;
     int32_t inputs, targets; /* channels */
     int64_t height, width;
-    bool is2d;
 
     struct pool pool[POOLS];
     struct hf_tensor **validation;
@@ -130,8 +129,25 @@ static enum hf_status begin(struct trainer *t, const struct hf_sample *first) {
     return compile(t);
 }
 
+/* What the first sample settled holds for all: slices are copied into places of that size. */
 static enum hf_status check_sizes(const struct trainer *t, const struct hf_sample *sample) {
-    const struct hf_tensor *image = hf_sample_get(sample, t->o->inputs.name[0]);
+    const struct train_options *o = t->o;
+    const struct hf_tensor *image = hf_sample_get(sample, o->inputs.name[0]);
+    const struct hf_tensor *slices = hf_sample_get(sample, "slices");
+    int32_t inputs = 0;
+    for (int32_t i = 0; i < o->inputs.count; i++)
+        inputs += field_channels(sample, o->inputs.name[i]);
+    if (inputs != t->inputs ||
+        train_output_channels(o, field_channels(sample, o->target)) != t->targets ||
+        (o->weight && field_channels(sample, o->weight) != 1))
+        return hf_fail(t->err, HF_INVALID,
+                       "case '%s': its fields have other channels than the first case's, or its "
+                       "weight more than one",
+                       sample->case_id);
+    if (slices && hf_tensor_count(slices) != image->shape[1])
+        return hf_fail(t->err, HF_INVALID, "case '%s': 'slices' has %lld entries for %lld slices",
+                       sample->case_id, (long long)hf_tensor_count(slices),
+                       (long long)image->shape[1]);
     if (image->shape[2] == t->height && image->shape[3] == t->width)
         return HF_OK;
     return hf_fail(t->err, HF_INVALID,
@@ -204,14 +220,12 @@ static bool is_validation(const struct trainer *t, const char *patient) {
 
 static enum hf_status train_while_full(struct trainer *t);
 
-static enum hf_status take_volume(struct trainer *t, const struct hf_sample *sample) {
+/* Takes the slices of a volume that `wanted` (NULL: all) names. */
+static enum hf_status take_slices(struct trainer *t, const struct hf_sample *sample,
+                                  const struct hf_tensor *wanted, const struct hf_tensor *profile) {
     bool validation = is_validation(t, sample->patient);
-    if (validation && t->s->epoch > 0)
-        return HF_OK; /* fixed in the first epoch */
-    const struct hf_tensor *wanted = hf_sample_get(sample, "slices");
     int64_t depth = hf_sample_get(sample, t->o->target)->shape[1];
-    struct hf_tensor *profile = NULL;
-    enum hf_status st = read_profile(t, sample, &profile);
+    enum hf_status st = HF_OK;
     for (int64_t d = 0; st == HF_OK && d < depth && t->steps < t->most_steps; d++) {
         if (wanted && !HF_DATA(uint8_t, wanted)[d])
             continue;
@@ -230,6 +244,20 @@ static enum hf_status take_volume(struct trainer *t, const struct hf_sample *sam
         t->arrived++;
         st = train_while_full(t);
     }
+    return st;
+}
+
+static enum hf_status take_volume(struct trainer *t, const struct hf_sample *sample) {
+    if (is_validation(t, sample->patient) && t->s->epoch > 0)
+        return HF_OK; /* fixed in the first epoch */
+    struct hf_tensor *slices = hf_sample_get(sample, "slices"), *wanted = NULL, *profile = NULL;
+    enum hf_status st = slices ? hf_tensor_read(t->s, slices, &wanted, t->err) : HF_OK;
+    if (st == HF_OK)
+        st = read_profile(t, sample, &profile);
+    if (st == HF_OK)
+        st = take_slices(t, sample, wanted, profile);
+    if (wanted)
+        t->host->tensor_unref(wanted);
     if (profile)
         t->host->tensor_unref(profile);
     return st;
@@ -237,8 +265,11 @@ static enum hf_status take_volume(struct trainer *t, const struct hf_sample *sam
 
 /* ---- slices to batches ---- */
 
+/* The device reads a batch until its loss is there, also where an error or a cancel comes first. */
 static void flight_clear(const struct hf_host *host, struct flight *f) {
     struct hf_tensor *all[] = {f->input, f->target, f->weight, f->loss};
+    if (f->loss)
+        (void)host->tensor_wait(f->loss, NULL);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i])
             host->tensor_unref(all[i]);

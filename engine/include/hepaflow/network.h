@@ -161,8 +161,9 @@ struct hf_executable;
 
 /**
  * The executable's methods. One executable is used from one thread at a time; calls return when
- * the work is enqueued. Host tensors handed in must stay valid until the call's event. All outputs
- * get their `ready` event. Errors: HF_UNSUPPORTED for a layer that the device lacks.
+ * the work is enqueued, on the queue that it was compiled for and behind the inputs' events. The
+ * caller keeps all tensors that it handed in until the output's event, also after an error. All
+ * outputs get their `ready` event. Errors: HF_UNSUPPORTED for a layer that the device lacks.
  */
 struct hf_executable_methods {
     uint32_t size; /* of this table */
