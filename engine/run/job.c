@@ -347,9 +347,9 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
 
 void job_start(struct job *job) {
     struct run *run = job->run;
+    struct hf_error ignored; /* the workers' instance fails alike, and says why */
     for (int i = 0; i < job->nodes; i++)
-        if (job->node[i]->probe && instance_start(job->node[i]->probe, NULL) != HF_OK) {
-            /* The workers' instance fails alike, and says why. */
+        if (job->node[i]->probe && instance_start(job->node[i]->probe, &ignored) != HF_OK) {
             instance_stop(job->node[i]->probe);
             free(job->node[i]->probe);
             job->node[i]->probe = NULL;

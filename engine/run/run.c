@@ -171,8 +171,18 @@ static void drop_models(struct run *run) {
     }
 }
 
+/* hf_cancel may come from a signal handler, so it only leaves a mark. */
+static void heed_cancel(struct run *run) {
+    struct hf_error e;
+    if (atomic_load(&run->services->canceled) && !is_stopping(run)) {
+        (void)hf_fail(&e, HF_CANCELED, "canceled");
+        run_fail(run, &e);
+    }
+}
+
 static void job_ended(struct run *run, struct job *job) {
     int index = job->index;
+    heed_cancel(run); /* before a job that gave up early is taken for done */
     if (job->model) {
         run->model[job->model_stage] = job->model;
         job->model = NULL;
@@ -292,11 +302,7 @@ static void on_timer(uv_timer_t *timer) {
             pthread_mutex_unlock(&run->notes_lock);
             tell(run, event);
         }
-    if (atomic_load(&run->services->canceled) && !is_stopping(run)) {
-        struct hf_error e;
-        (void)hf_fail(&e, HF_CANCELED, "canceled");
-        run_fail(run, &e);
-    }
+    heed_cancel(run);
 }
 
 /* One some time after the first does what it did before the run: it ends the program. What sends

@@ -208,6 +208,39 @@ static void cancel_at_any_moment(void **state) {
     }
 }
 
+/* A training that gives up without a word leaves no model for those who wait. */
+static enum hf_status patient_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
+    (void)in;
+    (void)e;
+    while (!s->host->canceled(s))
+        (void)usleep(500);
+    return HF_OK;
+}
+
+static const struct hf_stage_class patient_class = {
+    .name = "patient", .kind = HF_SINK, .flags = HF_STAGE_YIELDS_MODEL, .run = patient_run};
+
+static void a_job_that_gives_up_is_not_done(void **state) {
+    (void)state;
+    struct hf_error e;
+    pthread_t thread;
+    struct log *log = log_new();
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 3), (const int[]){-1});
+    int learn = kit_stage(&kit, "learn", &patient_class, KNOBS(0), source);
+    int apply = kit_stage(&kit, "apply", &kit_apply, KNOBS(0), source);
+    kit.stage[apply].model = learn;
+    kit_job(&kit, learn);
+    int last = kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(.log = log), apply));
+    kit.job[last].after = 1;
+    struct trigger t = {.engine = kit.engine, .after_us = 30000};
+    assert_int_equal(pthread_create(&thread, NULL, pull, &t), 0);
+    enum hf_status st = kit_try(&kit, &e);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(st, HF_CANCELED);
+    assert_int_equal(log->count, 0);
+    log_free(log);
+}
+
 /* ---- reading ahead ---- */
 
 static void write_files(int count, size_t size) {
@@ -382,6 +415,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_first_error_ends_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_can_follow_a_failed_one, setup, teardown),
         cmocka_unit_test_setup_teardown(cancel_at_any_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_job_that_gives_up_is_not_done, setup, teardown),
         cmocka_unit_test_setup_teardown(sources_take_files_read_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_file_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(results_are_written_in_the_order_of_stages, setup,

@@ -11,6 +11,7 @@
 #include <hepaflow/ops.h>
 #include <hepaflow/stage.h>
 #include <hepaflow/plugin.h>
+#include <hepaflow/dlpack.h>
 #include <hepaflow/graph.h>
 
 #endif
