@@ -47,15 +47,17 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         io->read(io, o->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
         inputs += channels_of(io, o->inputs.name[i]);
     }
-    if (o->target)
-        io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
+    io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
     if (o->weight)
         io->read(io, o->weight, HF_DTYPES, HF_ON_GRID, 0);
     io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
     if (o->classes == 1)
         return hf_fail(e, HF_INVALID,
                        "classes is 1; expected 0 (the target as it is) or at least 2");
-    int32_t outputs = train_output_channels(o, o->target ? channels_of(io, o->target) : 1);
+    if (o->weight && channels_of(io, o->weight) != 1)
+        return hf_fail(e, HF_INVALID, "option 'weight': field '%s' has %d channels; a weight has 1",
+                       o->weight, channels_of(io, o->weight));
+    int32_t outputs = train_output_channels(o, channels_of(io, o->target));
     if (io->yields)
         *io->yields = train_describe(o, io->yields->stage, inputs, outputs);
     return HF_OK;
