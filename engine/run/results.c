@@ -65,7 +65,7 @@ enum hf_status results_add(struct results *r, int stage, const char *title, cons
 }
 
 bool results_any(const struct results *r) {
-    for (int i = 0; i < r->stages; i++)
+    for (int i = 0; r->stage && i < r->stages; i++)
         if (r->stage[i].json || r->stage[i].sections)
             return true;
     return false;
