@@ -102,13 +102,19 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
     return st;
 }
 
-/** The rows of an annotation that speak of slice d: those of the loaded slices that it covers. */
+/** The rows of an annotation that speak of slice d: those of the loaded slices that it covers, that
+ *  of the slice itself where there are as many rows as slices here, else all. */
 static void rows_of_slice(const struct hf_sample *in, int64_t rows, int64_t d, int64_t *ret_first,
                           int64_t *ret_last) {
     *ret_first = 0;
     *ret_last = rows - 1;
-    if (rows == 1 || rows != in->canonical.size[0])
+    if (rows == 1)
         return;
+    if (rows != in->canonical.size[0]) {
+        if (rows == in->grid.size[0])
+            *ret_first = *ret_last = d;
+        return;
+    }
     double map[3][4], spacing[3], loaded[3];
     geometry_map(&in->grid, &in->canonical, map);
     geometry_spacing(&in->grid, spacing);
@@ -130,7 +136,7 @@ static uint8_t slice_bits(const struct options *o, const struct hf_sample *in,
     const uint8_t *row = HF_DATA(uint8_t, annotation);
     uint8_t bits = 0;
     *ret_known = 0;
-    if (o->per == PER_SLICE && rows == in->grid.size[0])
+    if (o->per == PER_SLICE && o->labels == LABELS_DERIVED)
         first = last = d;
     else if (o->per == PER_SLICE)
         rows_of_slice(in, rows, d, &first, &last);

@@ -140,6 +140,24 @@ static void rows_of_the_loaded_slices(void **state) {
         assert_int_equal(first, 2 * d + 1);
         assert_int_equal(last, 2 * d + 2);
     }
+    /* As many rows as slices here, too, but of other places: the loaded ones count. */
+    s->canonical.size[0] = D;
+    s->canonical.affine[2][2] = 4;
+    s->canonical.affine[2][3] = -4.5; /* slices 0 and 1 lie in loaded slice 1, 2 and 3 in 2 */
+    for (int64_t d = 0; d < D; d++) {
+        int64_t first = -1, last = -1;
+        rows_of_slice(s, D, d, &first, &last);
+        assert_int_equal(first, 1 + d / 2);
+        assert_true(last == first || last == first + 1);
+    }
+    /* Rows of the slices here, and rows of nobody knows what. */
+    for (int64_t rows = D - 1; rows <= D; rows++) {
+        int64_t first = -1, last = -1;
+        s->canonical.size[0] = 2 * D + 3;
+        rows_of_slice(s, rows, 3, &first, &last);
+        assert_int_equal(first, rows == D ? 3 : 0);
+        assert_int_equal(last, rows == D ? 3 : rows - 1);
+    }
     harness_free_sample(h, s);
     harness_close(h);
 }
