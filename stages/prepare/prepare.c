@@ -246,8 +246,10 @@ static enum hf_status set_window(struct work *w) {
     return w->s->host->sample_set(w->out, "window", HF_ON_HOST, t, w->e);
 }
 
-/** Fields on the old grid that prepare does not know cannot follow. */
+/** Fields on the old grid that prepare does not know cannot follow; nor can a table of its slices.
+ */
 static void drop_others(struct work *w) {
+    w->s->host->sample_drop(w->out, "slices");
     for (int32_t i = 0; i < w->in->fields; i++)
         if (w->in->field[i].place == HF_ON_GRID)
             w->s->host->sample_drop(w->out, w->in->field[i].name);
@@ -313,6 +315,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
     io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
     io->read(io, "tumor", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
+    io->drop(io, "slices");
     io->regrid(io, -1, request.size[0] > 0 ? request.size[0] : -1,
                request.size[1] > 0 ? request.size[1] : -1);
     io->write(io, "image", HF_F32, HF_ON_GRID, 1, "image liver");

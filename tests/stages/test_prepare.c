@@ -124,6 +124,8 @@ static struct hf_sample *case_of(struct harness *h) {
     harness_set_u8(h, s, "couinaud", 1, couinaud);
     harness_set_u8(h, s, "tumor", 1, tumor);
     harness_set_u8(h, s, "foreign", 1, liver);
+    const int64_t depth = D;
+    harness_set(h, s, "slices", HF_ON_HOST, HF_U8, 1, &depth, liver);
     return s;
 }
 
@@ -183,6 +185,7 @@ static void crops_and_windows(void **state) {
                 assert_int_equal(tumor[to], harness_u8(t.in, "tumor")[from]);
             }
     assert_null(hf_sample_get(t.out, "foreign"));
+    assert_null(hf_sample_get(t.out, "slices")); /* of the old grid's slices */
     assert_memory_equal(&t.out->canonical, &t.in->canonical, sizeof t.out->canonical);
     const struct hf_field *truth = hf_sample_find(t.out, "truth");
     assert_non_null(truth);
