@@ -25,11 +25,15 @@ static inline double geometry_area(const struct hf_grid *g) {
     return spacing[1] * spacing[2];
 }
 
-/** ml of a voxel. */
+static inline double geometry_determinant(const double a[3][4]) {
+    return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
+           a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
+           a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
+}
+
+/** ml of a voxel, also where a tilted gantry has sheared the axes. */
 static inline double geometry_volume(const struct hf_grid *g) {
-    double spacing[3];
-    geometry_spacing(g, spacing);
-    return spacing[0] * spacing[1] * spacing[2] / 1000;
+    return fabs(geometry_determinant(g->affine)) / 1000;
 }
 
 /** ret = a * b, as 4x4 matrices with the last row 0 0 0 1. */
@@ -41,12 +45,11 @@ static inline void geometry_multiply(const double a[3][4], const double b[3][4],
 }
 
 static inline void geometry_invert(const double a[3][4], double ret[3][4]) {
-    double determinant = 0;
+    double determinant = geometry_determinant(a);
     for (int r = 0; r < 3; r++)
         for (int c = 0; c < 3; c++) {
             int r1 = (r + 1) % 3, r2 = (r + 2) % 3, c1 = (c + 1) % 3, c2 = (c + 2) % 3;
             ret[c][r] = a[r1][c1] * a[r2][c2] - a[r1][c2] * a[r2][c1];
-            determinant += r == 0 ? a[0][c] * ret[c][0] : 0;
         }
     for (int r = 0; r < 3; r++) {
         for (int c = 0; c < 3; c++)

@@ -7,6 +7,7 @@
  */
 #include <hepaflow/plugin.h>
 
+#include "../geometry/geometry.h"
 #include "../shapes/drawing.h"
 #include "ops.h"
 
@@ -28,7 +29,7 @@ static void fill_params(const struct hf_stage *s, const struct hf_sample *in,
                         struct holes_params *p) {
     static const char *const kinds[HOLE_KINDS] = {"segment", "ellipse", "strokes"};
     const struct options *o = s->options;
-    float spacing[3];
+    double spacing[3];
     double sum = 0;
 
     memset(p, 0, sizeof *p);
@@ -38,10 +39,10 @@ static void fill_params(const struct hf_stage *s, const struct hf_sample *in,
         for (int kind = 0; kind < HOLE_KINDS; kind++)
             if (strcmp(o->mix.name[i], kinds[kind]) == 0)
                 p->mix[kind] += (float)(o->mix.value[i] / sum);
-    shapes_spacing(&in->grid, spacing);
+    geometry_spacing(&in->grid, spacing);
     p->rng = hf_stage_rng(s, in->id);
-    p->spacing[0] = spacing[1];
-    p->spacing[1] = spacing[2];
+    p->spacing[0] = (float)spacing[1];
+    p->spacing[1] = (float)spacing[2];
     p->segments = range_of(&o->segments);
     p->dilate = range_of(&o->dilate);
     p->radius = range_of(&o->radius);

@@ -1,6 +1,8 @@
 /**
  * ops_cpu.c - "holes.draw" on the CPU: a random hole in each slice of a volume.
  */
+#include <string.h>
+
 #include "ops.h"
 
 /* One slice: what the shapes are cut from, and the plane that they are drawn on. */

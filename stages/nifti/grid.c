@@ -25,12 +25,6 @@ void hf_grid_spacing(const struct hf_grid *g, double ret_spacing[3]) {
         ret_spacing[c] = column_norm(g->affine, c);
 }
 
-static double determinant(const double a[3][4]) {
-    return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
-           a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
-           a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
-}
-
 int hf_affine_usable(const double affine[3][4]) {
     for (int r = 0; r < 3; r++)
         for (int c = 0; c < 4; c++)
@@ -43,7 +37,7 @@ int hf_affine_usable(const double affine[3][4]) {
             return 0;
         box *= norm;
     }
-    return fabs(determinant(affine)) > 1e-3 * box;
+    return fabs(geometry_determinant(affine)) > 1e-3 * box;
 }
 
 void hf_grid_canonical(const struct hf_grid *g, struct hf_turn *ret_turn,

@@ -11,6 +11,7 @@
 
 #include <png.h>
 
+#include "../geometry/geometry.h"
 #include "draw.h"
 #include "html.h"
 
@@ -238,11 +239,9 @@ static enum hf_status encode(const struct canvas *c, int32_t x0, int32_t width, 
 /* Draws the row of panels of a slice; ret->rgb is freed by the caller. */
 static enum hf_status draw_row(struct picture *p, int64_t d, struct canvas *ret,
                                struct hf_error *e) {
-    const double(*a)[4] = p->sample->grid.affine;
-    double mm[2];
-    for (int axis = 0; axis < 2; axis++)
-        mm[axis] = sqrt(a[0][1 - axis] * a[0][1 - axis] + a[1][1 - axis] * a[1][1 - axis] +
-                        a[2][1 - axis] * a[2][1 - axis]);
+    double spacing[3];
+    geometry_spacing(&p->sample->grid, spacing);
+    const double mm[2] = {spacing[1], spacing[2]};
     struct crop crop = find_crop(p, mm);
     int32_t width = (int32_t)p->o->width;
     double ratio = (double)(crop.h1 - crop.h0) * mm[0] / ((double)(crop.w1 - crop.w0) * mm[1]);

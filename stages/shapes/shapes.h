@@ -11,7 +11,6 @@
 #include <math.h>
 
 #include <hepaflow/rng.h>
-#include <hepaflow/sample.h>
 
 /** Couinaud segments are 1..8; arrays are indexed by the segment. */
 #define SHAPES_SEGMENTS 9
@@ -130,16 +129,6 @@ HF_DEVICE static inline int draw_segment(struct hf_rng *r, const int32_t count[S
         if (count[k] >= least && !(taken >> k & 1))
             candidate[n++] = k;
     return n > 0 ? candidate[hf_rng_below(r, (uint32_t)n)] : 0;
-}
-
-/** Length in mm of one step along D, H, W of a grid. */
-static inline void shapes_spacing(const struct hf_grid *g, float ret[3]) {
-    for (int axis = 0; axis < 3; axis++) {
-        double s = 0;
-        for (int row = 0; row < 3; row++)
-            s += g->affine[row][axis] * g->affine[row][axis];
-        ret[2 - axis] = (float)sqrt(s);
-    }
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
+#include "../geometry/geometry.h"
 #include "ops.h"
 
 enum scale {
@@ -118,12 +119,9 @@ static enum hf_status cut(struct work *w) {
 
 /* Voxels that make up the minimum volume, rounded up. */
 static int64_t least_voxels(const struct work *w) {
-    const double(*a)[4] = w->in->grid.affine;
-    double volume = a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
-                    a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
-                    a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
+    double volume = 1000 * geometry_volume(&w->in->grid); /* mm3 */
     /* A hair less, so that rounding of the affine asks for no voxel more. */
-    return (int64_t)ceil(w->o->min_volume / fabs(volume) - 1e-6);
+    return (int64_t)ceil(w->o->min_volume / volume - 1e-6);
 }
 
 static enum hf_status drop_small(struct work *w) {
@@ -325,7 +323,7 @@ static const struct hf_option option_table[] = {
      .initial = "20 mm3",
      .unit = "mm3",
      .max = 1e9,
-     .help = "Components smaller than this are dropped."},
+     .help = "Components (26 neighbours) smaller than this are dropped."},
     {.name = "keep_best",
      .type = HF_OPTION_BOOL,
      .offset = OFFSET(keep_best),

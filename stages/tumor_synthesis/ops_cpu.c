@@ -1,6 +1,8 @@
 /**
  * ops_cpu.c - "tumor_synthesis.draw" on the CPU: random lesions in each slice of a volume.
  */
+#include <string.h>
+
 #include "ops.h"
 
 #define MAX_RADIUS      192 /* voxels of a blur's kernel to each side */

@@ -9,6 +9,7 @@
  */
 #include <hepaflow/plugin.h>
 
+#include "../geometry/geometry.h"
 #include "../shapes/drawing.h"
 #include "ops.h"
 
@@ -38,15 +39,15 @@ enum {
 static void fill_params(const struct hf_stage *s, const struct hf_sample *in, float unit,
                         struct synthesis_params *p) {
     const struct options *o = s->options;
-    float spacing[3];
+    double spacing[3];
 
     memset(p, 0, sizeof *p);
-    shapes_spacing(&in->grid, spacing);
+    geometry_spacing(&in->grid, spacing);
     p->rng = hf_stage_rng(s, in->id);
     p->method = o->method;
     p->contrast = o->contrast;
-    p->spacing[0] = spacing[1];
-    p->spacing[1] = spacing[2];
+    p->spacing[0] = (float)spacing[1];
+    p->spacing[1] = (float)spacing[2];
     p->unit = unit;
     p->share = (float)o->share;
     p->lesions = range_of(&o->lesions);
