@@ -72,11 +72,37 @@ static const struct hf_grid *grid_of(const struct hf_sample *sample, int32_t cho
                                       : &sample->grid;
 }
 
-/** Labels: to the nearest voxel of the grid of `out`. */
+static int is_mask(const struct hf_tensor *t) {
+    for (int64_t i = 0; i < hf_tensor_count(t); i++)
+        if (HF_DATA(const uint8_t, t)[i] > 1)
+            return 0;
+    return 1;
+}
+
+/** A mask where at least half of it is set, as `evaluate` counts it: what is scored is written. */
+static enum hf_status put_mask(const struct hf_grid *from, const struct hf_tensor *t,
+                               const struct hf_grid *to, uint8_t *out, struct hf_error *e) {
+    int64_t before = hf_grid_count(from), after = hf_grid_count(to);
+    float *in = malloc((size_t)(before + after) * sizeof *in), *soft = in ? in + before : NULL;
+    if (!in)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for %lld voxels", (long long)after);
+    for (int64_t i = 0; i < before; i++)
+        in[i] = (float)HF_DATA(const uint8_t, t)[i];
+    hf_grid_resample_f32(from, in, to, 0, soft);
+    /* A tie counts as set, also when rounding has come between. */
+    for (int64_t i = 0; i < after; i++)
+        out[i] = soft[i] >= 0.5f - 1e-5f;
+    free(in);
+    return HF_OK;
+}
+
+/** Masks as put_mask, other labels to the nearest voxel of the grid of `out`. */
 static enum hf_status put_labels(const struct hf_grid *from, const struct hf_tensor *t,
                                  const struct hf_grid *to, struct hf_nifti_out *out,
                                  struct hf_error *e) {
     enum hf_status st = hf_nifti_out_new(to, HF_U8, out, e);
+    if (st == HF_OK && is_mask(t) && !hf_grid_same(from, to))
+        return put_mask(from, t, to, out->voxels, e);
     if (st == HF_OK)
         hf_grid_resample_u8(from, HF_DATA(const uint8_t, t), to, out->voxels);
     return st;

@@ -112,6 +112,38 @@ static void test_back_to_file(void **state) {
     harness_free_sample(f->h, s);
 }
 
+/** A mask of a coarse grid on a finer one: what at least half of is set, linearly in between. */
+static void test_mask_as_it_is_scored(void **state) {
+    struct fixture *f = *state;
+    struct hf_sample *s = harness_sample(f->h, "c", 1, 2, 4, 4);
+    const uint8_t mask[8] = {0, 1, 1, 0, 0, 0, 1, 0};
+    const struct hf_grid fine = {{1, 8, 16}, {{1, 0, 0, -1.5}, {0, 1, 0, -1.5}, {0, 0, 4, 0}}};
+    s->canonical = s->file = fine;
+    harness_set_u8(f->h, s, "pseudo", 1, mask);
+    f->o.fields = (struct hf_names){1, {"pseudo"}};
+    assert_int_equal(run_over(f, (const struct hf_sample *const[]){s}, 1), HF_OK);
+    struct hf_nifti_bytes bytes;
+    struct hf_nifti n = open_result(f, "masks/c_pseudo.nii.gz", &bytes);
+    uint8_t out[8 * 16];
+    assert_int_equal(hf_nifti_read_u8(&n, 255, out, &f->e), HF_OK);
+    int odd = 0;
+    for (int i = 0; i < 8 * 16; i++) {
+        double at[2] = {(i % 16 - 1.5) / 4, (i / 16 - 1.5) / 4}, v = 0;
+        at[0] = at[0] < 0 ? 0 : at[0] > 3 ? 3 : at[0];
+        at[1] = at[1] < 0 ? 0 : at[1] > 1 ? 1 : at[1];
+        for (int k = 0; k < 8; k++) {
+            double dx = fabs(at[0] - k % 4), dy = fabs(at[1] - k / 4);
+            v += mask[k] * (dx < 1 ? 1 - dx : 0) * (dy < 1 ? 1 - dy : 0);
+        }
+        assert_int_equal(out[i], v >= 0.5 - 1e-9);
+        odd += out[i] != mask[(int)(at[1] + 0.5) * 4 + (int)(at[0] + 0.5)];
+    }
+    assert_true(odd > 0); /* the nearest voxel would be another mask */
+    hf_nifti_close(&n);
+    hf_nifti_bytes_free(&bytes);
+    harness_free_sample(f->h, s);
+}
+
 static void test_soft(void **state) {
     struct fixture *f = *state;
     struct hf_sample *s = cropped(f, "a");
@@ -290,8 +322,10 @@ static void test_no_room(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_back_to_file), TEST(test_soft),      TEST(test_grids),
-        TEST(test_manifest),     TEST(test_full_disk), TEST(test_no_room),
+        TEST(test_back_to_file), TEST(test_mask_as_it_is_scored),
+        TEST(test_soft),         TEST(test_grids),
+        TEST(test_manifest),     TEST(test_full_disk),
+        TEST(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
