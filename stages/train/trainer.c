@@ -129,6 +129,26 @@ static enum hf_status begin(struct trainer *t, const struct hf_sample *first) {
     return compile(t);
 }
 
+/* A field that the ops can take; `name` NULL: none is asked for. */
+static enum hf_status check_field(const struct trainer *t, const struct hf_sample *sample,
+                                  const char *name) {
+    const struct hf_tensor *f = name ? hf_sample_get(sample, name) : NULL;
+    if (!name || (f && (f->dtype == HF_F32 || f->dtype == HF_U8)))
+        return HF_OK;
+    if (!f)
+        return hf_fail(t->err, HF_INVALID, "case '%s': the field '%s' is missing", sample->case_id,
+                       name);
+    return hf_fail(t->err, HF_INVALID, "case '%s': the field '%s' is %s; expected f32 or u8",
+                   sample->case_id, name, hf_dtype_name(f->dtype));
+}
+
+static enum hf_status check_fields(const struct trainer *t, const struct hf_sample *sample) {
+    enum hf_status st = check_field(t, sample, t->o->target);
+    for (int32_t i = 0; st == HF_OK && i < t->o->inputs.count; i++)
+        st = check_field(t, sample, t->o->inputs.name[i]);
+    return st == HF_OK ? check_field(t, sample, t->o->weight) : st;
+}
+
 /* What the first sample settled holds for all: slices are copied into places of that size. */
 static enum hf_status check_sizes(const struct trainer *t, const struct hf_sample *sample) {
     const struct train_options *o = t->o;
@@ -473,6 +493,8 @@ static enum hf_status train_epoch(struct trainer *t, struct hf_stream *in) {
         st = t->host->next(in, &sample, t->err);
         if (st == HF_END)
             break;
+        if (st == HF_OK)
+            st = check_fields(t, sample);
         if (st == HF_OK && !t->x)
             st = begin(t, sample);
         if (st == HF_OK)

@@ -290,6 +290,16 @@ static void fields_that_do_not_fit_are_refused(void **state) {
     expect_refused(&t, &o, "case 'c1': its slices are 8 x 16, the first case's 8 x 8");
 
     begin(&t);
+    harness_host(t.h)->sample_drop(add(&t, none), "target");
+    expect_refused(&t, &o, "case 'c0': the field 'target' is missing");
+
+    begin(&t);
+    const int64_t volume[4] = {1, DEPTH, SIDE, SIDE};
+    static const int16_t short_values[DEPTH * PLANE];
+    harness_set(t.h, add(&t, none), "image", HF_ON_GRID, HF_I16, 4, volume, short_values);
+    expect_refused(&t, &o, "case 'c0': the field 'image' is i16; expected f32 or u8");
+
+    begin(&t);
     o.batch = 64;
     o.shuffle = 64;
     (void)add(&t, none);
