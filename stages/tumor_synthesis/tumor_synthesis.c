@@ -4,8 +4,11 @@
  * Lesions are two-dimensional and drawn anew for each slice and epoch, only where nobody annotated
  * a tumor. `hole` holds the whole Couinaud segments that they touch, so that after `inpaint` a pair
  * looks as it will when annotated segments are filled. Sizes are in mm and intensities in HU, so
- * that they mean the same on every grid; the defaults of `superpixel` restate the published ones,
- * which are in pixels of about 0.75 mm and in grey values of a window of 450 HU.
+ * that they mean the same on every grid. Superpixels, deformation and the range and shape of the
+ * contrast restate what later code of the method's authors has in pixels (taken as 0.75 mm) and in
+ * grey values of a window of 450 HU. That code draws one lesion a slice, about a third of them
+ * bright, and white noise inside; several lesions, their share of bright ones, coarser texture and
+ * fading vessels are choices made here.
  */
 #include <hepaflow/plugin.h>
 
