@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../text/text.h"
 #include "evaluate.h"
-#include "text.h"
 
 enum hf_status scores_add(struct scores *list, const struct hf_sample *of, struct score **ret,
                           struct hf_error *e) {

@@ -264,35 +264,35 @@ static enum hf_status draw_row(struct picture *p, int64_t d, struct canvas *ret,
 
 /* Puts the panels of a row into the report, each a picture of its own, so that they wrap. */
 static enum hf_status report_row(struct picture *p, const struct canvas *c, int64_t d,
-                                 struct html *html, struct hf_error *e) {
+                                 struct text *html, struct hf_error *e) {
     int32_t width = (int32_t)p->o->width;
     enum hf_status st = HF_OK;
-    html_text(html, "<h3>");
-    html_escaped(html, p->sample->case_id);
-    html_format(html, ", slice %lld of %lld</h3>\n<div style=\"display:flex;flex-wrap:wrap\">\n",
-                (long long)d + 1, (long long)p->sample->grid.size[0]);
+    text_add(html, "<h3>");
+    text_html(html, p->sample->case_id);
+    text_add(html, ", slice %lld of %lld</h3>\n<div style=\"display:flex;flex-wrap:wrap\">\n",
+             (long long)d + 1, (long long)p->sample->grid.size[0]);
     for (int32_t i = 0; i < p->panels && st == HF_OK; i++) {
         void *png = NULL;
         size_t size = 0;
         st = encode(c, i * (width + GAP), width, &png, &size, e);
         if (st != HF_OK)
             break;
-        html_format(html,
-                    "<figure style=\"margin:0 %dpx %dpx 0;text-align:center\">"
-                    "<img width=\"%d\" height=\"%d\" alt=\"\" src=\"data:image/png;base64,",
-                    GAP, GAP, width, c->height);
+        text_add(html,
+                 "<figure style=\"margin:0 %dpx %dpx 0;text-align:center\">"
+                 "<img width=\"%d\" height=\"%d\" alt=\"\" src=\"data:image/png;base64,",
+                 GAP, GAP, width, c->height);
         html_base64(html, png, size);
-        html_text(html, "\"><figcaption>");
-        html_escaped(html, p->panel[i]);
-        html_text(html, "</figcaption></figure>\n");
+        text_add(html, "\"><figcaption>");
+        text_html(html, p->panel[i]);
+        text_add(html, "</figcaption></figure>\n");
         free(png);
     }
-    html_text(html, "</div>\n");
+    text_add(html, "</div>\n");
     return st;
 }
 
 static enum hf_status show_slice(struct picture *p, int64_t d, const char *folder,
-                                 struct html *html, struct hf_error *e) {
+                                 struct text *html, struct hf_error *e) {
     char name[256], path[4096];
     struct canvas row = {NULL, 0, 0};
     void *png = NULL;
@@ -363,7 +363,7 @@ static enum hf_status fetch_all(struct picture *p, struct hf_error *e) {
 }
 
 static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sample,
-                                  const char *folder, struct html *html, struct hf_error *e) {
+                                  const char *folder, struct text *html, struct hf_error *e) {
     struct picture p = {.s = s, .o = s->options, .sample = sample, .f = {.s = s}};
     int64_t slice[64];
     enum hf_status st = set_scale(&p, e);
@@ -378,24 +378,24 @@ static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sa
     return st == HF_OK ? st : hf_fail_in(e, "stage '%s', case '%s'", s->name, sample->case_id);
 }
 
-static void add_legend(struct html *html) {
-    html_text(html, "<p style=\"font-size:small\">Seen from below: the patient's right is on the "
-                    "left. Outlines: ");
+static void add_legend(struct text *html) {
+    text_add(html, "<p style=\"font-size:small\">Seen from below: the patient's right is on the "
+                   "left. Outlines: ");
     html_swatch(html, draw_liver_colour, "liver");
     html_swatch(html, draw_truth_colour, "tumor (truth)");
-    html_text(html, " Couinaud segments: ");
+    text_add(html, " Couinaud segments: ");
     for (int k = 1; k <= 8; k++) {
         char name[12];
         (void)snprintf(name, sizeof name, "%d", k);
         html_swatch(html, draw_segment_colour[k], name);
     }
-    html_text(html, " Differences: red is brighter than inpainted, blue darker.</p>\n");
+    text_add(html, " Differences: red is brighter than inpainted, blue darker.</p>\n");
 }
 
 static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
     const struct options *o = s->options;
     const struct hf_sample *sample = NULL;
-    struct html html = {0};
+    struct text html = {0};
     char folder[3072];
     int64_t shown = 0;
     enum hf_status st = s->host->folder(s, s->name, folder, sizeof folder, e);
@@ -413,10 +413,10 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
             add_legend(&html);
             st = html.failed
                      ? hf_fail(e, HF_NO_MEMORY, "stage '%s': out of memory for the report", s->name)
-                     : s->host->report(s, s->name, html.text, e);
+                     : s->host->report(s, s->name, html.bytes, e);
         }
     }
-    free(html.text);
+    free(html.bytes);
     return st;
 }
 

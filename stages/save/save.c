@@ -2,6 +2,7 @@
  * save.c - the stage `save`: writes fields as NIfTI files, on the grid and affine of the file that
  * the image came from, and if asked a manifest that `load` reads.
  */
+#include "../text/text.h"
 #include "write.h"
 
 #include <fnmatch.h>
@@ -37,12 +38,6 @@ struct options {
 static const char *const columns[] = {"image", "liver", "couinaud", "tumor"};
 enum {
     COLUMNS = sizeof columns / sizeof *columns
-};
-
-/** A text that grows. */
-struct text {
-    char *at;
-    size_t used, room;
 };
 
 /* ---- declare ---- */
@@ -170,33 +165,6 @@ static enum hf_status write_field(const struct hf_stage *s, const struct hf_samp
 
 /* ---- the manifest ---- */
 
-static enum hf_status text_add(struct text *t, const char *more, size_t n, struct hf_error *e) {
-    if (t->used + n > t->room) {
-        size_t room = 2 * (t->used + n) + 256;
-        char *at = realloc(t->at, room);
-        if (!at)
-            return hf_fail(e, HF_NO_MEMORY, "no memory for the manifest");
-        t->at = at;
-        t->room = room;
-    }
-    memcpy(t->at + t->used, more, n);
-    t->used += n;
-    return HF_OK;
-}
-
-/** An entry and what ends it; quoted where it holds a comma or a quote. */
-static enum hf_status text_entry(struct text *t, const char *entry, char end, struct hf_error *e) {
-    enum hf_status st = HF_OK;
-    int quoted = strpbrk(entry, ",\"") != NULL;
-    if (quoted)
-        st = text_add(t, "\"", 1, e);
-    for (const char *c = entry; *c && st == HF_OK; c++)
-        st = text_add(t, *c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1, e);
-    if (st == HF_OK && quoted)
-        st = text_add(t, "\"", 1, e);
-    return st == HF_OK ? text_add(t, &end, 1, e) : st;
-}
-
 /** The annotated segments of any row as `2;4;5`, `none`, or nothing where no row is annotated. */
 static enum hf_status segments_text(const struct hf_stage *s, const struct hf_sample *sample,
                                     char ret[24], struct hf_error *e) {
@@ -240,21 +208,22 @@ static enum hf_status manifest_add(const struct hf_stage *s, const struct hf_sam
     const struct options *o = s->options;
     char segments[24];
     enum hf_status st = segments_text(s, sample, segments, e);
-    if (st == HF_OK)
-        st = text_entry(t, name, ',', e);
-    if (st == HF_OK)
-        st = text_entry(t, sample->patient, ',', e);
-    const char *split = o->test.count == 0 ? "" : is_test(o, name) ? "test" : "train";
-    if (st == HF_OK)
-        st = text_entry(t, split, ',', e);
-    for (int c = 0; c < COLUMNS && st == HF_OK; c++) {
+    if (st != HF_OK)
+        return st;
+    text_csv(t, name);
+    text_add(t, ",");
+    text_csv(t, sample->patient);
+    text_add(t, ",%s,", o->test.count == 0 ? "" : is_test(o, name) ? "test" : "train");
+    for (int c = 0; c < COLUMNS; c++) {
         char file[512] = "";
         for (int32_t i = 0; i < o->fields.count; i++)
             if (strcmp(o->fields.name[i], columns[c]) == 0 && hf_sample_get(sample, columns[c]))
                 (void)snprintf(file, sizeof file, "%s_%s.nii.gz", name, columns[c]);
-        st = text_entry(t, file, ',', e);
+        text_csv(t, file);
+        text_add(t, ",");
     }
-    return st == HF_OK ? text_entry(t, segments, '\n', e) : st;
+    text_add(t, "%s\n", segments);
+    return t->failed ? hf_fail(e, HF_NO_MEMORY, "no memory for the manifest") : HF_OK;
 }
 
 /* ---- run ---- */
@@ -291,27 +260,28 @@ static enum hf_status save_sample(const struct hf_stage *s, const struct hf_samp
 }
 
 static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
-    static const char header[] = "case,patient,split,image,liver,couinaud,tumor,segments\n";
     const struct options *o = s->options;
-    struct text manifest = {NULL, 0, 0};
+    struct text manifest = {0};
     const struct hf_sample *sample = NULL;
     char folder[PATH_BYTES], line[PATH_BYTES + 64];
     int64_t files = 0;
     enum hf_status st =
         s->host->folder(s, o->folder ? o->folder : s->name, folder, sizeof folder, e);
     if (st == HF_OK && o->manifest)
-        st = text_add(&manifest, header, sizeof header - 1, e);
+        text_add(&manifest, "case,patient,split,image,liver,couinaud,tumor,segments\n");
     while (st == HF_OK && (st = s->host->next(in, &sample, e)) == HF_OK)
         st = save_sample(s, sample, folder, &manifest, &files, e);
     if (st == HF_END)
         st = HF_OK;
     /* Last, so that it never names a file that is not there. */
+    if (st == HF_OK && o->manifest && manifest.failed)
+        st = hf_fail(e, HF_NO_MEMORY, "no memory for the manifest");
     if (st == HF_OK && o->manifest) {
         char path[PATH_BYTES + 16];
         (void)snprintf(path, sizeof path, "%s/cases.csv", folder);
-        st = s->host->write_file(path, manifest.at, manifest.used, e);
+        st = s->host->write_file(path, manifest.bytes, manifest.size, e);
     }
-    free(manifest.at);
+    free(manifest.bytes);
     if (st == HF_OK) {
         (void)snprintf(line, sizeof line, "%lld files in %s", (long long)files, folder);
         s->host->log(s, HF_LOG_INFO, line);

@@ -1,8 +1,9 @@
 /**
- * text.h - text that grows: a piece that does not fit in memory is remembered as a failure.
+ * text.h - text that grows, in JSON, HTML and CSV: a piece that does not fit in memory is
+ * remembered as a failure, not reported at each call.
  */
-#ifndef HF_EVALUATE_TEXT_H
-#define HF_EVALUATE_TEXT_H
+#ifndef HF_STAGES_TEXT_H
+#define HF_STAGES_TEXT_H
 
 #include <math.h>
 #include <stdarg.h>
@@ -11,11 +12,29 @@
 
 #include <hepaflow/base.h>
 
+/** Zeroed at first; `bytes` is NUL-terminated once something was added, and freed by the owner. */
 struct text {
     char *bytes;
     size_t size, capacity;
     int failed;
 };
+
+/** Room for `more` bytes that the caller fills; NULL if there is none. */
+static inline char *text_room(struct text *t, size_t more) {
+    if (!t->failed && t->size + more + 1 > t->capacity) {
+        size_t capacity = 2 * (t->size + more + 1);
+        char *bytes = realloc(t->bytes, capacity);
+        t->failed = !bytes;
+        t->bytes = bytes ? bytes : t->bytes;
+        t->capacity = bytes ? capacity : t->capacity;
+    }
+    if (t->failed)
+        return NULL;
+    char *at = t->bytes + t->size;
+    t->size += more;
+    t->bytes[t->size] = '\0';
+    return at;
+}
 
 HF_PRINTF(2, 3)
 static inline void text_add(struct text *t, const char *fmt, ...) {
@@ -24,20 +43,9 @@ static inline void text_add(struct text *t, const char *fmt, ...) {
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    if (n >= 0 && !t->failed && t->size + (size_t)n + 1 > t->capacity) {
-        size_t capacity = 2 * (t->size + (size_t)n + 1);
-        char *bytes = realloc(t->bytes, capacity);
-        if (bytes) {
-            t->bytes = bytes;
-            t->capacity = capacity;
-        } else {
-            t->failed = 1;
-        }
-    }
-    if (n >= 0 && !t->failed) {
-        (void)vsnprintf(t->bytes + t->size, (size_t)n + 1, fmt, again);
-        t->size += (size_t)n;
-    }
+    char *at = n >= 0 ? text_room(t, (size_t)n) : NULL;
+    if (at)
+        (void)vsnprintf(at, (size_t)n + 1, fmt, again);
     va_end(again);
 }
 
