@@ -12,6 +12,7 @@
 
 #define DEFAULT_DEPTH  4
 #define FILES_PER_ITEM 16
+#define MODEL_REPLICAS 2 /* by default: one prepares while the device runs the other's network */
 
 /* ---- the tree ---- */
 
@@ -40,6 +41,9 @@ static int replicas_of(const struct run *run, const struct node *n) {
         int own = ps->replicas > 0 ? ps->replicas : run->workers;
         if ((ps->cls->flags & HF_STAGE_SERIAL) || ps->cls->end_of_epoch)
             own = 1;
+        /* Each has its network compiled for itself: one a core would only cost memory. */
+        if ((ps->cls->flags & HF_STAGE_TAKES_MODEL) && ps->replicas <= 0 && own > MODEL_REPLICAS)
+            own = MODEL_REPLICAS;
         count = own < count ? own : count;
     }
     return count;
