@@ -317,19 +317,6 @@ enum hf_status hf_net_join(struct hf_net *net, enum hf_layer_kind kind, const ch
 
 /* ---- shapes ---- */
 
-int64_t hf_layer_conv_size(const struct hf_layer *l, int axis, int64_t in) {
-    return (in + l->stride[axis] - 1) / l->stride[axis];
-}
-
-void hf_layer_conv_pad(const struct hf_layer *l, int axis, int64_t in, int64_t *ret_low,
-                       int64_t *ret_high) {
-    int64_t s = l->stride[axis], k = (int64_t)l->dilation[axis] * (l->kernel[axis] - 1) + 1;
-    int64_t low = s == 1 ? (k - 1) / 2 : (k > s ? (k - s + 1) / 2 : 0);
-    *ret_low = low;
-    /* What the last window still needs: k - s - low, and more where `s` does not divide `in`. */
-    *ret_high = (hf_layer_conv_size(l, axis, in) - 1) * s + k - in - low;
-}
-
 static enum hf_status conv_shape(const struct hf_layer *l, const int64_t in[5], int64_t out[5],
                                  struct hf_error *e) {
     for (int a = 0; a < 3; a++) {

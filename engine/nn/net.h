@@ -49,13 +49,6 @@ enum hf_status hf_net_join(struct hf_net *net, enum hf_layer_kind kind, const ch
 /** Checks a whole description, wherever it came from (a plugin, a file). */
 enum hf_status hf_net_check(const struct hf_net *net, struct hf_error *e);
 
-/** Output size of a CONV axis: ceil(in / stride). */
-int64_t hf_layer_conv_size(const struct hf_layer *l, int axis, int64_t in);
-/** Padding of a CONV axis; `ret_high` may be negative where the kernel is shorter than the stride.
- */
-void hf_layer_conv_pad(const struct hf_layer *l, int axis, int64_t in, int64_t *ret_low,
-                       int64_t *ret_high);
-
 /**
  * Shapes [N,C,D,H,W] of the activations that leave each layer, for an input batch; `ret` has
  * net->layers entries. Fails where a size does not divide or a reflected border is too wide.

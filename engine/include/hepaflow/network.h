@@ -26,8 +26,7 @@ extern "C" {
  * Layer kinds. C is the number of channels that leaves the layer.
  * INPUT      the batch; `channels` C.
  * CONV       y = W * x + b. `kernel`, `stride`, `dilation` per spatial axis; padding keeps
- *            size ceil(in / stride): total pad = dilation*(kernel-1) for stride 1, split low =
- *            total/2; for stride s and kernel k: low = (k - s + 1) / 2, high = k - s - low.
+ *            size ceil(in / stride), see hf_layer_conv_pad.
  * DECONV     transposed convolution, kernel = stride (out = in * stride), no padding.
  * NORM       instance normalisation over the spatial axes, per sample and channel:
  *            y = (x - mean) / sqrt(var + epsilon) * scale + shift (biased variance).
@@ -89,6 +88,24 @@ struct hf_net {
     int32_t capacity;
     struct hf_layer *layer; /* owned by the engine; add through hf_net_add */
 };
+
+/** Output size of a CONV axis (0 to 2: D, H, W) of `in` voxels. */
+static inline int64_t hf_layer_conv_size(const struct hf_layer *l, int axis, int64_t in) {
+    return (in + l->stride[axis] - 1) / l->stride[axis];
+}
+
+/**
+ * Padding of a CONV axis of `in` voxels. With k = dilation * (kernel - 1) + 1 and stride s: low =
+ * (k - s + 1) / 2, at least 0, and with s = 1 half of k - 1, rounded down; high is what the last
+ * window still needs, negative where the kernel is shorter than the stride.
+ */
+static inline void hf_layer_conv_pad(const struct hf_layer *l, int axis, int64_t in,
+                                     int64_t *ret_low, int64_t *ret_high) {
+    int64_t s = l->stride[axis], k = (int64_t)l->dilation[axis] * (l->kernel[axis] - 1) + 1;
+    int64_t low = s == 1 ? (k - 1) / 2 : (k > s ? (k - s + 1) / 2 : 0);
+    *ret_low = low;
+    *ret_high = (hf_layer_conv_size(l, axis, in) - 1) * s + k - in - low;
+}
 
 /** One parameter tensor of a network, in the order of the layers. */
 struct hf_param {
