@@ -507,6 +507,18 @@ static enum hf_status train_epoch(struct trainer *t, struct hf_stream *in) {
     return st == HF_OK ? validate(t) : st;
 }
 
+/* A share of few patients may be none of them: then nothing is validated, and nobody would know. */
+static void warn_unvalidated(const struct trainer *t) {
+    char line[256];
+    if (t->o->validate <= 0 || t->validation_count >= t->o->batch)
+        return;
+    (void)snprintf(line, sizeof line,
+                   "only %lld slices are in the validation share, less than a batch: nothing is "
+                   "validated and the last parameters are kept; a larger `validate` helps",
+                   (long long)t->validation_count);
+    t->host->log(t->s, HF_LOG_WARNING, line);
+}
+
 static enum hf_status train_epochs(struct trainer *t, struct hf_stream *in) {
     int64_t epochs = t->o->steps > 0 ? INT64_MAX : t->o->epochs;
     enum hf_status st = HF_OK;
@@ -522,6 +534,8 @@ static enum hf_status train_epochs(struct trainer *t, struct hf_stream *in) {
                            "epoch %lld brought less than one batch of %lld slices to train on; "
                            "give more cases or a smaller `batch`",
                            (long long)epoch, (long long)t->o->batch);
+        if (st == HF_OK && epoch == 0)
+            warn_unvalidated(t);
         if (t->planned == 0)
             t->planned = t->steps * epochs;
         if (t->steps >= t->most_steps)

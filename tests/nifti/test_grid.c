@@ -163,11 +163,25 @@ static void test_exact(void **state) {
         assert_true(out[i] == in[i - i % 9 + 8 - i % 9]);
 }
 
+/** Voxels are mm apart as the header says, but a tilted gantry makes them less than their product.
+ */
+static void test_sheared_volume(void **state) {
+    (void)state;
+    const struct hf_grid g = {{2, 2, 2}, {{0, 0.5, 0, 9}, {0, 0, 3, 9}, {-2, 0, 4, 9}}};
+    double spacing[3];
+    geometry_spacing(&g, spacing);
+    assert_true(fabs(spacing[0] - 5) < 1e-12 && fabs(spacing[1] - 0.5) < 1e-12 &&
+                fabs(spacing[2] - 2) < 1e-12);
+    /* 2 x 0.5 in the slice, slices 3 apart */
+    assert_true(fabs(geometry_volume(&g) - 0.003) < 1e-12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inverse), cmocka_unit_test(test_usable), cmocka_unit_test(test_same),
-        cmocka_unit_test(test_overlap), cmocka_unit_test(test_labels), cmocka_unit_test(test_soft),
-        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_inverse), cmocka_unit_test(test_usable),
+        cmocka_unit_test(test_same),    cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_labels),  cmocka_unit_test(test_soft),
+        cmocka_unit_test(test_exact),   cmocka_unit_test(test_sheared_volume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,22 @@ static void best_parameters_are_kept(void **state) {
     done(&t);
 }
 
+static void a_share_of_nobody_is_told(void **state) {
+    (void)state;
+    static const float none[DEPTH] = {0};
+    for (int i = 0; i < 2; i++) {
+        struct train_options o = usual();
+        struct test t;
+        o.validate = i ? 1e-6 : 0;
+        begin(&t);
+        (void)add(&t, none);
+        assert_int_equal(run(&t, &o), HF_OK);
+        assert_int_equal(strstr(harness_log(t.h), "only 0 slices are in the validation") != NULL,
+                         i);
+        done(&t);
+    }
+}
+
 static void slices_that_are_not_named_are_left_out(void **state) {
     (void)state;
     static const float level[DEPTH] = {-9, 0.5f, 0.5f, -9};
@@ -310,6 +326,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(validation_patients_are_not_trained_on),
         cmocka_unit_test(best_parameters_are_kept),
+        cmocka_unit_test(a_share_of_nobody_is_told),
         cmocka_unit_test(slices_that_are_not_named_are_left_out),
         cmocka_unit_test(positive_slices_have_their_share),
         cmocka_unit_test(rates_follow_their_schedule),
