@@ -278,15 +278,11 @@ const struct hf_device_class *engine_device(const struct hf_engine *en, const ch
 
 const struct hf_op *engine_op(const struct hf_engine *en, const char *name,
                               enum hf_device_kind kind) {
-    /* "threshold.gate" is of the module threshold; a plain name is the device's. */
-    char file[64];
+    /* "threshold.gate" is of the module threshold; a plain name is the device's, which is open. */
+    char file[64] = "";
     size_t size = strcspn(name, ".");
-    if (name[size] != '.' || size >= sizeof file) {
-        (void)snprintf(file, sizeof file, "%s", kind == HF_KIND_CUDA ? "cuda" : "cpu");
-    } else {
+    if (name[size] == '.' && size < sizeof file)
         memcpy(file, name, size);
-        file[size] = 0;
-    }
     return look_up(en, op_in, file, name, kind, NULL);
 }
 

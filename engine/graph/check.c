@@ -550,7 +550,7 @@ static void check_devices(struct checker *c) {
         device = engine_device_auto(c->engine);
     else
         device = engine_device(c->engine, c->plan->device);
-    enum hf_device_kind kind = device && device->kind == HF_KIND_CUDA ? HF_KIND_CUDA : HF_KIND_CPU;
+    enum hf_device_kind kind = device ? device->op_kind : HF_KIND_CPU;
     for (int i = 0; i < c->plan->stages; i++) {
         struct plan_stage *p = &c->plan->stage[i];
         /* On the CPU there is nowhere else to go: what is missing there is said by the run. */

@@ -259,6 +259,7 @@ static const struct hf_device_class cpu_class = {
     .name = "cpu",
     .help = "This machine's processors: ops inline, networks through oneDNN.",
     .kind = HF_KIND_CPU,
+    .op_kind = HF_KIND_CPU,
     .priority = 0,
     .open = cpu_open,
 };

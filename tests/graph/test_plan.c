@@ -197,6 +197,27 @@ static void test_engine_keys(void **state) {
     hf_plan_free(p);
 }
 
+/* Whatever the device is, a stage whose ops it lacks runs on the CPU, and the plan says so. */
+static void test_missing_ops(void **state) {
+    (void)state;
+    const char *sets[] = {"device=t_bare"};
+    struct hf_error e;
+    char *text = NULL;
+    struct hf_plan *p = plan_of(method, sets, 1);
+    assert_false(stage_of(p, "pseudo")->on_device);
+    assert_true(stage_of(p, "removed")->on_device);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
+    const char *line = strstr(text, "\n  pseudo ");
+    assert_non_null(line);
+    const char *why = strstr(line, "on the CPU for want of an op");
+    assert_true(why && why < strchr(line + 1, '\n'));
+    hf_free(text);
+    hf_plan_free(p);
+    p = plan_of(method, NULL, 0);
+    assert_true(stage_of(p, "pseudo")->on_device);
+    hf_plan_free(p);
+}
+
 static void test_values(void **state) {
     (void)state;
     const char *sets[] = {"pseudo.min_volume=0.5 ml",
@@ -497,23 +518,15 @@ static void test_json_parses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_jobs_and_order),
-        cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_var_is_a_list),
-        cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),
-        cmocka_unit_test(test_shipped_graphs),
-        cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),
-        cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_json_parses),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),    cmocka_unit_test(test_jobs_and_order),
+        cmocka_unit_test(test_sinks_join),     cmocka_unit_test(test_engine_keys),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_include_folder), cmocka_unit_test(test_var_is_a_list),
+        cmocka_unit_test(test_supervision),    cmocka_unit_test(test_weak_branch),
+        cmocka_unit_test(test_shipped_graphs), cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),  cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

@@ -565,6 +565,7 @@ static const struct hf_device_class mock_class = {
     .name = "mock",
     .help = "Delays every operation and poisons memory, for tests.",
     .kind = HF_KIND_MOCK,
+    .op_kind = HF_KIND_CPU,
     .priority = -1,
     .open = mock_open,
 };

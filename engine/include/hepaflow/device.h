@@ -102,6 +102,7 @@ struct hf_device_class {
     const char *name; /* "cpu", "cuda", "mock": what --device takes */
     const char *help;
     enum hf_device_kind kind;
+    enum hf_device_kind op_kind; /* the ops that its devices run, so that `plan` can tell */
     int32_t priority; /* `auto` opens the highest that opens; negative: never by `auto` */
     enum hf_status (*open)(const struct hf_device_options *options, struct hf_device **ret,
                            struct hf_error *e);

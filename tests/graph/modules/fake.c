@@ -308,9 +308,12 @@ static enum hf_status cut_declare(const void *options, struct hf_io *io,
     return HF_OK;
 }
 
+static const char *const cut_ops[] = {"blur", NULL};
+
 static const struct hf_stage_class cut_class = {.name = "t_cut",
                                                 .help = "A mask.",
                                                 .kind = HF_MAP,
+                                                .ops = cut_ops,
                                                 .options_size = sizeof(struct cut_options),
                                                 .options = cut_table,
                                                 .declare = cut_declare};
@@ -425,10 +428,25 @@ static const struct hf_stage_class *const stages[] = {
     &liar_class,  &faulty_class,  NULL};
 static const struct hf_network_class *const networks[] = {&net_class, NULL};
 
+/* A device that nobody brings an op for, and that is not there. */
+static enum hf_status bare_open(const struct hf_device_options *options UNUSED,
+                                struct hf_device **ret UNUSED, struct hf_error *e) {
+    return hf_fail(e, HF_UNSUPPORTED, "there is none");
+}
+
+static const struct hf_device_class bare_class = {.name = "t_bare",
+                                                  .help = "A device without ops.",
+                                                  .kind = HF_KIND_MOCK,
+                                                  .op_kind = HF_KIND_MOCK,
+                                                  .priority = -1,
+                                                  .open = bare_open};
+static const struct hf_device_class *const devices[] = {&bare_class, NULL};
+
 HF_EXPORT extern const struct hf_plugin hf_plugin;
 const struct hf_plugin hf_plugin = {.abi = HF_ABI_VERSION,
                                     .size = sizeof(struct hf_plugin),
                                     .name = "fake",
                                     .version = "1",
                                     .stages = stages,
-                                    .networks = networks};
+                                    .networks = networks,
+                                    .devices = devices};
