@@ -81,20 +81,20 @@ void hf_model_unref(const struct hf_model *model) {
 static cJSON *info_to_json(const struct hf_model_info *info) {
     cJSON *json = cJSON_CreateObject();
     cJSON *inputs = json ? cJSON_AddArrayToObject(json, "inputs") : NULL;
-    if (!inputs) {
-        cJSON_Delete(json);
-        return NULL;
-    }
-    for (int32_t i = 0; i < info->inputs.count; i++)
-        cJSON_AddItemToArray(inputs, cJSON_CreateString(info->inputs.name[i]));
-    cJSON_AddNumberToObject(json, "input_channels", info->input_channels);
-    cJSON_AddStringToObject(json, "target", info->target);
-    cJSON_AddStringToObject(json, "weight", info->weight);
-    cJSON_AddNumberToObject(json, "output_channels", info->output_channels);
-    cJSON_AddStringToObject(json, "activation", info->activation);
-    cJSON_AddStringToObject(json, "stage", info->stage);
-    cJSON_AddStringToObject(json, "network", info->network);
-    return json;
+    bool ok = inputs;
+    for (int32_t i = 0; ok && i < info->inputs.count; i++)
+        ok = cJSON_AddItemToArray(inputs, cJSON_CreateString(info->inputs.name[i]));
+    ok = ok && cJSON_AddNumberToObject(json, "input_channels", info->input_channels) &&
+         cJSON_AddStringToObject(json, "target", info->target) &&
+         cJSON_AddStringToObject(json, "weight", info->weight) &&
+         cJSON_AddNumberToObject(json, "output_channels", info->output_channels) &&
+         cJSON_AddStringToObject(json, "activation", info->activation) &&
+         cJSON_AddStringToObject(json, "stage", info->stage) &&
+         cJSON_AddStringToObject(json, "network", info->network);
+    if (ok)
+        return json;
+    cJSON_Delete(json);
+    return NULL;
 }
 
 /* Adds `json` (consumed) as a string, because safetensors' metadata hold strings only. */
@@ -112,11 +112,13 @@ static bool add_tensor(cJSON *header, const struct hf_param *p) {
     cJSON *range = entry ? cJSON_AddArrayToObject(entry, "data_offsets") : NULL;
     if (!shape || !range || !cJSON_AddStringToObject(entry, "dtype", "F32"))
         return false;
-    for (int32_t i = 0; i < p->ndim; i++)
-        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)p->shape[i]));
-    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)p->offset * sizeof(float)));
-    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)(p->offset + p->count) * sizeof(float)));
-    return true;
+    bool ok = true;
+    for (int32_t i = 0; ok && i < p->ndim; i++)
+        ok = cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)p->shape[i]));
+    int64_t end = p->offset + p->count;
+    return ok &&
+           cJSON_AddItemToArray(range, cJSON_CreateNumber((double)p->offset * sizeof(float))) &&
+           cJSON_AddItemToArray(range, cJSON_CreateNumber((double)end * sizeof(float)));
 }
 
 /* The header's text, or NULL when out of memory. */

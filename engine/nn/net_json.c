@@ -6,35 +6,36 @@
 #include "net_json.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-static void add_axes(cJSON *layer, const char *key, const int32_t axes[3]) {
-    if (axes[0] != 0 || axes[1] != 0 || axes[2] != 0)
-        cJSON_AddItemToObject(layer, key, cJSON_CreateIntArray(axes, 3));
+static bool add_axes(cJSON *layer, const char *key, const int32_t axes[3]) {
+    return (axes[0] == 0 && axes[1] == 0 && axes[2] == 0) ||
+           cJSON_AddItemToObject(layer, key, cJSON_CreateIntArray(axes, 3));
 }
 
 static cJSON *layer_to_json(const struct hf_layer *l) {
     cJSON *json = cJSON_CreateObject();
-    if (!json)
-        return NULL;
-    cJSON_AddStringToObject(json, "kind", hf_layer_kind_name(l->kind));
-    cJSON_AddStringToObject(json, "name", l->name);
-    cJSON_AddItemToObject(json, "inputs", cJSON_CreateIntArray(l->input, l->inputs));
-    cJSON_AddNumberToObject(json, "channels", l->channels);
-    add_axes(json, "kernel", l->kernel);
-    add_axes(json, "stride", l->stride);
-    add_axes(json, "dilation", l->dilation);
+    bool ok = json && cJSON_AddStringToObject(json, "kind", hf_layer_kind_name(l->kind)) &&
+              cJSON_AddStringToObject(json, "name", l->name) &&
+              cJSON_AddItemToObject(json, "inputs", cJSON_CreateIntArray(l->input, l->inputs)) &&
+              cJSON_AddNumberToObject(json, "channels", l->channels) &&
+              add_axes(json, "kernel", l->kernel) && add_axes(json, "stride", l->stride) &&
+              add_axes(json, "dilation", l->dilation);
     if (l->pad == HF_PAD_REFLECT)
-        cJSON_AddStringToObject(json, "pad", "reflect");
+        ok = ok && cJSON_AddStringToObject(json, "pad", "reflect");
     if (l->act != HF_ACT_NONE)
-        cJSON_AddStringToObject(json, "act", hf_act_name(l->act));
+        ok = ok && cJSON_AddStringToObject(json, "act", hf_act_name(l->act));
     if (l->slope != 0)
-        cJSON_AddNumberToObject(json, "slope", (double)l->slope);
+        ok = ok && cJSON_AddNumberToObject(json, "slope", (double)l->slope);
     if (l->epsilon != 0)
-        cJSON_AddNumberToObject(json, "epsilon", (double)l->epsilon);
+        ok = ok && cJSON_AddNumberToObject(json, "epsilon", (double)l->epsilon);
     if (l->bias)
-        cJSON_AddTrueToObject(json, "bias");
-    return json;
+        ok = ok && cJSON_AddTrueToObject(json, "bias");
+    if (ok)
+        return json;
+    cJSON_Delete(json);
+    return NULL;
 }
 
 cJSON *hf_net_to_json(const struct hf_net *net) {
