@@ -48,7 +48,7 @@ static struct train_options usual(void) {
                                   .beta1 = 0.9,
                                   .beta2 = 0.999,
                                   .schedule = SCHEDULE_CONSTANT,
-                                  .batch = 2,
+                                  .batch = 4,
                                   .epochs = 4,
                                   .shuffle = 8,
                                   .validation_slices = 256,
@@ -169,7 +169,7 @@ static void best_parameters_are_kept(void **state) {
     double validation[256];
     int held;
     o.validate = 0.3;
-    o.rate = 0.002;
+    o.rate = 0.004;
     o.keep = KEEP_BEST;
     train_apart(&t, &o, &held);
     int steps = read_curve(&t, 3, validation), first = steps / (int)o.epochs - 1;
@@ -219,7 +219,6 @@ static void positive_slices_have_their_share(void **state) {
     struct test t;
     double loss[256];
     o.rate = 1e-9;
-    o.batch = 4;
     o.positive = 0.5;
     begin(&t);
     for (int i = 0; i < PATIENTS; i++)
