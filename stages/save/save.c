@@ -74,6 +74,15 @@ static int is_mask(const struct hf_tensor *t) {
     return 1;
 }
 
+/** 1 if the grids are the same but for the order in which they run. */
+static int same_voxels(const struct hf_grid *a, const struct hf_grid *b) {
+    struct hf_turn turn;
+    struct hf_grid ca, cb;
+    hf_grid_canonical(a, &turn, &ca);
+    hf_grid_canonical(b, &turn, &cb);
+    return hf_grid_same(&ca, &cb);
+}
+
 /** A mask where at least half of it is set, as `evaluate` counts it: what is scored is written. */
 static enum hf_status put_mask(const struct hf_grid *from, const struct hf_tensor *t,
                                const struct hf_grid *to, uint8_t *out, struct hf_error *e) {
@@ -96,7 +105,7 @@ static enum hf_status put_labels(const struct hf_grid *from, const struct hf_ten
                                  const struct hf_grid *to, struct hf_nifti_out *out,
                                  struct hf_error *e) {
     enum hf_status st = hf_nifti_out_new(to, HF_U8, out, e);
-    if (st == HF_OK && is_mask(t) && !hf_grid_same(from, to))
+    if (st == HF_OK && is_mask(t) && !same_voxels(from, to))
         return put_mask(from, t, to, out->voxels, e);
     if (st == HF_OK)
         hf_grid_resample_u8(from, HF_DATA(const uint8_t, t), to, out->voxels);
