@@ -112,7 +112,7 @@ static enum hf_status put_labels(const struct hf_grid *from, const struct hf_ten
     return st;
 }
 
-/** Soft values: linear, then as they are, rounded, or as the mask above a value. */
+/** Soft values: linear, then as they are, rounded, or as the mask from a value on. */
 static enum hf_status put_soft(const struct options *o, const struct hf_grid *from,
                                const struct hf_tensor *t, const struct hf_grid *to,
                                struct hf_nifti_out *out, struct hf_error *e) {
@@ -131,7 +131,7 @@ static enum hf_status put_soft(const struct options *o, const struct hf_grid *fr
     enum hf_status st = hf_nifti_out_new(to, mask ? HF_U8 : HF_I16, out, e);
     for (int64_t i = 0; i < count && st == HF_OK; i++) {
         if (mask)
-            ((uint8_t *)out->voxels)[i] = (double)soft[i] > o->mask_above;
+            ((uint8_t *)out->voxels)[i] = soft[i] >= (float)o->mask_above;
         else
             ((int16_t *)out->voxels)[i] =
                 (int16_t)lrintf(fminf(fmaxf(soft[i], INT16_MIN), INT16_MAX));
@@ -316,7 +316,7 @@ static const struct hf_option options[] = {
     {OPTION(store, ENUM, "float32"), .choices = "float32|int16",
      .help = "How soft fields and images are stored; masks are uint8."},
     {OPTION(mask_above, REAL, "0"), .min = 0, .max = 1e6,
-     .help = "Soft fields become masks of what is above this value; 0: they stay soft."},
+     .help = "Soft fields become masks of what is at or above this value; 0: they stay soft."},
     {OPTION(outside, REAL, "0"), .min = -1e6, .max = 1e6,
      .help = "The value of soft fields beyond the sample's grid, such as outside a crop."},
     {OPTION(manifest, BOOL, "no"),

@@ -45,7 +45,7 @@ HF_DEVICE static inline float cut_measure(float v, int32_t side) {
 }
 
 HF_DEVICE static inline uint8_t cut_voxel(float v, float value, int32_t side) {
-    return cut_measure(v, side) > (side == CUT_BELOW ? -value : value);
+    return cut_measure(v, side) >= (side == CUT_BELOW ? -value : value);
 }
 
 /** Down to where a component is grown from its likeliest voxel. */

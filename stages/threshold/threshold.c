@@ -301,7 +301,8 @@ static const struct hf_option option_table[] = {
      .initial = "above",
      .choices = "above|below|either",
      .help =
-         "Which voxels are set: above the value, below it, or larger than it without the sign."},
+         "Which voxels are set: at the value or above, at it or below, or at it or farther from "
+         "0 on either side."},
     {.name = "gate",
      .type = HF_OPTION_NAMES,
      .offset = OFFSET(gate),

@@ -152,14 +152,17 @@ static void test_soft(void **state) {
         score[i] = (float)(i % 6) / 6 + 10 * (float)(i / 24);
     harness_set_f32(f->h, s, "score", 1, score);
     f->o.fields = (struct hf_names){1, {"score"}};
-    f->o.outside = -5;
     static const struct {
         int store;
-        double mask_above;
-    } rows[] = {{STORE_FLOAT32, 0}, {STORE_INT16, 0}, {STORE_FLOAT32, 10.3}};
-    for (int k = 0; k < 3; k++) {
+        double mask_above, outside;
+    } rows[] = {{STORE_FLOAT32, 0, -5},
+                {STORE_INT16, 0, -5},
+                {STORE_FLOAT32, 10.3, -5},
+                {STORE_FLOAT32, 0.3, 0.3}}; /* what is at the value is in the mask */
+    for (int k = 0; k < 4; k++) {
         f->o.store = rows[k].store;
         f->o.mask_above = rows[k].mask_above;
+        f->o.outside = rows[k].outside;
         assert_int_equal(run_over(f, (const struct hf_sample *const[]){s}, 1), HF_OK);
         struct hf_nifti_bytes bytes;
         struct hf_nifti n = open_result(f, "masks/a_score.nii.gz", &bytes);
@@ -169,8 +172,8 @@ static void test_soft(void **state) {
             int x = i % NX, y = i / NX % NY, z = i / NX / NY;
             int inside = x >= 2 && x < 5 && y >= 1 && y < 3 && z >= 1;
             /* Each image voxel's centre lies midway between two crop voxels. */
-            double soft = inside ? ((x - 2) * 2 + 0.5) / 6 + 10 * (z - 1) : -5;
-            double expected = k == 0 ? soft : k == 1 ? rint(soft) : soft > 10.3;
+            double soft = inside ? ((x - 2) * 2 + 0.5) / 6 + 10 * (z - 1) : rows[k].outside;
+            double expected = k == 0 ? soft : k == 1 ? rint(soft) : soft >= rows[k].mask_above;
             assert_float_equal(out[i], expected, 1e-5);
         }
         hf_nifti_close(&n);

@@ -88,9 +88,9 @@ static void test_sides_and_scales(void **state) {
         double value;
         float inside, outside; /* values of the field that are set and that are not */
     } cases[] = {
-        {CUT_ABOVE, SCALE_PLAIN, 0.5, 0.51f, 0.5f},
-        {CUT_BELOW, SCALE_PLAIN, 0.5, 0.49f, 0.5f},
-        {CUT_EITHER, SCALE_PLAIN, 0.5, -0.51f, -0.5f},
+        {CUT_ABOVE, SCALE_PLAIN, 0.5, 0.5f, 0.49f},
+        {CUT_BELOW, SCALE_PLAIN, 0.5, 0.5f, 0.51f},
+        {CUT_EITHER, SCALE_PLAIN, 0.5, -0.5f, -0.49f},
         {CUT_EITHER, SCALE_PLAIN, 0.5, 0.51f, 0.49f},
         /* The window [-100, 300]: 60 HU are 0.4, and a difference of 20 HU is 0.05. */
         {CUT_BELOW, SCALE_HU, 60, 0.39f, 0.41f},
