@@ -88,7 +88,7 @@ struct plan_stage {
     struct hf_model_info yields; /* stages that yield a model */
     int fields;
     struct plan_field field[HF_MAX_FIELDS]; /* on the edge that leaves it */
-    /* Stages that yield a model: what was read for it (inputs, target, weight). */
+    /* Stages that yield a model: what they read; first inputs, target, weight. */
     int learned;
     const struct lineage *learns[HF_MAX_FIELDS];
 };

@@ -5,8 +5,8 @@
 #include "engine.h"
 
 /*
- * Visits everything that took part in the inputs, target and weight that the model of `stage` is
- * trained on, and in those of the models that had a part in them. `how`: directly, or only
+ * Visits everything that took part in what the training of the model of `stage` reads (inputs,
+ * target, weight, `slices`), and in that of the models that had a part in it. `how`: directly, or only
  * as an image-level annotation; a node may come once for each. False: no memory.
  */
 bool lineage_walk(const struct hf_plan *plan, int stage,

@@ -368,6 +368,30 @@ static void test_supervision(void **state) {
     hf_plan_free(p);
 }
 
+/* What chooses the slices of a training takes part in it, even if a mix knows it of one input only.
+ */
+static void test_slices_supervise(void **state) {
+    (void)state;
+    static const char *const from[] = {"prepared", "chosen", "changed", "more"};
+    for (int i = 0; i < 4; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text,
+                       "stages:\n"
+                       "  cases: {use: t_load, dataset: x}\n"
+                       "  prepared: {use: t_prepare, from: cases}\n"
+                       "  chosen: {use: t_slices, from: prepared}\n"
+                       "  mixed: {use: t_mix, from: [prepared, chosen]}\n"
+                       "  changed: {use: t_shed, from: mixed}\n"
+                       "  more: {use: t_mix, from: [prepared, changed]}\n"
+                       "  trained: {use: t_train, from: %s, inputs: image, target: liver}\n",
+                       from[i]);
+        struct hf_plan *p = plan_of(text, NULL, 0);
+        assert_int_equal(plan_supervision(p, "trained", "tumor"),
+                         i == 0 ? REACH_NONE : REACH_DIRECT);
+        hf_plan_free(p);
+    }
+}
+
 static struct hf_plan *plan_file(const char *name, const char *const *sets, int count) {
     char path[4096];
     (void)snprintf(path, sizeof path, "%s/graphs/%s", getenv("HEPAFLOW_SOURCE"), name);
@@ -518,15 +542,16 @@ static void test_json_parses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),         cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),    cmocka_unit_test(test_jobs_and_order),
-        cmocka_unit_test(test_sinks_join),     cmocka_unit_test(test_engine_keys),
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_include_folder), cmocka_unit_test(test_var_is_a_list),
-        cmocka_unit_test(test_supervision),    cmocka_unit_test(test_weak_branch),
-        cmocka_unit_test(test_shipped_graphs), cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),  cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_json_parses),
+        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_jobs_and_order),
+        cmocka_unit_test(test_sinks_join),       cmocka_unit_test(test_engine_keys),
+        cmocka_unit_test(test_values),           cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_include_folder),   cmocka_unit_test(test_var_is_a_list),
+        cmocka_unit_test(test_supervision),      cmocka_unit_test(test_weak_branch),
+        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

@@ -157,6 +157,21 @@ static const struct hf_stage_class shed_class = {.name = "t_shed",
                                                  .options_size = 1,
                                                  .declare = shed_declare};
 
+/* ---- slices chosen by the truth ---- */
+
+static enum hf_status slices_declare(const void *options UNUSED, struct hf_io *io,
+                                     struct hf_error *e UNUSED) {
+    io->read(io, "tumor", HF_U8, HF_ON_GRID, 0);
+    io->write(io, "slices", HF_U8, HF_ON_HOST, 1, "tumor");
+    return HF_OK;
+}
+
+static const struct hf_stage_class slices_class = {.name = "t_slices",
+                                                   .help = "Chooses slices.",
+                                                   .kind = HF_MAP,
+                                                   .options_size = 1,
+                                                   .declare = slices_declare};
+
 /* ---- a model ---- */
 
 struct train_options {
@@ -215,6 +230,7 @@ static enum hf_status train_declare(const void *options, struct hf_io *io,
     io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
     if (o->weight)
         io->read(io, o->weight, HF_DTYPES, HF_ON_GRID, 0);
+    io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
     io->yields->inputs = o->inputs;
     (void)snprintf(io->yields->target, sizeof io->yields->target, "%s", o->target);
     (void)snprintf(io->yields->weight, sizeof io->yields->weight, "%s", o->weight ? o->weight : "");
@@ -423,9 +439,9 @@ static const struct hf_stage_class faulty_class = {.name = "t_faulty",
 /* ---- descriptor ---- */
 
 static const struct hf_stage_class *const stages[] = {
-    &load_class,  &prepare_class, &mask_class, &holes_class, &shed_class,
-    &train_class, &fill_class,    &cut_class,  &mix_class,   &save_class,
-    &liar_class,  &faulty_class,  NULL};
+    &load_class,  &prepare_class, &mask_class,   &holes_class, &shed_class,
+    &train_class, &slices_class,  &fill_class,   &cut_class,   &mix_class,
+    &save_class,  &liar_class,    &faulty_class, NULL};
 static const struct hf_network_class *const networks[] = {&net_class, NULL};
 
 /* A device that nobody brings an op for, and that is not there. */
