@@ -150,6 +150,52 @@ HF_PRINTF(2, 3) static void refuse(struct module *m, const char *format, ...) {
     m->plugin = NULL;
 }
 
+/* What a class must have and lacks, or NULL. */
+static const char *stage_lacks(const struct hf_stage_class *k) {
+    if (!k->name || !k->declare)
+        return k->name ? "declare" : "name";
+    switch (k->kind) {
+    case HF_SOURCE:
+        return !k->count ? "count" : k->open ? NULL : "open";
+    case HF_MAP:
+    case HF_MIX:
+        return k->process ? NULL : "process";
+    case HF_SINK:
+    case HF_MODEL:
+        return k->run ? NULL : "run";
+    }
+    return "kind";
+}
+
+/* Refuses a module whose classes could not be called. */
+static void check_classes(struct module *m) {
+    const struct hf_plugin *p = m->plugin;
+    const char *lacks = NULL, *what = NULL, *name = NULL;
+    for (const struct hf_stage_class *const *k = p->stages; k && *k && !lacks; k++) {
+        lacks = stage_lacks(*k);
+        what = "stage";
+        name = (*k)->name;
+    }
+    for (const struct hf_network_class *const *k = p->networks; k && *k && !lacks; k++) {
+        lacks = !(*k)->name ? "name" : (*k)->build ? NULL : "build";
+        what = "network";
+        name = (*k)->name;
+    }
+    for (const struct hf_op *const *k = p->ops; k && *k && !lacks; k++) {
+        lacks = !(*k)->name ? "name" : (*k)->launch ? NULL : "launch";
+        what = "op";
+        name = (*k)->name;
+    }
+    for (const struct hf_device_class *const *k = p->devices; k && *k && !lacks; k++) {
+        lacks = !(*k)->name ? "name" : (*k)->open ? NULL : "open";
+        what = "device";
+        name = (*k)->name;
+    }
+    if (lacks)
+        refuse(m, "module '%s' is faulty: its %s '%s' has no '%s', which it must have", m->path,
+               what, name ? name : "", lacks);
+}
+
 static void open_module(struct module *m) {
     if (m->tried)
         return;
@@ -171,6 +217,8 @@ static void open_module(struct module *m) {
                sizeof *p);
     else
         m->plugin = p;
+    if (m->plugin)
+        check_classes(m);
     /* A device brings threads (OpenMP's among them), whose code must stay when the engine closes.
      */
     if (m->plugin && m->plugin->devices && m->plugin->devices[0]) {
@@ -338,6 +386,27 @@ const struct hf_device_class *engine_device_auto(const struct hf_engine *en) {
         if (k->priority >= 0 && (!best || k->priority > best->priority))
             best = k;
     return best;
+}
+
+enum hf_status engine_device_open(const struct hf_device_class *cls,
+                                  const struct hf_device_options *options, struct hf_device **ret,
+                                  struct hf_error *e) {
+    struct hf_device *d = NULL;
+    enum hf_status st = cls->open(options, &d, e);
+    if (st != HF_OK)
+        return st;
+    const struct hf_device_methods *m = d ? d->methods : NULL;
+    uint32_t size = m ? m->size : 0;
+    if (size < sizeof *m) {
+        if (size >= offsetof(struct hf_device_methods, alloc))
+            m->destroy(d);
+        return hf_fail(e, HF_ABI,
+                       "the module of the device '%s' has a table of methods of %u bytes, not %zu: "
+                       "rebuild it",
+                       cls->name, size, sizeof *m);
+    }
+    *ret = d;
+    return HF_OK;
 }
 
 /* ---- the engine ---- */

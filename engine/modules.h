@@ -18,6 +18,10 @@ const char *engine_network_name(const struct hf_engine *en, int i);
 const char *engine_device_name(const struct hf_engine *en, int i);
 /* The device that opens first when any will do: the highest priority; NULL: none. */
 const struct hf_device_class *engine_device_auto(const struct hf_engine *en);
+/* A device of the class, whose table of methods is whole. */
+enum hf_status engine_device_open(const struct hf_device_class *cls,
+                                  const struct hf_device_options *options, struct hf_device **ret,
+                                  struct hf_error *e);
 /* The first of the class's ops that devices of this kind of ops lack, or NULL. */
 const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_class *cls,
                               enum hf_device_kind op_kind);

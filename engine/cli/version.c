@@ -20,7 +20,7 @@ int command_version(int argc, char **argv) {
         const struct hf_device_class *cls = engine_device(engine, name);
         const struct hf_device_options options = {.host = engine->host};
         struct hf_device *device = NULL;
-        if (cls->open(&options, &device, &e) != HF_OK) {
+        if (engine_device_open(cls, &options, &device, &e) != HF_OK) {
             printf("device %s: %s\n", name, e.text);
             continue;
         }

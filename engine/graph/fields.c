@@ -545,7 +545,7 @@ static void declare(struct flow *f) {
     if (yields)
         io->yields = &f->stage->yields;
     struct hf_error err = {0};
-    enum hf_status st = cls->declare ? cls->declare(f->stage->options, io, &err) : HF_OK;
+    enum hf_status st = cls->declare(f->stage->options, io, &err);
     for (int i = 0; i < f->decl.entries; i++)
         if (f->decl.entry[i].kind == ENTRY_READ)
             check_read(f, &f->decl.entry[i]);

@@ -106,12 +106,9 @@ static enum hf_status process_one(struct instance *in, const struct hf_sample *s
     enum hf_status st = sample_to(in->stage.host, s, in->stage.device, in->stage.queue, &here, e);
     if (st != HF_OK)
         return st;
-    if (cls->process) {
-        st = cls->process(&in->stage, here, e);
-        sample_unref(here);
-        return st;
-    }
-    return samples_push(&in->out, here, e); /* a mix that only interleaves */
+    st = cls->process(&in->stage, here, e);
+    sample_unref(here);
+    return st;
 }
 
 /* Puts the stage, and the case if one is known, before the message. */

@@ -397,7 +397,7 @@ static enum hf_status open_device(struct run *run, const struct hf_device_class 
                                   struct hf_device **ret, struct hf_error *e) {
     struct hf_device_options options = {.nn_threads = (int32_t)run->plan->nn_threads,
                                         .host = &run->services->host};
-    return cls->open(&options, ret, e);
+    return engine_device_open(cls, &options, ret, e);
 }
 
 /* The device of highest priority that opens; the host's is one of them. */

@@ -52,8 +52,7 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const in
                        s->name, s->model->info.stage, s->model->net->dims);
     infer_close(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
-    enum hf_status st =
-        s->device->methods->compile(s->device, s->queue, s->model->net, &spec, &x->exec, e);
+    enum hf_status st = hf_compile(s, s->model->net, &spec, &x->exec, e);
     if (st == HF_OK)
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {

@@ -109,11 +109,10 @@ static enum hf_status compile(struct trainer *t) {
         return hf_fail(t->err, HF_NO_MEMORY, "no memory for %lld parameters",
                        (long long)t->param_count);
     struct hf_exec_spec spec = make_spec(t);
-    struct hf_device *d = t->s->device;
     st = t->host->net_init(t->net, hf_rng_init(t->s->seed, t->s->name, "parameters", 0), t->best,
                            t->err);
     if (st == HF_OK)
-        st = d->methods->compile(d, t->s->queue, t->net, &spec, &t->x, t->err);
+        st = hf_compile(t->s, t->net, &spec, &t->x, t->err);
     if (st == HF_OK)
         st = t->x->methods->set_params(t->x, t->best, t->err);
     return st;

@@ -269,6 +269,40 @@ static void a_failed_write_leaves_the_old_file(void **state) {
     free(large);
 }
 
+/* ---- an executable of an earlier interface ---- */
+
+static bool destroyed;
+
+static void small_destroy(struct hf_executable *x) {
+    (void)x;
+    destroyed = true;
+}
+
+static enum hf_status small_compile(struct hf_device *d, struct hf_queue *q,
+                                    const struct hf_net *net, const struct hf_exec_spec *spec,
+                                    struct hf_executable **ret, struct hf_error *e) {
+    static const struct hf_executable_methods methods = {
+        .size = offsetof(struct hf_executable_methods, memory), .destroy = small_destroy};
+    static struct hf_executable x = {&methods};
+    (void)d, (void)q, (void)net, (void)spec, (void)e;
+    *ret = &x;
+    return HF_OK;
+}
+
+static void a_small_executable_is_refused(void **state) {
+    (void)state;
+    struct hf_error e;
+    const struct hf_device_methods methods = {.size = sizeof methods, .compile = small_compile};
+    struct hf_device d = {.methods = &methods};
+    struct hf_stage s = {.name = "fill", .device = &d};
+    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD};
+    struct hf_executable *x = NULL;
+    assert_int_equal(hf_compile(&s, NULL, &spec, &x, &e), HF_ABI);
+    assert_null(x);
+    assert_true(destroyed);
+    assert_non_null(strstr(e.text, "stage 'fill': the device's networks have a table of methods"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tensors_have_the_layout_of_dlpack, setup, teardown),
@@ -281,6 +315,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_cpu_runs_networks, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_whole_or_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup, teardown),
+        cmocka_unit_test(a_small_executable_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,55 @@ static void test_refused(void **state) {
     hf_engine_close(engine);
 }
 
+/* A class without a method that the engine calls is no crash, but a line about the module. */
+static void test_missing_methods(void **state) {
+    (void)state;
+    static const struct {
+        const char *module, *what, *lacks;
+    } all[] = {
+        {"t_no_declare", "stage", "declare"},    {"t_no_count", "stage", "count"},
+        {"t_no_open", "stage", "open"},          {"t_no_process", "stage", "process"},
+        {"t_no_interleave", "stage", "process"}, {"t_no_run", "stage", "run"},
+        {"t_no_yield", "stage", "run"},          {"t_no_build", "network", "build"},
+        {"t_no_device", "device", "open"},
+    };
+    struct hf_engine *engine = engine_with("modules", "abi");
+    engine_open_all(engine);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char expected[4096];
+        (void)snprintf(expected, sizeof expected,
+                       "module '%s/tests/graph/abi/%s.so' is faulty: its %s 't_lacking' has no "
+                       "'%s', which it must have",
+                       build, all[i].module, all[i].what, all[i].lacks);
+        const char *said = engine_refusal(engine, all[i].module);
+        assert_non_null(said);
+        assert_string_equal(said, expected);
+    }
+    assert_null(engine_stage(engine, "t_lacking", NULL));
+    assert_null(engine_network(engine, "t_lacking"));
+    assert_null(engine_device(engine, "t_lacking"));
+    hf_engine_close(engine);
+}
+
+static void test_small_tables(void **state) {
+    (void)state;
+    struct hf_error e;
+    char expected[256];
+    struct hf_engine *engine = engine_with("modules", "modules");
+    const struct hf_device_class *cls = engine_device(engine, "t_small");
+    const struct hf_device_options options = {.host = engine->host};
+    struct hf_device *d = NULL;
+    assert_non_null(cls);
+    assert_int_equal(engine_device_open(cls, &options, &d, &e), HF_ABI);
+    assert_null(d);
+    (void)snprintf(expected, sizeof expected,
+                   "the module of the device 't_small' has a table of methods of %zu bytes, not "
+                   "%zu: rebuild it",
+                   offsetof(struct hf_device_methods, describe), sizeof(struct hf_device_methods));
+    assert_string_equal(e.text, expected);
+    hf_engine_close(engine);
+}
+
 static void test_not_a_module(void **state) {
     (void)state;
     struct hf_error e;
@@ -108,6 +157,8 @@ static int setup(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_missing_methods),
+        cmocka_unit_test(test_small_tables),
         cmocka_unit_test(test_not_a_module),
         cmocka_unit_test(test_later_replaces),
         cmocka_unit_test(test_build_tree),

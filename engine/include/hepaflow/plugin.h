@@ -196,6 +196,26 @@ static inline enum hf_status hf_launch(const struct hf_stage *s, const char *op,
     return s->host->launch(s->host, s->device, s->queue, found, call, e);
 }
 
+/** Compiles a network on the stage's device and checks that all methods are there. */
+static inline enum hf_status hf_compile(const struct hf_stage *s, const struct hf_net *net,
+                                        const struct hf_exec_spec *spec, struct hf_executable **ret,
+                                        struct hf_error *e) {
+    struct hf_executable *x = NULL;
+    enum hf_status st = s->device->methods->compile(s->device, s->queue, net, spec, &x, e);
+    if (st != HF_OK)
+        return st;
+    if (x->methods->size < sizeof *x->methods) {
+        st = hf_fail(e, HF_ABI,
+                     "stage '%s': the device's networks have a table of methods of %u bytes, not "
+                     "%zu: rebuild the device's module",
+                     s->name, x->methods->size, sizeof *x->methods);
+        x->methods->destroy(x);
+        return st;
+    }
+    *ret = x;
+    return HF_OK;
+}
+
 /** Sets an ON_GRID field; consumes the reference to `t` on success and on failure. */
 static inline enum hf_status hf_sample_set(const struct hf_stage *s, struct hf_sample *sample,
                                            const char *field, struct hf_tensor *t,

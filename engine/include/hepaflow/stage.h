@@ -11,6 +11,8 @@
  *   SINK    `run(stream)` pulls on a thread of its own, and asks for epochs.
  *   MODEL   yields a model without samples (a checkpoint file); `run(NULL)`.
  * A SINK with HF_STAGE_YIELDS_MODEL (train) publishes a model.
+ * Every class has `declare` and the methods named here, but `end_of_epoch`; a module with a class
+ * that lacks one is refused.
  *
  * Threads: one instance is called from one thread at a time. `declare` is pure and may be called
  * at any time with any checked options.

@@ -4,6 +4,35 @@
 #define AT(type, member) offsetof(struct type, member)
 #define UNUSED           __attribute__((unused))
 
+/* ---- no work ---- */
+
+static enum hf_status idle_count(struct hf_stage *s UNUSED, int64_t *ret,
+                                 struct hf_error *e UNUSED) {
+    *ret = 0;
+    return HF_OK;
+}
+
+static enum hf_status idle_open(struct hf_stage *s UNUSED, int64_t item UNUSED,
+                                struct hf_error *e UNUSED) {
+    return HF_OK;
+}
+
+static enum hf_status idle_process(struct hf_stage *s UNUSED, const struct hf_sample *in UNUSED,
+                                   struct hf_error *e UNUSED) {
+    return HF_OK;
+}
+
+static enum hf_status idle_run(struct hf_stage *s UNUSED, struct hf_stream *in UNUSED,
+                               struct hf_error *e UNUSED) {
+    return HF_OK;
+}
+
+static enum hf_status idle_build(const struct hf_host *host UNUSED, const void *options UNUSED,
+                                 int32_t in_channels UNUSED, int32_t out_channels UNUSED,
+                                 struct hf_net **ret UNUSED, struct hf_error *e) {
+    return hf_fail(e, HF_UNSUPPORTED, "there is none");
+}
+
 /* ---- a source ---- */
 
 struct load_options {
@@ -44,6 +73,8 @@ static enum hf_status load_declare(const void *options, struct hf_io *io,
 static const struct hf_stage_class load_class = {.name = "t_load",
                                                  .help = "A source.",
                                                  .kind = HF_SOURCE,
+                                                 .count = idle_count,
+                                                 .open = idle_open,
                                                  .options_size = sizeof(struct load_options),
                                                  .options = load_table,
                                                  .declare = load_declare};
@@ -101,6 +132,7 @@ static enum hf_status prepare_declare(const void *options, struct hf_io *io, str
 static const struct hf_stage_class prepare_class = {.name = "t_prepare",
                                                     .help = "A map.",
                                                     .kind = HF_MAP,
+                                                    .process = idle_process,
                                                     .options_size = sizeof(struct prepare_options),
                                                     .options = prepare_table,
                                                     .declare = prepare_declare};
@@ -120,6 +152,7 @@ static enum hf_status mask_declare(const void *options UNUSED, struct hf_io *io,
 static const struct hf_stage_class mask_class = {.name = "t_mask",
                                                  .help = "Segments.",
                                                  .kind = HF_MAP,
+                                                 .process = idle_process,
                                                  .options_size = 1,
                                                  .declare = mask_declare};
 
@@ -137,6 +170,7 @@ static enum hf_status holes_declare(const void *options UNUSED, struct hf_io *io
 static const struct hf_stage_class holes_class = {.name = "t_holes",
                                                   .help = "Holes.",
                                                   .kind = HF_MAP,
+                                                  .process = idle_process,
                                                   .flags = HF_STAGE_RANDOM,
                                                   .options_size = 1,
                                                   .declare = holes_declare};
@@ -153,6 +187,7 @@ static enum hf_status shed_declare(const void *options UNUSED, struct hf_io *io,
 static const struct hf_stage_class shed_class = {.name = "t_shed",
                                                  .help = "Drops fields.",
                                                  .kind = HF_MAP,
+                                                 .process = idle_process,
                                                  .flags = HF_STAGE_SERIAL,
                                                  .options_size = 1,
                                                  .declare = shed_declare};
@@ -169,6 +204,7 @@ static enum hf_status slices_declare(const void *options UNUSED, struct hf_io *i
 static const struct hf_stage_class slices_class = {.name = "t_slices",
                                                    .help = "Chooses slices.",
                                                    .kind = HF_MAP,
+                                                   .process = idle_process,
                                                    .options_size = 1,
                                                    .declare = slices_declare};
 
@@ -241,6 +277,7 @@ static enum hf_status train_declare(const void *options, struct hf_io *io,
 static const struct hf_stage_class train_class = {.name = "t_train",
                                                   .help = "A model.",
                                                   .kind = HF_SINK,
+                                                  .run = idle_run,
                                                   .flags = HF_STAGE_RANDOM | HF_STAGE_YIELDS_MODEL,
                                                   .options_size = sizeof(struct train_options),
                                                   .options = train_table,
@@ -269,6 +306,7 @@ static enum hf_status fill_declare(const void *options, struct hf_io *io,
 static const struct hf_stage_class fill_class = {.name = "t_apply",
                                                  .help = "Applies a model.",
                                                  .kind = HF_MAP,
+                                                 .process = idle_process,
                                                  .flags = HF_STAGE_TAKES_MODEL,
                                                  .options_size = sizeof(struct fill_options),
                                                  .options = fill_table,
@@ -329,6 +367,7 @@ static const char *const cut_ops[] = {"blur", NULL};
 static const struct hf_stage_class cut_class = {.name = "t_cut",
                                                 .help = "A mask.",
                                                 .kind = HF_MAP,
+                                                .process = idle_process,
                                                 .ops = cut_ops,
                                                 .options_size = sizeof(struct cut_options),
                                                 .options = cut_table,
@@ -360,6 +399,7 @@ static enum hf_status mix_declare(const void *options, struct hf_io *io,
 static const struct hf_stage_class mix_class = {.name = "t_mix",
                                                 .help = "A mix.",
                                                 .kind = HF_MIX,
+                                                .process = idle_process,
                                                 .options_size = sizeof(struct mix_options),
                                                 .options = mix_table,
                                                 .declare = mix_declare};
@@ -386,6 +426,7 @@ static enum hf_status save_declare(const void *options UNUSED, struct hf_io *io 
 static const struct hf_stage_class save_class = {.name = "t_save",
                                                  .help = "A sink.",
                                                  .kind = HF_SINK,
+                                                 .run = idle_run,
                                                  .options_size = sizeof(struct save_options),
                                                  .options = save_table,
                                                  .declare = save_declare};
@@ -408,7 +449,8 @@ static const struct hf_option net_table[] = {{.name = "width",
 static const struct hf_network_class net_class = {.name = "t_net",
                                                   .help = "A network.",
                                                   .options_size = sizeof(struct net_options),
-                                                  .options = net_table};
+                                                  .options = net_table,
+                                                  .build = idle_build};
 
 /* ---- a class whose declare names what it does not read ---- */
 
@@ -428,13 +470,16 @@ static const struct hf_option liar_table[] = {{.name = "number",
 static const struct hf_stage_class liar_class = {.name = "t_liar",
                                                  .help = "Faulty.",
                                                  .kind = HF_MAP,
+                                                 .process = idle_process,
                                                  .options_size = 8,
                                                  .declare = liar_declare};
 static const struct hf_stage_class faulty_class = {.name = "t_faulty",
                                                    .help = "Faulty.",
                                                    .kind = HF_MAP,
+                                                   .process = idle_process,
                                                    .options_size = 8,
-                                                   .options = liar_table};
+                                                   .options = liar_table,
+                                                   .declare = liar_declare};
 
 /* ---- descriptor ---- */
 
@@ -456,7 +501,28 @@ static const struct hf_device_class bare_class = {.name = "t_bare",
                                                   .op_kind = HF_KIND_MOCK,
                                                   .priority = -1,
                                                   .open = bare_open};
-static const struct hf_device_class *const devices[] = {&bare_class, NULL};
+
+/* A device of an earlier interface, whose table ends before `describe`. */
+static void small_destroy(struct hf_device *d) {
+    d->id = -1;
+}
+
+static enum hf_status small_open(const struct hf_device_options *options UNUSED,
+                                 struct hf_device **ret, struct hf_error *e UNUSED) {
+    static const struct hf_device_methods methods = {
+        .size = offsetof(struct hf_device_methods, describe), .destroy = small_destroy};
+    static struct hf_device device = {.methods = &methods};
+    *ret = &device;
+    return HF_OK;
+}
+
+static const struct hf_device_class small_class = {.name = "t_small",
+                                                   .help = "A device that lacks a method.",
+                                                   .kind = HF_KIND_MOCK,
+                                                   .op_kind = HF_KIND_MOCK,
+                                                   .priority = -1,
+                                                   .open = small_open};
+static const struct hf_device_class *const devices[] = {&bare_class, &small_class, NULL};
 
 HF_EXPORT extern const struct hf_plugin hf_plugin;
 const struct hf_plugin hf_plugin = {.abi = HF_ABI_VERSION,
