@@ -8,7 +8,10 @@
  * only where it is annotated neither in the slice nor in the slices next to it.
  *
  * Source. `given` reads the annotation that `load` takes from the manifest; a case (or slice)
- * without one is neither annotated nor clean, and `select` drops it. `derived` simulates the
+ * without one is neither annotated nor clean, and `select` drops it. Its rows are for the slices of
+ * the loaded image: a slice here takes all that it covers, and is clean only if each of them was
+ * annotated. Per volume such rows add up: a segment is annotated if it is so in any slice, and is
+ * clean only in slices that were annotated. `derived` simulates the
  * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
  * reaches the method.
  */
@@ -129,19 +132,24 @@ static void rows_of_slice(const struct hf_sample *in, int64_t rows, int64_t d, i
     *ret_last = (int64_t)fmin(fmax(last, (double)*ret_first), end);
 }
 
-/** Bits of the segments annotated in slice d, and whether it is annotated at all. */
+/** What the annotation says of slice d: the bits of its segments, whether any of the rows on it is
+ *  annotated, and whether all are. Per volume the bits are those of all rows. */
 static uint8_t slice_bits(const struct options *o, const struct hf_sample *in,
-                          const struct hf_tensor *annotation, int64_t d, int *ret_known) {
-    int64_t rows = annotation->shape[0], first = 0, last = rows - 1;
+                          const struct hf_tensor *annotation, int64_t d, int *ret_known,
+                          int *ret_whole) {
+    int64_t rows = annotation->shape[0], first = d, last = d;
     const uint8_t *row = HF_DATA(uint8_t, annotation);
     uint8_t bits = 0;
     *ret_known = 0;
-    if (o->per == PER_SLICE && o->labels == LABELS_DERIVED)
-        first = last = d;
-    else if (o->per == PER_SLICE)
+    *ret_whole = 1;
+    if (o->labels != LABELS_DERIVED || o->per != PER_SLICE)
         rows_of_slice(in, rows, d, &first, &last);
-    for (int64_t r = first; r <= last; r++) {
+    for (int64_t r = 0; r < rows; r++) {
+        int here = r >= first && r <= last;
+        if (!here && o->per == PER_SLICE)
+            continue;
         *ret_known |= row[r * ENTRIES];
+        *ret_whole &= !here || row[r * ENTRIES];
         for (int k = 1; k < ENTRIES && row[r * ENTRIES]; k++)
             bits |= (uint8_t)((row[r * ENTRIES + k] != 0) << (k - 1));
     }
@@ -160,10 +168,12 @@ static enum hf_status marks_new(const struct hf_stage *s, const struct hf_sample
         return st;
     uint8_t *mark = HF_DATA(uint8_t, t);
     for (int64_t d = 0; d < depth; d++) {
-        int known = 0;
-        uint8_t bits = slice_bits(o, in, annotation, d, &known);
+        int known = 0, whole = 0;
+        uint8_t bits = slice_bits(o, in, annotation, d, &known, &whole);
         mark[d * MARKS + MARK_ANNOTATED] = bits;
         mark[d * MARKS + MARK_KNOWN] = known != 0;
+        /* what was not looked at may hold a tumor of any segment */
+        mark[d * MARKS + MARK_UNSAFE] |= whole ? 0 : 0xff;
         for (int64_t near = d - 1; near <= d + 1; near++)
             if (near >= 0 && near < depth)
                 mark[near * MARKS + MARK_UNSAFE] |= bits;

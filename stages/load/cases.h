@@ -3,7 +3,7 @@
  *
  * Columns by header name, in any order: case, image (required); patient, split, liver, couinaud,
  * tumor, segments. Paths are relative to the manifest. An empty entry is not there. Others are
- * ignored.
+ * ignored. `segments` holds segments or the path of a table of slices (slices.h).
  */
 #ifndef HF_LOAD_CASES_H
 #define HF_LOAD_CASES_H
@@ -38,7 +38,9 @@ struct hf_case {
     char *path[HF_CASE_FILES];     /* NULL: not there */
     int32_t column[HF_CASE_FILES]; /* where the path stands, from 1 */
     int32_t annotated;             /* 1: segments are given, perhaps as `none` */
-    uint8_t segment[9];            /* entry k: segment k holds a tumor */
+    uint8_t segment[9];            /* entry k: segment k holds a tumor; entry 0: annotated */
+    char *slices;                  /* a table of slices in place of `segment`; NULL: none */
+    int32_t slices_column;         /* where the annotation stands, from 1 */
     int32_t line;
 };
 

@@ -4,6 +4,7 @@
  */
 #include "cases.h"
 #include "check.h"
+#include "slices.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -34,6 +35,7 @@ struct item {
     const struct hf_case *c;
     char *header[HF_CASE_FILES];
     char *image[HF_CASE_FILES]; /* the voxels of a pair; NULL: a single file */
+    struct hf_slices slices;    /* none: the manifest's line has the annotation */
 };
 
 struct state {
@@ -47,6 +49,16 @@ static int has_name(const struct hf_names *names, const char *name) {
         if (strcmp(names->name[i], name) == 0)
             return 1;
     return 0;
+}
+
+/** What `require` may name: the files, and the annotation. */
+enum {
+    NEED_SEGMENTS = HF_CASE_FILES,
+    NEEDS
+};
+
+static const char *need_name(int need) {
+    return need == NEED_SEGMENTS ? "segments" : hf_case_file_name((enum hf_case_file)need);
 }
 
 static int wants(const struct options *o, enum hf_case_file f) {
@@ -107,6 +119,34 @@ static enum hf_status item_fill(const struct options *o, const struct hf_case *c
     return HF_OK;
 }
 
+/** The table of slices of a case that has one: read now, so that a mistake shows before the work.
+ */
+static enum hf_status item_slices(const struct hf_stage *s, struct item *it, struct hf_error *e) {
+    const struct options *o = s->options;
+    const struct hf_case *c = it->c;
+    struct stat info;
+    const char *what = NULL;
+    if (!c->slices)
+        return HF_OK;
+    if (stat(c->slices, &info) != 0)
+        what = errno == ENOENT ? "is not there" : strerror(errno);
+    else if (!S_ISREG(info.st_mode))
+        what = "is no file; expected a table of slices";
+    else if (info.st_size == 0)
+        what = "is empty; expected a table of slices";
+    if (what)
+        return hf_fail(e, HF_NOT_FOUND, "%s:%d:%d: segments of case '%s': %s %s", o->dataset,
+                       (int)c->line, (int)c->slices_column, c->name, c->slices, what);
+    void *text = NULL;
+    size_t size = 0;
+    enum hf_status st = s->host->file_take(s->host, c->slices, &text, &size, e);
+    if (st != HF_OK)
+        return st;
+    st = hf_slices_parse(text, size, c->slices, &it->slices, e);
+    s->host->file_free(s->host, text);
+    return st;
+}
+
 static int is_named(const struct options *o, const struct hf_case *c) {
     if (o->cases.count == 0)
         return 1;
@@ -116,11 +156,17 @@ static int is_named(const struct options *o, const struct hf_case *c) {
     return 0;
 }
 
-static int is_complete(const struct options *o, const struct hf_case *c) {
-    for (int f = 0; f < HF_CASE_FILES; f++)
-        if (!c->path[f] && has_name(&o->require, hf_case_file_name((enum hf_case_file)f)))
-            return 0;
-    return c->annotated || !has_name(&o->require, "segments");
+/** 1 if the manifest has all that is required of the case; adds up what it lacks. */
+static int is_complete(const struct options *o, const struct hf_case *c, int64_t lacks[NEEDS]) {
+    int whole = 1;
+    for (int need = 0; need < NEEDS; need++) {
+        int there = need == NEED_SEGMENTS ? c->annotated : c->path[need] != NULL;
+        if (!there && has_name(&o->require, need_name(need))) {
+            whole = 0;
+            lacks[need]++;
+        }
+    }
+    return whole;
 }
 
 /** A list of names as text: "liver, couinaud". */
@@ -134,9 +180,29 @@ static const char *list(const struct hf_names *names, char *buffer, size_t size)
     return buffer;
 }
 
-static enum hf_status choose(const struct options *o, struct state *st, struct hf_error *e) {
+/** Says how many cases `require` has left out, and how many of them want for what. */
+static void log_left_out(const struct hf_stage *s, int64_t left_out, int64_t of,
+                         const int64_t lacks[NEEDS]) {
+    const struct options *o = s->options;
+    char line[PATH_BYTES + 256];
+    int used = snprintf(line, sizeof line, "%s: %lld of %lld cases left out:", o->dataset,
+                        (long long)left_out, (long long)of);
+    const char *comma = "";
+    for (int need = 0; need < NEEDS; need++) {
+        if (lacks[need] == 0 || used < 0 || (size_t)used >= sizeof line)
+            continue;
+        used += snprintf(line + used, sizeof line - (size_t)used, "%s %lld without %s", comma,
+                         (long long)lacks[need], need_name(need));
+        comma = ",";
+    }
+    s->host->log(s, HF_LOG_INFO, line);
+}
+
+static enum hf_status choose(const struct hf_stage *s, struct hf_error *e) {
+    const struct options *o = s->options;
+    struct state *st = s->state;
     static const char *const split_names[] = {"split train", "split test", "any split"};
-    int64_t in_split = 0, named = 0;
+    int64_t in_split = 0, named = 0, lacks[NEEDS] = {0};
     st->item = calloc((size_t)st->cases.count, sizeof *st->item);
     if (!st->item)
         return hf_fail(e, HF_NO_MEMORY, "%s: no memory for its cases", o->dataset);
@@ -148,15 +214,21 @@ static enum hf_status choose(const struct options *o, struct state *st, struct h
         if (!is_named(o, c))
             continue;
         named++;
-        if (!is_complete(o, c))
+        if (!is_complete(o, c, lacks))
             continue;
-        enum hf_status status = item_fill(o, c, &st->item[st->items++], e);
+        struct item *it = &st->item[st->items++];
+        enum hf_status status = item_fill(o, c, it, e);
+        if (status == HF_OK)
+            status = item_slices(s, it, e);
         if (status != HF_OK)
             return status;
     }
     char names[512];
-    if (st->items > 0)
+    if (st->items > 0) {
+        if (st->items < named)
+            log_left_out(s, named - st->items, named, lacks);
         return HF_OK;
+    }
     if (in_split == 0)
         return hf_fail(e, HF_INVALID, "%s: none of its %d cases is in %s", o->dataset,
                        (int)st->cases.count, split_names[o->split]);
@@ -189,16 +261,18 @@ static enum hf_status start(struct hf_stage *s, struct hf_error *e) {
         return st;
     st = hf_cases_parse(text, size, o->dataset, &state->cases, e);
     s->host->file_free(s->host, text);
-    return st == HF_OK ? choose(o, state, e) : st;
+    return st == HF_OK ? choose(s, e) : st;
 }
 
 static void stop(struct hf_stage *s) {
     struct state *state = s->state;
-    for (int64_t i = 0; i < state->items; i++)
+    for (int64_t i = 0; i < state->items; i++) {
         for (int f = 0; f < HF_CASE_FILES; f++) {
             free(state->item[i].header[f]);
             free(state->item[i].image[f]);
         }
+        hf_slices_free(&state->item[i].slices);
+    }
     free(state->item);
     state->item = NULL;
     state->items = 0;
@@ -406,13 +480,27 @@ static enum hf_status load_all_labels(const struct hf_stage *s, const struct ite
     return st;
 }
 
-static enum hf_status load_annotation(const struct hf_stage *s, const struct hf_case *c,
-                                      struct hf_tensor **ret, struct hf_error *e) {
-    const int64_t shape[2] = {1, 9};
-    enum hf_status st = hf_tensor_new_host(s, HF_U8, 2, shape, ret, e);
-    if (st == HF_OK)
-        memcpy((*ret)->dl.data, c->segment, 9);
-    return st;
+/** The annotation: a row for the volume, or for each of its canonical slices. */
+static enum hf_status load_annotation(const struct hf_stage *s, const struct item *it,
+                                      const struct hf_nifti *image, struct hf_tensor **ret,
+                                      struct hf_error *e) {
+    int per_slice = it->c->slices != NULL;
+    const int64_t shape[2] = {per_slice ? hf_grid_extent(&image->header.grid, 2) : 1, 9};
+    struct hf_tensor *t = NULL;
+    enum hf_status st = hf_tensor_new_host(s, HF_U8, 2, shape, &t, e);
+    if (st != HF_OK)
+        return st;
+    if (per_slice)
+        st = hf_slices_turn(&it->slices, it->c->slices, &image->header.grid, &image->turn,
+                            HF_DATA(uint8_t, t), e);
+    else
+        memcpy(t->dl.data, it->c->segment, 9);
+    if (st != HF_OK) {
+        s->host->tensor_unref(t);
+        return hf_fail_in(e, "case '%s', field 'annotation'", it->c->name);
+    }
+    *ret = t;
+    return HF_OK;
 }
 
 /** Sets the fields; sample_set consumes each tensor, also when it fails. */
@@ -470,7 +558,7 @@ static enum hf_status open_case(struct hf_stage *s, int64_t i, struct hf_error *
                                &notes);
         log_notes(s, it, NULL, &notes);
     }
-    st = load_annotation(s, it->c, &annotation, e);
+    st = load_annotation(s, it, image, &annotation, e);
     if (st != HF_OK)
         goto fail;
     st = s->host->sample_new(s->host, it->c->name, it->c->name, it->c->patient, &sample, e);

@@ -27,10 +27,11 @@ static void test_full(void **state) {
     assert_int_equal(parse("case,patient,split,image,liver,couinaud,tumor,segments\n"
                            "a,p1,train,a/ct.nii.gz,a/l.nii,/abs/c.nii,,2;4;5\n"
                            "b,p2,test,b.nii,,,b_t.nii,none\n"
-                           "c,p2,,c.nii,,,,\n",
+                           "c,p2,,c.nii,,,,\n"
+                           "d,p3,test,d.nii,,,,d/slices.csv\n",
                            &c, &e),
                      HF_OK);
-    assert_int_equal(c.count, 3);
+    assert_int_equal(c.count, 4);
     assert_string_equal(c.item[0].name, "a");
     assert_string_equal(c.item[0].patient, "p1");
     assert_int_equal(c.item[0].split, HF_SPLIT_TRAIN);
@@ -49,6 +50,10 @@ static void test_full(void **state) {
     assert_false(c.item[2].annotated);
     assert_int_equal(c.item[2].segment[0], 0);
     assert_int_equal(c.item[2].split, HF_SPLIT_TEST); /* as the patient's other line */
+    assert_null(c.item[0].slices);
+    assert_true(c.item[3].annotated);
+    assert_string_equal(c.item[3].slices, "data/d/slices.csv");
+    assert_int_equal(c.item[3].slices_column, 20);
     hf_cases_free(&c);
 }
 

@@ -187,6 +187,13 @@ static void test_choice(void **state) {
         harness_stage_free(f->s);
         f->s = NULL;
     }
+    /* What `require` leaves out is said, once a start. */
+    const char *log = harness_log(f->h), *said = strstr(log, "cases.csv: ");
+    assert_non_null(said);
+    assert_non_null(strstr(log, "cases.csv: 1 of 3 cases left out: 1 without liver\n"));
+    assert_non_null(
+        strstr(log, "cases.csv: 3 of 4 cases left out: 1 without liver, 2 without segments\n"));
+    assert_null(strstr(strstr(said + 1, "cases.csv: ") + 1, "cases.csv: "));
     f->o.require = (struct hf_names){2, {"couinaud", "tumor"}};
     expect(f, "none of 4 cases in any split has all that is required: couinaud, tumor");
     f->o.cases = (struct hf_names){1, {"z*"}};
