@@ -7,9 +7,11 @@
  * that they mean the same on every grid. Superpixels, deformation and the range and shape of the
  * contrast restate what later code of the method's authors has in pixels (taken as 0.75 mm) and in
  * grey values of a window of 450 HU. That code draws one lesion a slice, about a third of them
- * bright, and white noise inside; several lesions, their share of bright ones, coarser texture and
- * fading vessels are choices made here.
+ * bright, with white noise inside, and smooths the image afterwards; several lesions, their share
+ * of bright ones, coarser texture in place of the smoothing and fading vessels are choices made
+ * here.
  */
+#include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
 #include "../geometry/geometry.h"
@@ -28,7 +30,7 @@ struct options {
     struct hf_reals texture, texture_size;
     double damp, damp_size;
     struct hf_reals extra_segments;
-    double min_area;
+    double min_area, smooth;
 };
 
 enum {
@@ -112,6 +114,30 @@ static enum hf_status make_sample(struct hf_stage *s, const struct hf_sample *in
     return st == HF_OK ? slices_set(s, in, call->out[DRAWN], out, e) : st;
 }
 
+/* Blurs the liver within slices as `prepare` does, so that a lesion is as smooth as what is around
+ * it. Replaces *image. */
+static enum hf_status smooth(struct hf_stage *s, const struct hf_sample *in,
+                             struct hf_tensor **image, struct hf_error *e) {
+    const struct options *o = s->options;
+    struct hf_blur_params params = {{0, (float)o->smooth, (float)o->smooth}};
+    struct hf_tensor *out = NULL;
+    if (o->smooth <= 0)
+        return HF_OK;
+    enum hf_status st = hf_tensor_new(s, HF_F32, 4, (*image)->shape, &out, e);
+    if (st != HF_OK)
+        return st;
+    struct hf_op_call call = {.in = {*image, hf_sample_get(in, "liver")},
+                              .out = {out},
+                              .inputs = 2,
+                              .outputs = 1,
+                              .params = &params,
+                              .params_size = sizeof params};
+    st = hf_launch(s, "blur", &call, e);
+    s->host->tensor_unref(*image);
+    *image = out;
+    return st;
+}
+
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     static const enum hf_dtype dtypes[OUTPUTS] = {HF_F32, HF_F32, HF_U8, HF_U8};
     const struct options *o = s->options;
@@ -137,6 +163,8 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     call.outputs = OUTPUTS;
     if (st == HF_OK)
         st = hf_launch(s, "tumor_synthesis.draw", &call, e);
+    if (st == HF_OK)
+        st = smooth(s, in, &call.out[IMAGE], e);
     if (st == HF_OK)
         st = s->host->sample_derive(s->host, in, in->id, &out, e);
     if (st == HF_OK)
@@ -393,9 +421,16 @@ static const struct hf_option option_table[] = {
      .unit = "mm2",
      .max = 1e9,
      .help = "Slices with less of the region than this get no lesion and are not drawn from."},
+    {.name = "smooth",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(smooth),
+     .initial = "0",
+     .unit = "px",
+     .max = 64,
+     .help = "Sigma of a Gaussian within each slice of the liver, in voxels, once lesions are in."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"tumor_synthesis.draw", NULL};
+static const char *const ops_used[] = {"tumor_synthesis.draw", "blur", NULL};
 
 static const struct hf_stage_class tumor_synthesis = {
     .name = "tumor_synthesis",

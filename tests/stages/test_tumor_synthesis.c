@@ -340,6 +340,38 @@ static void test_vessels_fade(void **state) {
     harness_close(h);
 }
 
+/* With `smooth` the lesions are the same, and the image is that without it, blurred in the liver.
+ */
+static void test_the_whole_is_smoothed(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    o.texture = (struct hf_reals){2, {40, 40}};
+    for (int i = 0; i < N; i++)
+        image[i] += 0.05f * sinf((float)i);
+    static struct drawn sharp;
+    memcpy(&sharp, draw_once(h, (struct setting){.o = &o}), sizeof sharp);
+    o.smooth = 2;
+    const struct drawn *r = draw_once(h, (struct setting){.o = &o});
+    assert_memory_equal(r->lesion, sharp.lesion, sizeof sharp.lesion);
+    for (int i = 0; i < N; i++) {
+        int y = i / W % H, x = i % W;
+        double sum = 0, weight = 0;
+        for (int dy = -6; dy <= 6 && liver[i]; dy++)
+            for (int dx = -6; dx <= 6; dx++) {
+                int at = i + dy * W + dx;
+                if (y + dy < 0 || y + dy >= H || x + dx < 0 || x + dx >= W || !liver[at])
+                    continue;
+                double w = exp(-(dx * dx + dy * dy) / 8.0);
+                sum += w * (double)sharp.image[at];
+                weight += w;
+            }
+        double expected = liver[i] ? sum / weight : (double)sharp.image[i];
+        assert_float_equal(r->image[i], expected, 1e-5);
+    }
+    harness_close(h);
+}
+
 /* The area where a lesion is neither there nor not grows with the blur, in mm. */
 static void test_an_edge_is_soft(void **state) {
     (void)state;
@@ -491,6 +523,7 @@ int main(void) {
         cmocka_unit_test(test_a_superpixel_sets_the_size),
         cmocka_unit_test(test_texture_has_its_strength),
         cmocka_unit_test(test_vessels_fade),
+        cmocka_unit_test(test_the_whole_is_smoothed),
         cmocka_unit_test(test_an_edge_is_soft),
         cmocka_unit_test(test_deformation_has_its_strength),
         cmocka_unit_test(test_ellipses_are_where_they_are),
