@@ -20,13 +20,13 @@ static bool grow(struct edge *ed) {
     return true;
 }
 
-bool edge_push(struct edge *ed, const struct hf_sample *s) {
+bool edge_push(struct edge *ed, const struct hf_sample *s, struct sample **retired) {
     if (ed->closed) {
-        sample_unref(s);
+        sample_retire(s, retired);
         return true;
     }
     if (ed->count == ed->capacity && !grow(ed)) {
-        sample_unref(s);
+        sample_retire(s, retired);
         return false;
     }
     ed->item[(ed->first + ed->count++) % ed->capacity] = s;
@@ -42,19 +42,19 @@ const struct hf_sample *edge_pop(struct edge *ed) {
     return s;
 }
 
-void edge_clear(struct edge *ed) {
+void edge_clear(struct edge *ed, struct sample **retired) {
     while (ed->count > 0)
-        sample_unref(edge_pop(ed));
+        sample_retire(edge_pop(ed), retired);
     ed->ended = false;
 }
 
-void edge_close(struct edge *ed) {
-    edge_clear(ed);
+void edge_close(struct edge *ed, struct sample **retired) {
+    edge_clear(ed, retired);
     ed->closed = true;
     struct node *n = ed->from;
     bool needed = false;
     for (int i = 0; n && i < n->outs; i++)
         needed = needed || !n->out[i]->closed;
     for (int i = 0; n && !needed && i < n->inputs; i++)
-        edge_close(n->in[i]);
+        edge_close(n->in[i], retired);
 }

@@ -148,8 +148,9 @@ struct run {
     bool quit;          /* the workers may go */
     bool stopping;      /* an error or a cancel: no more tasks */
     struct hf_error error;
-    struct job **active; /* per job of the plan, NULL once it is being put away */
-    int turn;            /* the job that was served last */
+    struct job **active;    /* per job of the plan, NULL once it is being put away */
+    int turn;               /* the job that was served last */
+    struct sample *retired; /* by the workers, who release them without the lock */
 
     struct uv_async_s *async;
     pthread_mutex_t notes_lock; /* of notes, results and the sinks' progress; a leaf */
@@ -194,16 +195,16 @@ bool tree_is_quiet(struct edge *edge);
 /* Under run->lock: stops the tree above `edge` and waits for its tasks. */
 void tree_stop(struct edge *edge);
 /* Under run->lock: empties the tree above `edge`, whose tasks have ended, for another pass. */
-void tree_reset(struct edge *edge, uint64_t epoch);
+void tree_reset(struct edge *edge, uint64_t epoch, struct sample **retired);
 
-/* ---- edge.c: under run->lock ---- */
+/* ---- edge.c: under run->lock; what they drop is `retired` (run.h) ---- */
 
 /* Takes the reference over; a full ring grows, and without memory the sample is lost: false. */
-bool edge_push(struct edge *ed, const struct hf_sample *s);
+bool edge_push(struct edge *ed, const struct hf_sample *s, struct sample **retired);
 const struct hf_sample *edge_pop(struct edge *ed);
-void edge_clear(struct edge *ed);
+void edge_clear(struct edge *ed, struct sample **retired);
 /* Nobody will take from it: what only leads there need not run. */
-void edge_close(struct edge *ed);
+void edge_close(struct edge *ed, struct sample **retired);
 
 /* ---- mix.c: under run->lock ---- */
 

@@ -9,8 +9,8 @@
  * blocks inside a stage's call, so that one worker is enough for any graph.
  *
  * Lock order: run->lock, then one of the leaves run->notes_lock, the hold cache's, the
- * read-ahead's, a device's. No stage is called under a lock. All nodes and edges of all jobs are
- * guarded by run->lock alone: a task takes far longer than to find it.
+ * read-ahead's, a device's. No stage is called and no sample is released under a lock. All nodes
+ * and edges of all jobs are guarded by run->lock alone: a task takes far longer than to find it.
  */
 #include "exec.h"
 
@@ -299,7 +299,7 @@ static bool find_sample_task(struct node *n, struct replica *r, struct task *t, 
         case MIX_WAIT:
             return false;
         case MIX_AGAIN:
-            tree_reset(n->in[input], epoch);
+            tree_reset(n->in[input], epoch, &n->job->run->retired);
             *ret_changed = true;
             return false;
         case MIX_FINISHED:
@@ -351,13 +351,14 @@ void workers_wake(struct run *run) {
 }
 
 static bool hand_on(struct node *n, struct samples *list) {
+    struct sample **retired = &n->job->run->retired;
     bool kept = true;
     for (int i = 0; i < list->count; i++)
         for (int k = 0; k < n->outs; k++) {
             sample_ref(list->item[i]);
-            kept = edge_push(n->out[k], list->item[i]) && kept;
+            kept = edge_push(n->out[k], list->item[i], retired) && kept;
         }
-    samples_clear(list);
+    samples_retire(list, retired);
     wake_readers(n);
     return kept;
 }
@@ -403,12 +404,29 @@ static bool task_done(struct task *t) {
     return kept;
 }
 
+/* The lock is held, but not while samples are released. */
+static void release_retired(struct run *run) {
+    struct sample *list = run->retired;
+    run->retired = NULL;
+    if (!list)
+        return;
+    pthread_mutex_unlock(&run->lock);
+    sample_free_retired(list);
+    pthread_mutex_lock(&run->lock);
+}
+
 void *worker_main(void *arg) {
     struct run *run = arg;
     struct task t;
     pthread_mutex_lock(&run->lock);
     while (!run->quit) {
+        if (run->retired) {
+            release_retired(run);
+            continue; /* much may have changed meanwhile */
+        }
         if (run->stopping || !find_task(run, &t)) {
+            if (run->retired)
+                continue;
             run->idle_workers++;
             pthread_cond_wait(&run->work, &run->lock);
             run->idle_workers--;
@@ -426,6 +444,7 @@ void *worker_main(void *arg) {
             pthread_mutex_lock(&run->lock);
         }
     }
+    release_retired(run);
     pthread_mutex_unlock(&run->lock);
     return NULL;
 }
@@ -456,11 +475,11 @@ void tree_stop(struct edge *ed) {
         pthread_cond_wait(&job->idle, &job->run->lock);
 }
 
-void tree_reset(struct edge *ed, uint64_t epoch) {
+void tree_reset(struct edge *ed, uint64_t epoch, struct sample **retired) {
     struct node *n = ed->from;
-    edge_clear(ed);
+    edge_clear(ed, retired);
     for (int i = 0; i < n->window; i++) {
-        samples_clear(&n->slot[i].out);
+        samples_retire(&n->slot[i].out, retired);
         n->slot[i] = (struct slot){0};
     }
     n->next_ticket = n->released = n->waiting_bytes = n->wanted = 0;
@@ -468,5 +487,5 @@ void tree_reset(struct edge *ed, uint64_t epoch) {
     n->epoch = epoch;
     mix_reset(n);
     for (int i = 0; i < n->inputs; i++)
-        tree_reset(n->in[i], mix_epoch(&n->job->run->plan->stage[n->link[0]], epoch));
+        tree_reset(n->in[i], mix_epoch(&n->job->run->plan->stage[n->link[0]], epoch), retired);
 }

@@ -203,11 +203,11 @@ static bool make_place(struct shelf *s, int64_t item) {
     return true;
 }
 
-static void clear_shelf(struct hold *h, struct shelf *s) {
+static void clear_shelf(struct hold *h, struct shelf *s, struct sample **retired) {
     for (int64_t i = 0; i < s->items; i++) {
         if (s->item[i].there)
             h->counts.bytes -= release_tensors(&s->item[i].list);
-        samples_clear(&s->item[i].list);
+        samples_retire(&s->item[i].list, retired);
     }
     free(s->item);
     s->item = NULL;
@@ -260,14 +260,16 @@ void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *
 }
 
 void hold_job_done(struct hold *hold, int job) {
+    struct sample *retired = NULL;
     pthread_mutex_lock(&hold->lock);
     for (int i = 0; i < hold->plan->stages; i++) {
         struct shelf *s = &hold->shelf[i];
         s->users -= hold->use[job * hold->plan->stages + i];
         if (s->held && s->users <= 0)
-            clear_shelf(hold, s);
+            clear_shelf(hold, s, &retired);
     }
     pthread_mutex_unlock(&hold->lock);
+    sample_free_retired(retired);
 }
 
 struct hold_counts hold_counts(struct hold *hold) {
@@ -280,8 +282,10 @@ struct hold_counts hold_counts(struct hold *hold) {
 void hold_free(struct hold *hold) {
     if (!hold)
         return;
+    struct sample *retired = NULL;
     for (int i = 0; i < hold->plan->stages; i++)
-        clear_shelf(hold, &hold->shelf[i]);
+        clear_shelf(hold, &hold->shelf[i], &retired);
+    sample_free_retired(retired);
     pthread_mutex_destroy(&hold->lock);
     free(hold->shelf);
     free(hold->use);

@@ -75,6 +75,14 @@ static enum hf_status make_replicas(struct node *n, struct hf_error *e) {
     return HF_OK;
 }
 
+/* Without the lock: nobody else is at it. */
+static void edge_free_items(struct edge *ed) {
+    struct sample *retired = NULL;
+    edge_clear(ed, &retired);
+    sample_free_retired(retired);
+    free(ed->item);
+}
+
 static void node_free(struct node *n) {
     for (int r = 0; n->replica && r < n->replicas; r++) {
         for (int k = 0; n->replica[r].link && k < n->links; k++)
@@ -84,8 +92,7 @@ static void node_free(struct node *n) {
     for (int i = 0; n->slot && i < n->window; i++)
         samples_clear(&n->slot[i].out);
     for (int i = 0; i < n->inputs; i++) {
-        edge_clear(n->in[i]);
-        free(n->in[i]->item);
+        edge_free_items(n->in[i]);
         free(n->in[i]);
     }
     if (n->probe) {
@@ -175,8 +182,7 @@ static void tree_free(struct job *job) {
     job->node = NULL;
     job->nodes = 0;
     for (int i = 0; i < job->sinks; i++) {
-        edge_clear(&job->sink[i].edge);
-        free(job->sink[i].edge.item);
+        edge_free_items(&job->sink[i].edge);
         job->sink[i].edge = (struct edge){0};
     }
 }
@@ -218,6 +224,7 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
 static enum hf_status sink_rewind(struct hf_stream *in, uint64_t epoch, struct hf_error *e) {
     struct sink *k = (struct sink *)in;
     struct run *run = k->job->run;
+    struct sample *retired = NULL;
     enum hf_status st = HF_OK;
     sample_unref(k->current);
     k->current = NULL;
@@ -230,12 +237,13 @@ static enum hf_status sink_rewind(struct hf_stream *in, uint64_t epoch, struct h
                      "shares its input with other sinks, so that it sees one pass only");
     } else if (!same) {
         tree_stop(&k->edge);
-        tree_reset(&k->edge, epoch);
+        tree_reset(&k->edge, epoch, &retired);
         k->epoch = epoch;
         k->taken = 0;
         workers_wake(run);
     }
     pthread_mutex_unlock(&run->lock);
+    sample_free_retired(retired);
     if (st == HF_OK)
         k->instance.stage.epoch = epoch;
     return st;
@@ -292,9 +300,10 @@ static void *sink_main(void *arg) {
     struct sink *k = arg;
     struct job *job = k->job;
     struct run *run = job->run;
+    struct sample *retired = NULL;
     run_sink(k);
     pthread_mutex_lock(&run->lock);
-    edge_close(&k->edge);
+    edge_close(&k->edge, &retired);
     bool last = --job->sinks_left == 0;
     if (last)
         job->closing = true;
@@ -305,6 +314,7 @@ static void *sink_main(void *arg) {
     else
         workers_wake(run);
     pthread_mutex_unlock(&run->lock);
+    sample_free_retired(retired);
     if (last) {
         tree_free(job);
         run_note(run, &(struct hf_run_event){.kind = HF_EVENT_JOB_DONE, .job = job->plan->name},

@@ -99,6 +99,11 @@ enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e);
 enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s, struct hf_device *d,
                          struct hf_queue *q, const struct hf_sample **ret, struct hf_error *e);
 int64_t sample_bytes(const struct hf_sample *s);
+/* Drops a reference under a lock: releasing a tensor may wait for its device, so what nobody refers
+ * to any more is put on the list, for sample_free_retired without the lock. */
+struct sample;
+void sample_retire(const struct hf_sample *s, struct sample **list);
+void sample_free_retired(struct sample *list);
 
 /* ---- stage instances ---- */
 
@@ -111,6 +116,7 @@ struct samples {
 /* Takes over the caller's reference, also on failure. */
 enum hf_status samples_push(struct samples *list, const struct hf_sample *s, struct hf_error *e);
 void samples_clear(struct samples *list); /* drops the references and the memory */
+void samples_retire(struct samples *list, struct sample **retired); /* the same under a lock */
 
 struct job;
 struct sink;

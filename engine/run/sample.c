@@ -10,7 +10,8 @@ struct sample {
     atomic_int refs;
     atomic_int sealed;
     struct services *services;
-    char text[]; /* id, case and patient */
+    struct sample *retired; /* the next one of a list of them */
+    char text[];            /* id, case and patient */
 };
 
 static struct sample *sample_of(const struct hf_sample *s) {
@@ -63,14 +64,36 @@ void sample_ref(const struct hf_sample *s) {
     atomic_fetch_add_explicit(&sample_of(s)->refs, 1, memory_order_relaxed);
 }
 
-void sample_unref(const struct hf_sample *pub) {
-    struct sample *s = sample_of(pub);
-    if (!pub || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
-        return;
+static void sample_free(struct sample *s) {
     for (int32_t i = 0; i < s->pub.fields; i++)
         tensor_unref(s->pub.field[i].tensor);
     atomic_fetch_sub(&s->services->samples, 1);
     free(s);
+}
+
+static bool was_last(struct sample *s) {
+    return atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void sample_unref(const struct hf_sample *s) {
+    if (s && was_last(sample_of(s)))
+        sample_free(sample_of(s));
+}
+
+void sample_retire(const struct hf_sample *pub, struct sample **list) {
+    struct sample *s = sample_of(pub);
+    if (was_last(s)) {
+        s->retired = *list;
+        *list = s;
+    }
+}
+
+void sample_free_retired(struct sample *list) {
+    while (list) {
+        struct sample *following = list->retired;
+        sample_free(list);
+        list = following;
+    }
 }
 
 enum hf_status sample_set(struct hf_sample *s, const char *field, enum hf_place place,
@@ -178,6 +201,13 @@ enum hf_status samples_push(struct samples *list, const struct hf_sample *s, str
 void samples_clear(struct samples *list) {
     for (int i = 0; i < list->count; i++)
         sample_unref(list->item[i]);
+    free(list->item);
+    *list = (struct samples){0};
+}
+
+void samples_retire(struct samples *list, struct sample **retired) {
+    for (int i = 0; i < list->count; i++)
+        sample_retire(list->item[i], retired);
     free(list->item);
     *list = (struct samples){0};
 }
