@@ -34,7 +34,7 @@ struct phantom_params {
 /** What is settled about a case before anything is drawn. */
 struct phantom_plan {
     char id[24];      /* "train-003", "test-000" */
-    char patient[32]; /* anatomy and draw: "ircadb-05-0" */
+    char patient[32]; /* the anatomy: "ircadb-05" */
     int32_t anatomy;  /* into phantom_anatomy_names */
     int32_t test;
     int32_t healthy;

@@ -49,8 +49,8 @@ struct phantom_plan phantom_case_plan(const struct phantom_params *p, uint64_t s
     double uptake = (double)hf_rng_uniform(&rng) + 0.6180339887 * (double)nth;
     plan.uptake = (float)(uptake - floor(uptake));
     (void)snprintf(plan.id, sizeof plan.id, "%s-%03d", split, (int)nth);
-    (void)snprintf(plan.patient, sizeof plan.patient, "%s-%d", phantom_anatomy_names[plan.anatomy],
-                   (int)(nth / pool));
+    /* all draws of an anatomy are one patient, so that none is learned from and validated on */
+    (void)snprintf(plan.patient, sizeof plan.patient, "%s", phantom_anatomy_names[plan.anatomy]);
     return plan;
 }
 
