@@ -4,6 +4,7 @@
 #include "results.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ enum hf_status results_add(struct results *r, int stage, const char *title, cons
     return HF_OK;
 }
 
-bool results_any(const struct results *r) {
+static bool results_any(const struct results *r) {
     for (int i = 0; r->stage && i < r->stages; i++)
         if (r->stage[i].json || r->stage[i].sections)
             return true;
@@ -199,23 +200,30 @@ static enum hf_status write_report(const struct results *r, const cJSON *all, co
     return st;
 }
 
+static enum hf_status write_scores(const cJSON *all, const char *path, struct hf_error *e) {
+    char *text = cJSON_Print(all);
+    enum hf_status st = text ? file_write(path, text, strlen(text), e)
+                             : hf_fail(e, HF_NO_MEMORY, "%s: no memory for the scores", path);
+    cJSON_free(text);
+    return st;
+}
+
 enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
                              const char *folder, struct hf_error *e) {
     char path[PATH_MAX];
+    if (!results_any(r))
+        return HF_OK;
     cJSON *all = all_scores(r);
-    char *text = all ? cJSON_Print(all) : NULL;
-    enum hf_status st = HF_OK;
-    if (!text)
-        st = hf_fail(e, HF_NO_MEMORY, "no memory for the scores");
-    if (st == HF_OK) {
+    enum hf_status st = all ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory for the scores");
+    /* A run that stopped before its first score leaves those of an earlier one alone. */
+    if (st == HF_OK && cJSON_GetArraySize(all) > 0) {
         (void)snprintf(path, sizeof path, "%s/scores.json", folder);
-        st = file_write(path, text, strlen(text), e);
+        st = write_scores(all, path, e);
     }
     if (st == HF_OK) {
         (void)snprintf(path, sizeof path, "%s/report.html", folder);
         st = write_report(r, all, graph, seed, path, e);
     }
-    cJSON_free(text);
     cJSON_Delete(all);
     return st;
 }

@@ -7,8 +7,6 @@
 #ifndef HEPAFLOW_RUN_RESULTS_H
 #define HEPAFLOW_RUN_RESULTS_H
 
-#include <stdbool.h>
-
 #include <hepaflow/base.h>
 
 struct section {
@@ -34,8 +32,7 @@ enum hf_status results_set(struct results *r, int stage, const char *json, struc
 /* One more section of the report. */
 enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
                            struct hf_error *e);
-bool results_any(const struct results *r);
-/* Writes scores.json and report.html into the folder. */
+/* Writes scores.json if there is a score, and report.html if there is anything, into the folder. */
 enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
                              const char *folder, struct hf_error *e);
 

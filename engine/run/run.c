@@ -529,7 +529,6 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
     run->options = options;
     run->services = services_of(engine->host);
     run->services->post = on_message;
-    atomic_store(&run->services->canceled, 0);
     engine->run = run;
     enum hf_status st = run_open(run, e);
     if (st == HF_OK && plan->jobs > 0)
@@ -539,18 +538,18 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
         st = run->error.status;
     }
     /* What was found out stands, even if something failed later. */
-    if (results_any(&run->results)) {
-        struct hf_error late;
-        enum hf_status written =
-            results_write(&run->results, plan->name, run->seed, run->out_dir, &late);
-        if (st == HF_OK && written != HF_OK) {
-            st = written;
-            *e = late;
-        }
+    struct hf_error late;
+    enum hf_status written =
+        results_write(&run->results, plan->name, run->seed, run->out_dir, &late);
+    if (st == HF_OK && written != HF_OK) {
+        st = written;
+        *e = late;
     }
     engine->run = NULL;
     run->services->post = NULL;
     run_close(run);
+    /* Not when it begins: a cancel that comes just before it is heeded. */
+    atomic_store(&services_of(engine->host)->canceled, 0);
     return st;
 }
 

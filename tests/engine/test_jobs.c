@@ -407,6 +407,68 @@ static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
     free(json);
 }
 
+/* A stage that has something for the report and no score, and may fail. */
+static enum hf_status picture_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
+    const struct knobs *o = s->options;
+    const struct hf_sample *sample;
+    enum hf_status st;
+    while ((st = s->host->next(in, &sample, e)) == HF_OK)
+        ;
+    if (st == HF_END && o->add)
+        st = s->host->report(s, "Pictures", "<p>new</p>", e);
+    st = st == HF_END ? HF_OK : st;
+    return st == HF_OK && o->fail ? hf_fail(e, HF_INVALID, "%s", o->fail) : st;
+}
+
+static const struct hf_stage_class picture_class = {
+    .name = "picture", .kind = HF_SINK, .run = picture_run};
+
+static void a_run_without_results_leaves_those_of_an_earlier_one(void **state) {
+    static const char old[] = "of an earlier run";
+    static const char *const files[] = {"scores.json", "report.html"};
+    struct hf_error e;
+    char path[300];
+    (void)state;
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 3), (const int[]){-1});
+    int sink = kit_stage(&kit, "sink", &picture_class, KNOBS(.fail = "on purpose"), source);
+    kit_job(&kit, sink);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", kit.folder, files[i]);
+        assert_int_equal(file_write(path, old, strlen(old), &e), HF_OK);
+    }
+    assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+    for (int i = 0; i < 2; i++) {
+        char *text = read_text(files[i]);
+        assert_string_equal(text, old);
+        free(text);
+    }
+    kit.knobs[sink].add = 1; /* a section of the report, still no score */
+    assert_int_equal(kit_try(&kit, &e), HF_INVALID);
+    char *scores = read_text("scores.json"), *html = read_text("report.html");
+    assert_string_equal(scores, old);
+    assert_non_null(strstr(html, "<p>new</p>"));
+    free(scores);
+    free(html);
+}
+
+/* One that comes before the run's loop is there is for this run, and for no other. */
+static void an_early_cancel_is_heeded(void **state) {
+    (void)state;
+    struct kit own;
+    struct hf_error e;
+    struct log *log = log_new();
+    kit_open(&own);
+    int source = kit_stage_(&own, "source", &kit_source, KNOBS(.count = 5), (const int[]){-1});
+    kit_job(&own, kit_stage(&own, "sink", &kit_collect, KNOBS(.log = log), source));
+    hf_cancel(own.engine);
+    assert_int_equal(kit_try(&own, &e), HF_CANCELED);
+    assert_int_equal(log->count, 0);
+    kit_run(&own);
+    assert_int_equal(log->count, 5);
+    log_free(log);
+    kit_close(&own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(models_reach_the_stages_that_wait, setup, teardown),
@@ -420,8 +482,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_missing_file_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(results_are_written_in_the_order_of_stages, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_run_without_results_leaves_those_of_an_earlier_one, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(results_outlive_a_failure_and_bad_ones_are_refused, setup,
                                         teardown),
+        cmocka_unit_test(an_early_cancel_is_heeded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
