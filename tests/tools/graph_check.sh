@@ -8,7 +8,13 @@ for try in 1 2 3; do
     spent=$((($(date +%s%N) - begin) / 1000000))
     [ $spent -ge $best ] || best=$spent
 done
-"$1" plan "$2" --json | python3 -c 'import json, sys; json.load(sys.stdin)["jobs"][0]'
+"$1" plan "$2" --json | python3 -c '
+import json, sys
+plan = json.load(sys.stdin)
+plan["jobs"][0]
+blanks = {s["options"]["blank"] for s in plan["stages"] if "blank" in s["options"]}
+if len(blanks) > 1:
+    sys.exit("stages that blank for one inpainter use different values: %s" % sorted(blanks))'
 "$1" plan "$2" --dot | grep -q '^digraph'
 if [ $best -ge 100 ]; then
     echo "planning $2 took $best ms; expected less than 100"
