@@ -5,10 +5,12 @@
 #include "../text/text.h"
 #include "write.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <hepaflow/plugin.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PATH_BYTES 4096
 
@@ -235,6 +237,23 @@ static enum hf_status manifest_add(const struct hf_stage *s, const struct hf_sam
     return t->failed ? hf_fail(e, HF_NO_MEMORY, "no memory for the manifest") : HF_OK;
 }
 
+static enum hf_status manifest_path(const char *folder, char ret[PATH_BYTES], struct hf_error *e) {
+    int n = snprintf(ret, PATH_BYTES, "%s/cases.csv", folder);
+    return n > 0 && n < PATH_BYTES ? HF_OK
+                                   : hf_fail(e, HF_INVALID, "the manifest's path is too long");
+}
+
+/** Where a manifest stands its files are whole and belong together. One of an earlier run goes
+ *  before its first file is replaced: a run that then stops leaves no mix of two data sets. */
+static enum hf_status manifest_remove(const char *folder, struct hf_error *e) {
+    char path[PATH_BYTES];
+    enum hf_status st = manifest_path(folder, path, e);
+    if (st == HF_OK && unlink(path) != 0 && errno != ENOENT)
+        return hf_fail(e, HF_IO, "%s: the old manifest cannot be removed: %s", path,
+                       strerror(errno));
+    return st;
+}
+
 /* ---- run ---- */
 
 /** What the sample's files begin with: its id, fit for a file name. */
@@ -259,8 +278,12 @@ static enum hf_status save_sample(const struct hf_stage *s, const struct hf_samp
             continue; /* this case has none: a patient without expert labels, say */
         int n = snprintf(path, sizeof path, "%s/%s_%s.nii.gz", folder, stem, f->name);
         st = n > 0 && (size_t)n < sizeof path
-                 ? write_field(s, sample, f, path, e)
+                 ? HF_OK
                  : hf_fail(e, HF_INVALID, "the path of its file is too long");
+        if (st == HF_OK && o->manifest && *files == 0)
+            st = manifest_remove(folder, e);
+        if (st == HF_OK)
+            st = write_field(s, sample, f, path, e);
         if (st != HF_OK)
             return hf_fail_in(e, "field '%s'", f->name); /* the engine names the case */
         ++*files;
@@ -286,9 +309,10 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
     if (st == HF_OK && o->manifest && manifest.failed)
         st = hf_fail(e, HF_NO_MEMORY, "no memory for the manifest");
     if (st == HF_OK && o->manifest) {
-        char path[PATH_BYTES + 16];
-        (void)snprintf(path, sizeof path, "%s/cases.csv", folder);
-        st = s->host->write_file(path, manifest.bytes, manifest.size, e);
+        char path[PATH_BYTES];
+        st = manifest_path(folder, path, e);
+        if (st == HF_OK)
+            st = s->host->write_file(path, manifest.bytes, manifest.size, e);
     }
     free(manifest.bytes);
     if (st == HF_OK) {
@@ -320,7 +344,7 @@ static const struct hf_option options[] = {
     {OPTION(outside, REAL, "0"), .min = -1e6, .max = 1e6,
      .help = "The value of soft fields beyond the sample's grid, such as outside a crop."},
     {OPTION(manifest, BOOL, "no"),
-     .help = "Also write `cases.csv`, which `load` reads."},
+     .help = "Also write `cases.csv`, which `load` reads, when all files are there."},
     {OPTION(test, NAMES, "[]"),
      .help = "In the manifest: cases of the split `test`, `*` and `?` stand for anything; the "
              "others are in `train`. Empty: the split stays open."},

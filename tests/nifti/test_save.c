@@ -261,6 +261,32 @@ static void test_manifest(void **state) {
     hf_cases_free(&c);
 }
 
+/** A run that stops over the folder of an earlier one leaves no manifest of a mix. */
+static void test_manifest_of_a_stopped_run(void **state) {
+    struct fixture *f = *state;
+    struct hf_sample *s[2] = {cropped(f, "a"), cropped(f, "b")};
+    static const uint8_t mask[4 * 4 * 6], two[2 * 4 * 4 * 6];
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/masks/cases.csv", harness_folder(f->h));
+    harness_set_u8(f->h, s[0], "pseudo", 1, mask);
+    harness_set_u8(f->h, s[1], "pseudo", 1, mask);
+    f->o.fields = (struct hf_names){1, {"pseudo"}};
+    f->o.manifest = 1;
+    assert_int_equal(run_over(f, (const struct hf_sample *const *)s, 2), HF_OK);
+    assert_int_equal(access(path, F_OK), 0);
+    harness_set_u8(f->h, s[1], "pseudo", 2, two);
+    assert_int_equal(run_over(f, (const struct hf_sample *const *)s, 2), HF_UNSUPPORTED);
+    assert_int_not_equal(access(path, F_OK), 0);
+    /* Without a manifest to write, one that is there is somebody else's. */
+    harness_set_u8(f->h, s[1], "pseudo", 1, mask);
+    assert_int_equal(run_over(f, (const struct hf_sample *const *)s, 2), HF_OK);
+    f->o.manifest = 0;
+    assert_int_equal(run_over(f, (const struct hf_sample *const *)s, 2), HF_OK);
+    assert_int_equal(access(path, F_OK), 0);
+    harness_free_sample(f->h, s[0]);
+    harness_free_sample(f->h, s[1]);
+}
+
 /** How many names the results folder `masks` holds. */
 static int results(struct fixture *f) {
     char path[512];
@@ -327,8 +353,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_back_to_file), TEST(test_mask_as_it_is_scored),
         TEST(test_soft),         TEST(test_grids),
-        TEST(test_manifest),     TEST(test_full_disk),
-        TEST(test_no_room),
+        TEST(test_manifest),     TEST(test_manifest_of_a_stopped_run),
+        TEST(test_full_disk),    TEST(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
