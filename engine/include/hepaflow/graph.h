@@ -79,7 +79,9 @@ struct hf_run_options {
 
 HF_EXPORT enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
                                 const struct hf_run_options *options, struct hf_error *e);
-/** Asks a running hf_run to stop: it returns HF_CANCELED when all is put away. */
+/** Asks the hf_run that runs, or the next one, to stop: it returns HF_CANCELED when all is put
+ * away.
+ */
 HF_EXPORT void hf_cancel(struct hf_engine *engine);
 
 #ifdef __cplusplus
