@@ -107,9 +107,10 @@ struct hf_plan {
     char *name;
     char *path;
     uint64_t seed;
-    char *device;       /* "auto", "cpu", ... */
-    int64_t hold;       /* bytes of memory for held samples, in all */
-    int64_t nn_threads; /* 0 = all cores */
+    char *device;        /* "auto", "cpu", ... */
+    const char *runs_on; /* the device class that this most likely is */
+    int64_t hold;        /* bytes of memory for held samples, in all */
+    int64_t nn_threads;  /* 0 = all cores */
     int jobs_at_once;
     int stages;
     struct plan_stage *stage; /* a stage stands behind its inputs and its model */

@@ -551,6 +551,7 @@ static void check_devices(struct checker *c) {
     else
         device = engine_device(c->engine, c->plan->device);
     enum hf_device_kind kind = device ? device->op_kind : HF_KIND_CPU;
+    c->plan->runs_on = device ? device->name : "cpu";
     for (int i = 0; i < c->plan->stages; i++) {
         struct plan_stage *p = &c->plan->stage[i];
         /* On the CPU there is nowhere else to go: what is missing there is said by the run. */

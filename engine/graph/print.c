@@ -36,6 +36,16 @@ const char *shape_print(const struct plan_field *f, char *buffer, size_t size) {
     return buffer;
 }
 
+const char *plan_copied_to(const struct hf_plan *p, const struct plan_stage *s, int k) {
+    const struct plan_stage *from = &p->stage[s->input[k]];
+    bool any = false;
+    for (int i = 0; i < from->fields; i++)
+        any = any || from->field[i].place == HF_ON_GRID;
+    if (!any || from->on_device == s->on_device)
+        return NULL;
+    return s->on_device ? p->runs_on : "cpu";
+}
+
 /* Puts a word into a line of at most 100 columns, or begins the next one. */
 static void print_word(FILE *out, const char *word, int indent, int *column) {
     int size = (int)strlen(word);
@@ -225,6 +235,9 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fprintf(out, "%s%s", k == 0 ? " from " : ", ", p->stage[s->input[k]].name);
         if (s->mix_weight[k] > 0)
             fprintf(out, " (%g)", s->mix_weight[k]);
+        const char *to = plan_copied_to(p, s, k);
+        if (to)
+            fprintf(out, " (copied to %s%s)", strcmp(to, "cpu") == 0 ? "the " : "", to);
     }
     if (s->model >= 0)
         fprintf(out, ", model of %s", p->stage[s->model].name);

@@ -115,6 +115,17 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON *from = cJSON_AddArrayToObject(ret, "from");
     for (int k = 0; k < s->inputs; k++)
         cJSON_AddItemToArray(from, cJSON_CreateString(p->stage[s->input[k]].name));
+    cJSON *copies = NULL;
+    for (int k = 0; k < s->inputs; k++) {
+        const char *to = plan_copied_to(p, s, k);
+        cJSON *one = to ? cJSON_CreateObject() : NULL;
+        if (!one)
+            continue;
+        copies = copies ? copies : cJSON_AddArrayToObject(ret, "copies");
+        cJSON_AddStringToObject(one, "from", p->stage[s->input[k]].name);
+        cJSON_AddStringToObject(one, "to", to);
+        cJSON_AddItemToArray(copies, one);
+    }
     if (s->model >= 0)
         cJSON_AddStringToObject(ret, "model", p->stage[s->model].name);
     if (s->cls->kind == HF_MIX && s->mix_weight[0] > 0)

@@ -197,6 +197,33 @@ static void test_engine_keys(void **state) {
     hf_plan_free(p);
 }
 
+static int times(const char *text, const char *word) {
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        n++;
+    return n;
+}
+
+/* The edges between devices, counted apart from the code that prints them. */
+static int crossings(const struct hf_plan *p) {
+    int n = 0;
+    for (int i = 0; i < p->stages; i++)
+        for (int k = 0; k < p->stage[i].inputs; k++)
+            n += p->stage[i].on_device != p->stage[p->stage[i].input[k]].on_device;
+    return n;
+}
+
+static int stages_crossed(const struct hf_plan *p) {
+    int n = 0;
+    for (int i = 0; i < p->stages; i++) {
+        bool any = false;
+        for (int k = 0; k < p->stage[i].inputs; k++)
+            any = any || p->stage[i].on_device != p->stage[p->stage[i].input[k]].on_device;
+        n += any;
+    }
+    return n;
+}
+
 /* Whatever the device is, a stage whose ops it lacks runs on the CPU, and the plan says so. */
 static void test_missing_ops(void **state) {
     (void)state;
@@ -211,10 +238,22 @@ static void test_missing_ops(void **state) {
     assert_non_null(line);
     const char *why = strstr(line, "on the CPU for want of an op");
     assert_true(why && why < strchr(line + 1, '\n'));
+    /* Both edges of it are crossed by copies. */
+    assert_int_equal(times(text, "(copied to "), crossings(p));
+    assert_true(crossings(p) >= 2);
+    const char *copied = strstr(line, "(copied to the cpu)");
+    assert_true(copied && copied < why);
+    assert_non_null(strstr(text, " from pseudo (copied to t_bare)"));
+    hf_free(text);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &text, &e), HF_OK);
+    assert_int_equal(times(text, "\"copies\""), stages_crossed(p));
     hf_free(text);
     hf_plan_free(p);
     p = plan_of(method, NULL, 0);
     assert_true(stage_of(p, "pseudo")->on_device);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
+    assert_int_equal(times(text, "copied"), 0);
+    hf_free(text);
     hf_plan_free(p);
 }
 
