@@ -380,6 +380,14 @@ const char *engine_device_name(const struct hf_engine *en, int i) {
     return k ? k->name : NULL;
 }
 
+const char *engine_kind_name(const struct hf_engine *en, enum hf_device_kind kind) {
+    const struct hf_device_class *k;
+    for (int i = 0; (k = device_at(en, i)); i++)
+        if (k->kind == kind)
+            return k->name;
+    return NULL;
+}
+
 const struct hf_device_class *engine_device_auto(const struct hf_engine *en) {
     const struct hf_device_class *best = NULL, *k;
     for (int i = 0; (k = device_at(en, i)); i++)

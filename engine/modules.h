@@ -18,6 +18,8 @@ const char *engine_network_name(const struct hf_engine *en, int i);
 const char *engine_device_name(const struct hf_engine *en, int i);
 /* The device that opens first when any will do: the highest priority; NULL: none. */
 const struct hf_device_class *engine_device_auto(const struct hf_engine *en);
+/* The name of the devices of that kind, or NULL where no module brings them. */
+const char *engine_kind_name(const struct hf_engine *en, enum hf_device_kind kind);
 /* A device of the class, whose table of methods is whole. */
 enum hf_status engine_device_open(const struct hf_device_class *cls,
                                   const struct hf_device_options *options, struct hf_device **ret,

@@ -207,7 +207,8 @@ static cJSON *module_json(const struct hf_engine *en, const struct module *m) {
     for (const struct hf_op *const *k = p->ops; k && *k; k++) {
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "name", (*k)->name);
-        cJSON_AddStringToObject(one, "device", (*k)->kind == HF_KIND_CUDA ? "cuda" : "cpu");
+        const char *device = engine_kind_name(en, (*k)->kind);
+        cJSON_AddStringToObject(one, "device", device ? device : "device not there");
         cJSON_AddItemToArray(list, one);
     }
     return o;

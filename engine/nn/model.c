@@ -305,5 +305,7 @@ enum hf_status hf_model_read(const void *bytes, size_t size, const char *name,
     size_t begin = 8 + (size_t)length;
     enum hf_status st = read_model(header, b + begin, size - begin, ret, e);
     cJSON_Delete(header);
-    return st == HF_OK ? st : hf_fail_in(e, "%s", name);
+    if (st != HF_OK)
+        (void)hf_fail_in(e, "%s", name);
+    return st;
 }

@@ -65,7 +65,8 @@ static inline enum hf_status hf_fail(struct hf_error *err, enum hf_status status
     return status;
 }
 
-/** Puts "prefix: " in front of the message that a callee left in `err`; returns its status. */
+/** Puts "prefix: " in front of the message that a callee left in `err`; returns its status. With a
+ *  NULL `err`, which no callback of a plugin gets, that is lost: then return the callee's own. */
 HF_PRINTF(2, 3)
 static inline enum hf_status hf_fail_in(struct hf_error *err, const char *fmt, ...) {
     if (!err)

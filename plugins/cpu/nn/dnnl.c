@@ -4,7 +4,7 @@
  * Activations are NHWC or NDHWC at fixed addresses, so every primitive is created, and its memory
  * objects are bound, once. Weights stay in the formats that oneDNN picks and are reordered when the
  * parameters change. The reference implementations ("ref:any") are orders of magnitude slower than
- * any other and are refused for as long as there is another.
+ * any other; a convolution that has no other is refused with HF_UNSUPPORTED.
  */
 #include "dnnl.h"
 
