@@ -68,8 +68,7 @@ static enum hf_status transform_field(struct hf_stage *s, struct hf_sample *samp
         st = hf_launch(s, "resample", &call, e);
     if (st == HF_OK)
         return hf_sample_set(s, sample, f->name, out, e);
-    if (out)
-        s->host->tensor_unref(out);
+    s->host->tensor_unref(out);
     return st;
 }
 
@@ -91,8 +90,7 @@ static enum hf_status relight(struct hf_stage *s, struct hf_sample *sample, stru
         st = hf_launch(s, "augment.intensity", &call, e);
     if (st == HF_OK)
         return hf_sample_set(s, sample, "image", out, e);
-    if (out)
-        s->host->tensor_unref(out);
+    s->host->tensor_unref(out);
     return st;
 }
 
@@ -111,8 +109,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     }
     if (st == HF_OK)
         return hf_emit(s, sample, e);
-    if (sample)
-        s->host->sample_unref(sample);
+    s->host->sample_unref(sample);
     return st;
 }
 

@@ -64,10 +64,8 @@ static enum hf_status count_tumor(const struct hf_stage *s, const struct hf_samp
             if (t[i] && c[i] < ENTRIES)
                 counts[i / slice * ENTRIES + c[i]]++;
     }
-    if (tumor)
-        s->host->tensor_unref(tumor);
-    if (couinaud)
-        s->host->tensor_unref(couinaud);
+    s->host->tensor_unref(tumor);
+    s->host->tensor_unref(couinaud);
     return st;
 }
 
@@ -196,8 +194,7 @@ static enum hf_status to_device(const struct hf_stage *s, struct hf_tensor **t,
 
 static void release(const struct hf_stage *s, struct hf_tensor *t[2]) {
     for (int i = 0; i < 2; i++) {
-        if (t[i])
-            s->host->tensor_unref(t[i]);
+        s->host->tensor_unref(t[i]);
         t[i] = NULL;
     }
 }
@@ -228,8 +225,7 @@ static enum hf_status mark(const struct hf_stage *s, const struct hf_sample *in,
             .outputs = 2};
         st = hf_launch(s, "couinaud_mask.mark", &call, e);
     }
-    if (table)
-        s->host->tensor_unref(table);
+    s->host->tensor_unref(table);
     return st;
 }
 
@@ -263,8 +259,7 @@ static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
                               .params_size = sizeof reach};
     if (st == HF_OK)
         st = hf_launch(s, "couinaud_mask.grow", &call, e);
-    if (distance)
-        s->host->tensor_unref(distance);
+    s->host->tensor_unref(distance);
     if (st != HF_OK) {
         release(s, grown);
         return st;
@@ -315,12 +310,10 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         masks[i] = NULL;
     }
     release(s, masks);
-    if (annotation)
-        s->host->tensor_unref(annotation);
+    s->host->tensor_unref(annotation);
     if (st == HF_OK)
         return hf_emit(s, out, e);
-    if (out)
-        s->host->sample_unref(out);
+    s->host->sample_unref(out);
     return st;
 }
 

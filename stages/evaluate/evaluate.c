@@ -55,8 +55,7 @@ static enum hf_status sweep_case(const struct hf_stage *s, const struct hf_sampl
         st = view_components(s, v->truth, &labels, &lesions, e);
     if (st == HF_OK)
         st = sweep_add(sw, values, v->gate, HF_DATA(int32_t, labels), lesions, n, e);
-    if (labels)
-        s->host->tensor_unref(labels);
+    s->host->tensor_unref(labels);
     free(values);
     score->voxel = geometry_volume(&v->grid);
     return st;

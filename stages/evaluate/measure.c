@@ -116,8 +116,7 @@ static enum hf_status bring(const struct hf_stage *s, const struct hf_sample *in
         st = hf_launch(s, "resample", &call, e);
     if (st == HF_OK)
         st = hf_tensor_read(s, there, ret, e);
-    if (there)
-        s->host->tensor_unref(there);
+    s->host->tensor_unref(there);
     return st;
 }
 
@@ -184,10 +183,8 @@ enum hf_status view_open(const struct hf_stage *s, const struct hf_sample *in, s
 }
 
 void view_close(const struct hf_stage *s, struct view *v) {
-    if (v->truth)
-        s->host->tensor_unref(v->truth);
-    if (v->values)
-        s->host->tensor_unref(v->values);
+    s->host->tensor_unref(v->truth);
+    s->host->tensor_unref(v->values);
     free(v->gate);
     *v = (struct view){.truth = NULL};
 }
@@ -224,8 +221,7 @@ static enum hf_status volume_op(const struct hf_stage *s, const char *op, struct
     }
     struct hf_tensor *const mine[3] = {there, out[0], out[1]};
     for (int i = 0; i < 3; i++)
-        if (mine[i])
-            h->tensor_unref(mine[i]);
+        h->tensor_unref(mine[i]);
     return st;
 }
 
@@ -317,8 +313,7 @@ static enum hf_status measure_lesions(const struct hf_stage *s, struct hf_tensor
         st = metrics_match(HF_DATA(int32_t, labels[0]), count[0], HF_DATA(int32_t, labels[1]),
                            count[1], hf_tensor_count(truth), &ret->lesions, e);
     for (int i = 0; i < 2; i++)
-        if (labels[i])
-            s->host->tensor_unref(labels[i]);
+        s->host->tensor_unref(labels[i]);
     return st;
 }
 
@@ -337,8 +332,7 @@ static enum hf_status measure_surfaces(const struct hf_stage *s, const struct hf
                                HF_DATA(float, p[1]), hf_tensor_count(truth), &ret->surfaces, e);
     struct hf_tensor *const mine[4] = {t[0], t[1], p[0], p[1]};
     for (int i = 0; i < 4; i++)
-        if (mine[i])
-            s->host->tensor_unref(mine[i]);
+        s->host->tensor_unref(mine[i]);
     return st;
 }
 
@@ -369,10 +363,8 @@ enum hf_status measure(const struct hf_stage *s, const struct view *v, struct sc
                                      hf_tensor_count(truth));
     if (st == HF_OK && o->surfaces)
         st = measure_surfaces(s, &v->grid, truth, predicted, ret, e);
-    if (truth)
-        s->host->tensor_unref(truth);
-    if (predicted)
-        s->host->tensor_unref(predicted);
+    s->host->tensor_unref(truth);
+    s->host->tensor_unref(predicted);
     free(mask);
     return st;
 }

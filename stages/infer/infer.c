@@ -131,10 +131,8 @@ static enum hf_status run_batch(struct hf_stage *s, struct infer *x, const struc
     }
     if (st != HF_OK && out) /* the network may still be reading `in` */
         (void)s->host->tensor_wait(out, NULL);
-    if (in)
-        s->host->tensor_unref(in);
-    if (out)
-        s->host->tensor_unref(out);
+    s->host->tensor_unref(in);
+    s->host->tensor_unref(out);
     return st;
 }
 
@@ -183,10 +181,8 @@ enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct in
         st = hf_tensor_read(s, flags, &occupied, e);
     if (st == HF_OK)
         st = run_slices(s, x, job, HF_DATA(uint8_t, occupied), volume, e);
-    if (flags)
-        s->host->tensor_unref(flags);
-    if (occupied)
-        s->host->tensor_unref(occupied);
+    s->host->tensor_unref(flags);
+    s->host->tensor_unref(occupied);
     if (st == HF_OK)
         *ret = volume;
     else if (volume)

@@ -56,8 +56,7 @@ static enum hf_status fill(struct hf_stage *s, const struct hf_sample *in, struc
                                 .batch = o->batch};
         st = infer_volume(s, &state->infer, &job, ret, e);
     }
-    if (masked)
-        s->host->tensor_unref(masked);
+    s->host->tensor_unref(masked);
     return st;
 }
 
@@ -86,14 +85,11 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         st = hf_sample_set(s, out, writes[i], t, e);
     }
     for (int i = 0; i < 2; i++)
-        if (made[i])
-            s->host->tensor_unref(made[i]);
-    if (filling)
-        s->host->tensor_unref(filling);
+        s->host->tensor_unref(made[i]);
+    s->host->tensor_unref(filling);
     if (st == HF_OK)
         return hf_emit(s, out, e);
-    if (out)
-        s->host->sample_unref(out);
+    s->host->sample_unref(out);
     return st;
 }
 

@@ -574,10 +574,8 @@ static enum hf_status open_case(struct hf_stage *s, int64_t i, struct hf_error *
     return hf_emit(s, sample, e);
 fail:
     for (int f = 0; f < HF_CASE_FILES; f++)
-        if (t[f])
-            s->host->tensor_unref(t[f]);
-    if (annotation)
-        s->host->tensor_unref(annotation);
+        s->host->tensor_unref(t[f]);
+    s->host->tensor_unref(annotation);
     return st;
 }
 

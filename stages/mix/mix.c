@@ -57,8 +57,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     }
     if (st == HF_OK)
         return hf_emit(s, out, e);
-    if (out)
-        s->host->sample_unref(out);
+    s->host->sample_unref(out);
     return st;
 }
 

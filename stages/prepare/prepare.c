@@ -174,10 +174,8 @@ static enum hf_status liver_median(struct work *w, float *ret) {
         below += bins[middle];
     if (st == HF_OK)
         *ret = AIR + ((float)middle + 0.5f) / STEPS;
-    if (image)
-        h->tensor_unref(image);
-    if (liver)
-        h->tensor_unref(liver);
+    h->tensor_unref(image);
+    h->tensor_unref(liver);
     free(bins);
     return st;
 }
@@ -283,10 +281,8 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         liver = NULL;
         st = hf_sample_set(s, w.out, "liver", w.liver, e);
     }
-    if (image)
-        s->host->tensor_unref(image);
-    if (liver)
-        s->host->tensor_unref(liver);
+    s->host->tensor_unref(image);
+    s->host->tensor_unref(liver);
     if (st == HF_OK)
         return hf_emit(s, w.out, e);
     s->host->sample_unref(w.out);

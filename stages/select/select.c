@@ -95,8 +95,7 @@ static enum hf_status choose(const struct hf_stage *s, const struct hf_sample *i
                (o->keep != KEEP_HEALTHY || annotated == 0);
     struct hf_tensor *const mine[3] = {segments, clean, before};
     for (int i = 0; i < 3; i++)
-        if (mine[i])
-            h->tensor_unref(mine[i]);
+        h->tensor_unref(mine[i]);
     if (slices && !(st == HF_OK && keep)) {
         h->tensor_unref(slices);
         slices = NULL;
@@ -116,8 +115,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         return st;
     st = s->host->sample_derive(s->host, in, NULL, &out, e);
     if (st != HF_OK) {
-        if (slices)
-            s->host->tensor_unref(slices);
+        s->host->tensor_unref(slices);
         return st;
     }
     if (slices)

@@ -46,10 +46,8 @@ static inline enum hf_status slices_set(const struct hf_stage *s, const struct h
             to[d] = HF_DATA(uint8_t, host)[d] && (!allowed || HF_DATA(uint8_t, allowed)[d]);
         st = s->host->sample_set(out, "slices", HF_ON_HOST, slices, e);
     }
-    if (host)
-        s->host->tensor_unref(host);
-    if (allowed)
-        s->host->tensor_unref(allowed);
+    s->host->tensor_unref(host);
+    s->host->tensor_unref(allowed);
     return st;
 }
 

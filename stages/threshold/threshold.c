@@ -154,10 +154,8 @@ static enum hf_status drop_small(struct work *w) {
                                   .params_size = sizeof keep};
         st = hf_launch(w->s, "threshold.keep", &call, w->e);
     }
-    if (labels)
-        w->s->host->tensor_unref(labels);
-    if (count)
-        w->s->host->tensor_unref(count);
+    w->s->host->tensor_unref(labels);
+    w->s->host->tensor_unref(count);
     if (kept)
         replace(w, &w->mask, kept);
     return st;
@@ -229,8 +227,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     replace(&w, &w.mask, NULL);
     if (st == HF_OK)
         return hf_emit(s, out, e);
-    if (out)
-        s->host->sample_unref(out);
+    s->host->sample_unref(out);
     return st;
 }
 

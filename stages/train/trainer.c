@@ -227,8 +227,7 @@ static enum hf_status read_profile(struct trainer *t, const struct hf_sample *sa
         st = hf_launch(t->s, "train.profile", &call, t->err);
     if (st == HF_OK)
         st = hf_tensor_read(t->s, sums, ret, t->err);
-    if (sums)
-        t->host->tensor_unref(sums);
+    t->host->tensor_unref(sums);
     return st;
 }
 
@@ -275,10 +274,8 @@ static enum hf_status take_volume(struct trainer *t, const struct hf_sample *sam
         st = read_profile(t, sample, &profile);
     if (st == HF_OK)
         st = take_slices(t, sample, wanted, profile);
-    if (wanted)
-        t->host->tensor_unref(wanted);
-    if (profile)
-        t->host->tensor_unref(profile);
+    t->host->tensor_unref(wanted);
+    t->host->tensor_unref(profile);
     return st;
 }
 
@@ -290,8 +287,7 @@ static void flight_clear(const struct hf_host *host, struct flight *f) {
     if (f->loss)
         (void)host->tensor_wait(f->loss, NULL);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i])
-            host->tensor_unref(all[i]);
+        host->tensor_unref(all[i]);
     *f = (struct flight){0};
 }
 
@@ -604,8 +600,7 @@ static enum hf_status finish(struct trainer *t) {
     }
     if (st == HF_OK)
         st = t->host->publish(t->s, model, t->err);
-    if (model)
-        t->host->model_unref(model);
+    t->host->model_unref(model);
     return st;
 }
 

@@ -170,12 +170,10 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     if (st == HF_OK)
         st = make_sample(s, in, &call, out, e);
     for (int i = 0; i < OUTPUTS; i++)
-        if (call.out[i])
-            s->host->tensor_unref(call.out[i]);
+        s->host->tensor_unref(call.out[i]);
     if (st == HF_OK)
         return hf_emit(s, out, e);
-    if (out)
-        s->host->sample_unref(out);
+    s->host->sample_unref(out);
     return st;
 }
 

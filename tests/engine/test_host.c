@@ -98,6 +98,13 @@ static void memory_of_every_size_is_apart(void **state) {
     }
 }
 
+static void nothing_is_let_go(void **state) {
+    const struct hf_host *host = harness_host(*state);
+    host->tensor_unref(NULL);
+    host->sample_unref(NULL);
+    host->model_unref(NULL);
+}
+
 static void derived_samples_share_fields(void **state) {
     struct harness *h = *state;
     struct hf_error e;
@@ -308,6 +315,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(tensors_have_the_layout_of_dlpack, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_tensors_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_of_every_size_is_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(derived_samples_share_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(a_field_off_its_grid_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_hold_a_bounded_number_of_fields, setup, teardown),

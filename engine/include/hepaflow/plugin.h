@@ -68,7 +68,7 @@ struct hf_host {
     uint32_t size;
     void *engine;
 
-    /* tensors */
+    /* tensors; every unref, here and below, takes NULL for nothing */
     enum hf_status (*tensor_new)(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
                                  enum hf_dtype dtype, int32_t ndim, const int64_t *shape,
                                  struct hf_tensor **ret, struct hf_error *e);
