@@ -16,6 +16,8 @@
 
 #include <stdlib.h>
 
+#include "graph/print.h"
+
 #define EDGE_BYTES ((int64_t)256 << 20)
 
 enum task_kind {
@@ -124,6 +126,40 @@ static enum hf_status blame(const struct instance *in, const struct hf_sample *s
     return st;
 }
 
+static void describe_field(char *text, size_t size, enum hf_dtype dtype, enum hf_place place,
+                           int64_t channels) {
+    int n = snprintf(text, size, "%s, %s", hf_dtype_name(dtype), place_name(place));
+    if (place != HF_ON_HOST && channels >= 0 && n > 0)
+        (void)snprintf(text + n, size - (size_t)n, ", %lld channels", (long long)channels);
+}
+
+static bool agrees(const struct plan_field *p, const struct hf_field *f) {
+    return f->tensor->dtype == p->dtype && f->place == p->place &&
+           (p->place == HF_ON_HOST || p->shape[0] < 0 || f->tensor->shape[0] == p->shape[0]);
+}
+
+/* What was emitted must be what the plan was checked with; a field may be absent. */
+static enum hf_status check_emitted(const struct instance *in, const struct samples *list,
+                                    struct hf_error *e) {
+    const struct plan_stage *ps = &in->job->run->plan->stage[in->index];
+    for (int i = 0; i < list->count; i++)
+        for (int k = 0; k < ps->fields; k++) {
+            char found[64], expected[64];
+            const struct plan_field *p = &ps->field[k];
+            const struct hf_field *f = hf_sample_find(list->item[i], p->name);
+            if (!f || agrees(p, f))
+                continue;
+            describe_field(found, sizeof found, f->tensor->dtype, f->place, f->tensor->shape[0]);
+            describe_field(expected, sizeof expected, p->dtype, p->place, p->shape[0]);
+            (void)hf_fail(e, HF_INVALID,
+                          "its module is faulty: the field '%s' that it emits is (%s), expected "
+                          "(%s) as it declares",
+                          p->name, found, expected);
+            return blame(in, list->item[i], HF_INVALID, e);
+        }
+    return HF_OK;
+}
+
 /* One stage of a chain over what the stage before it emitted, which is given up. */
 static enum hf_status run_link(struct instance *in, struct task *t, struct samples *list) {
     enum hf_status st = instance_start(in, &t->error);
@@ -138,7 +174,7 @@ static enum hf_status run_link(struct instance *in, struct task *t, struct sampl
     }
     samples_clear(list);
     *list = take_out(in);
-    return st;
+    return st == HF_OK ? check_emitted(in, list, &t->error) : st;
 }
 
 static enum hf_status run_source(struct instance *in, struct task *t) {
@@ -149,7 +185,7 @@ static enum hf_status run_source(struct instance *in, struct task *t) {
     if (st != HF_OK)
         return blame(in, NULL, st, &t->error);
     t->out = take_out(in);
-    return st;
+    return check_emitted(in, &t->out, &t->error);
 }
 
 /* An item of a source through the chain, from the deepest stage whose samples are kept. */
@@ -198,7 +234,7 @@ static enum hf_status run_end(struct task *t) {
     if (st == HF_OK)
         st = class_of(in)->end_of_epoch(&in->stage, &t->error);
     t->out = take_out(in);
-    return st == HF_OK ? st : blame(in, NULL, st, &t->error);
+    return st == HF_OK ? check_emitted(in, &t->out, &t->error) : blame(in, NULL, st, &t->error);
 }
 
 static void task_run(struct task *t) {

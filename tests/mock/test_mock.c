@@ -393,6 +393,53 @@ static void a_missing_wait_is_caught(void **state) {
     log_free(late);
 }
 
+/* image emits f32, on the grid, of one channel; `field` is what the plan holds of it. */
+static enum hf_status run_declared(struct plan_field field, struct hf_error *e) {
+    struct kit kit;
+    kit_open(&kit);
+    int image = kit_stage_(&kit, "image", &image_class, KNOBS(0), (const int[]){-1});
+    int blur = kit_stage(&kit, "blur", &blur_class, KNOBS(0), image);
+    int sum = kit_stage(&kit, "sum", &sum_class, KNOBS(0), blur);
+    int sink = kit_stage(&kit, "sink", &kit_collect, KNOBS(0), sum);
+    kit.stage[image].field[0] = field;
+    kit.stage[image].fields = 1;
+    kit_job(&kit, sink);
+    enum hf_status st = kit_try(&kit, e);
+    kit_close(&kit);
+    return st;
+}
+
+static void what_is_emitted_is_what_was_declared(void **state) {
+    (void)state;
+    struct hf_error e;
+    static const struct {
+        struct plan_field field;
+        const char *expected;
+    } bad[] = {
+        {{"image", HF_U8, HF_ON_GRID, {1, -1, -1, -1}, NULL}, "(u8, grid, 1 channels)"},
+        {{"image", HF_F32, HF_ON_CANONICAL, {-1, -1, -1, -1}, NULL}, "(f32, canonical)"},
+        {{"image", HF_F32, HF_ON_HOST, {1, -1, -1, -1}, NULL}, "(f32, host)"},
+        {{"image", HF_F32, HF_ON_GRID, {2, -1, -1, -1}, NULL}, "(f32, grid, 2 channels)"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char said[256];
+        assert_int_equal(run_declared(bad[i].field, &e), HF_INVALID);
+        (void)snprintf(said, sizeof said,
+                       "the field 'image' that it emits is (f32, grid, 1 channels), expected %s",
+                       bad[i].expected);
+        assert_non_null(strstr(e.text, said));
+        assert_int_equal(strncmp(e.text, "stage 'image', case 'case", 25), 0);
+    }
+    static const struct plan_field good[] = {
+        {"image", HF_F32, HF_ON_GRID, {1, -1, -1, -1}, NULL},
+        {"image", HF_F32, HF_ON_GRID, {-1, -1, -1, -1}, NULL},
+        {"absent", HF_U8, HF_ON_GRID, {3, -1, -1, -1}, NULL},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (run_declared(good[i], &e) != HF_OK)
+            fail_msg("%s", e.text);
+}
+
 static void an_unknown_device_is_an_error(void **state) {
     (void)state;
     struct kit kit;
@@ -417,6 +464,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(networks_give_what_the_cpu_gives, setup, teardown),
         cmocka_unit_test(a_run_gives_what_the_cpu_gives),
         cmocka_unit_test(a_missing_wait_is_caught),
+        cmocka_unit_test(what_is_emitted_is_what_was_declared),
         cmocka_unit_test(an_unknown_device_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
