@@ -176,7 +176,8 @@ static enum hf_status write_field(const struct hf_stage *s, const struct hf_samp
 
 /* ---- the manifest ---- */
 
-/** The annotated segments of any row as `2;4;5`, `none`, or nothing where no row is annotated. */
+/** The annotated segments of all rows as `2;4;5` or `none`. Nothing where a row is not annotated:
+ *  the manifest's line would call free of tumors what nobody has looked at. */
 static enum hf_status segments_text(const struct hf_stage *s, const struct hf_sample *sample,
                                     char ret[24], struct hf_error *e) {
     struct hf_tensor *t = hf_sample_get(sample, "annotation"), *mine = NULL;
@@ -187,11 +188,14 @@ static enum hf_status segments_text(const struct hf_stage *s, const struct hf_sa
     enum hf_status st = hf_tensor_read(s, t, &mine, e);
     if (st != HF_OK)
         return st;
-    for (int64_t i = 0; i + 8 < hf_tensor_count(mine); i += 9)
-        for (int k = 0; k < 9; k++)
-            any[k] |= (uint8_t)(HF_DATA(uint8_t, mine)[i] && HF_DATA(uint8_t, mine)[i + k]);
+    int whole = hf_tensor_count(mine) >= 9;
+    for (int64_t i = 0; i + 8 < hf_tensor_count(mine); i += 9) {
+        whole &= HF_DATA(uint8_t, mine)[i] != 0;
+        for (int k = 1; k < 9; k++)
+            any[k] |= HF_DATA(uint8_t, mine)[i + k] != 0;
+    }
     s->host->tensor_unref(mine);
-    if (!any[0])
+    if (!whole)
         return HF_OK;
     char *at = ret;
     for (int k = 1; k < 9; k++)

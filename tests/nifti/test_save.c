@@ -217,8 +217,8 @@ static void test_manifest(void **state) {
     struct fixture *f = *state;
     struct hf_sample *s[3] = {cropped(f, "train-1"), cropped(f, "test-1"), cropped(f, "test-2")};
     static const uint8_t rows[3][18] = {{1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0},
-                                        {1, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-                                        {0}};
+                                        {1, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+                                        {1, 0, 1, 0, 0, 0, 0, 0, 0, 0}};
     const int64_t shape[2] = {2, 9};
     for (int i = 0; i < 3; i++) {
         harness_set_f32(f->h, s[i], "image", 1, NULL);
