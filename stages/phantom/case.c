@@ -301,7 +301,7 @@ static enum hf_status make(const struct phantom_params *p, const struct phantom_
         c->tumor[i] = 0;
     }
     if (st == HF_OK && !c->plan.healthy)
-        st = phantom_lesions_place(p, seed, c, f->change, f->keep, e);
+        st = phantom_tumors_place(p, seed, c, f->change, f->keep, e);
     if (st == HF_OK)
         st = paint_liver(c, seed, f, e);
     if (st == HF_OK)

@@ -11,22 +11,22 @@
 
 #include "anatomy.h"
 #include "fields.h"
-#include "lesion.h"
+#include "tumor.h"
 
-#define PHANTOM_LESIONS_MAX 8
+#define PHANTOM_TUMORS_MAX 8
 
 struct phantom_params {
     int64_t cases;
     double test;         /* share of the cases that are test cases */
     double healthy;      /* share of the training cases without a tumor */
     double test_healthy; /* the same of the test cases */
-    int32_t lesions[2];  /* fewest and most in a diseased case */
+    int32_t tumors[2];   /* fewest and most in a diseased case */
     double spacing[2];   /* in-plane, mm */
     double slice[2];     /* slice distance, mm */
     int32_t turned;      /* files in varied orientations, else RAS */
     double noise[2];     /* standard deviation in HU at 2 x 2 x 4 mm */
-    double contrast[2];  /* HU of dark lesions against the liver, strongest first */
-    double bright;       /* share of bright lesions among all but the first of a case */
+    double contrast[2];  /* HU of dark tumors against the liver, strongest first */
+    double bright;       /* share of bright tumors among all but the first of a case */
     double min_volume;   /* mm3 of tumor that make a segment annotated */
     double deform;       /* 1: the usual; 0: anatomies as they are */
 };
@@ -49,8 +49,8 @@ struct phantom_case {
     int16_t *image;
     uint8_t *liver, *couinaud, *tumor;
     uint8_t annotation[9]; /* 0: annotated at all; k: segment k holds min_volume of tumor */
-    int32_t lesions;
-    struct phantom_lesion lesion[PHANTOM_LESIONS_MAX];
+    int32_t tumor_count;
+    struct phantom_tumor tumors[PHANTOM_TUMORS_MAX];
 };
 
 /** How many of the cases are training cases; they come first. */
@@ -75,11 +75,11 @@ void phantom_grids_draw(const struct phantom_params *p, const float extent[3], s
 void phantom_grid_turn(const struct hf_grid *canonical, const char *code, struct hf_grid *ret);
 
 /**
- * Draws the lesions of a diseased case into c->lesion and c->tumor; `change` gets the HU to add
+ * Draws the tumors of a diseased case into c->tumors and c->tumor; `change` gets the HU to add
  * and `keep` the share of the vessels that is left, both for every voxel.
  */
-enum hf_status phantom_lesions_place(const struct phantom_params *p, uint64_t seed,
-                                     struct phantom_case *c, float *change, float *keep,
-                                     struct hf_error *e);
+enum hf_status phantom_tumors_place(const struct phantom_params *p, uint64_t seed,
+                                    struct phantom_case *c, float *change, float *keep,
+                                    struct hf_error *e);
 
 #endif

@@ -72,8 +72,8 @@ static void draw_centre(const struct places *s, int k, float radius, struct hf_r
         float at[3];
         centre_of(&s->c->grid, voxel, at);
         float score = fminf(s->depth[voxel], radius);
-        for (int32_t j = 0; j < s->c->lesions; j++) {
-            const struct phantom_lesion *l = &s->c->lesion[j];
+        for (int32_t j = 0; j < s->c->tumor_count; j++) {
+            const struct phantom_tumor *l = &s->c->tumors[j];
             float d = at[0] - l->centre[0], h = at[1] - l->centre[1], w = at[2] - l->centre[2];
             float gap = sqrtf(d * d + h * h + w * w) - radius - l->radius - 3.0f;
             score += 2.0f * fminf(gap, 0.0f);
@@ -86,10 +86,10 @@ static void draw_centre(const struct places *s, int k, float radius, struct hf_r
     }
 }
 
-/** The voxels that the lesion may touch, first and one past the last, along each axis. */
-static void lesion_box(const struct phantom_grid *g, const struct phantom_lesion *l, int32_t lo[3],
-                       int32_t hi[3]) {
-    float reach = phantom_lesion_reach(l);
+/** The voxels that the tumor may touch, first and one past the last, along each axis. */
+static void tumor_box(const struct phantom_grid *g, const struct phantom_tumor *l, int32_t lo[3],
+                      int32_t hi[3]) {
+    float reach = phantom_tumor_reach(l);
     for (int a = 0; a < 3; a++) {
         int32_t first = (int32_t)floorf((l->centre[a] - reach) / g->mm[a]);
         int32_t last = (int32_t)ceilf((l->centre[a] + reach) / g->mm[a]) + 1;
@@ -98,12 +98,12 @@ static void lesion_box(const struct phantom_grid *g, const struct phantom_lesion
     }
 }
 
-/** What a lesion does to one voxel, averaged over 2 x 2 x 3 points in it. */
+/** What a tumor does to one voxel, averaged over 2 x 2 x 3 points in it. */
 struct touch {
-    float hu, inside, core; /* core: share of the voxel that lies within the lesion's surface */
+    float hu, inside, core; /* core: share of the voxel that lies within the tumor's surface */
 };
 
-static struct touch touch_voxel(const struct phantom_grid *g, const struct phantom_lesion *l,
+static struct touch touch_voxel(const struct phantom_grid *g, const struct phantom_tumor *l,
                                 int32_t d, int32_t h, int32_t w) {
     static const float third[3] = {-1.0f / 3.0f, 0.0f, 1.0f / 3.0f};
     struct touch t = {0, 0, 0};
@@ -111,21 +111,21 @@ static struct touch touch_voxel(const struct phantom_grid *g, const struct phant
         const float p[3] = {((float)d + third[i % 3]) * g->mm[0] - l->centre[0],
                             ((float)h + (i / 3 % 2 ? 0.25f : -0.25f)) * g->mm[1] - l->centre[1],
                             ((float)w + (i / 6 ? 0.25f : -0.25f)) * g->mm[2] - l->centre[2]};
-        float inside, depth = phantom_lesion_depth(l, p);
-        t.hu += phantom_lesion_hu(l, p, depth, &inside) / 12.0f;
+        float inside, depth = phantom_tumor_depth(l, p);
+        t.hu += phantom_tumor_hu(l, p, depth, &inside) / 12.0f;
         t.inside += inside / 12.0f;
         t.core += depth > 0 ? 1.0f / 12.0f : 0.0f;
     }
     return t;
 }
 
-/** Paints a lesion into the arrays (or, with `change` NULL, only counts); its voxels of liver. */
-static int64_t paint(struct phantom_case *c, const struct phantom_lesion *l, float *change,
+/** Paints a tumor into the arrays (or, with `change` NULL, only counts); its voxels of liver. */
+static int64_t paint(struct phantom_case *c, const struct phantom_tumor *l, float *change,
                      float *keep) {
     const struct phantom_grid *g = &c->grid;
     int32_t lo[3], hi[3];
     int64_t own = 0;
-    lesion_box(g, l, lo, hi);
+    tumor_box(g, l, lo, hi);
     for (int32_t d = lo[0]; d < hi[0]; d++)
         for (int32_t h = lo[1]; h < hi[1]; h++)
             for (int32_t w = lo[2]; w < hi[2]; w++) {
@@ -134,7 +134,7 @@ static int64_t paint(struct phantom_case *c, const struct phantom_lesion *l, flo
                     const float p[3] = {(float)d * g->mm[0] - l->centre[0],
                                         (float)h * g->mm[1] - l->centre[1],
                                         (float)w * g->mm[2] - l->centre[2]};
-                    own += c->liver[at] && !c->tumor[at] && phantom_lesion_depth(l, p) > 0;
+                    own += c->liver[at] && !c->tumor[at] && phantom_tumor_depth(l, p) > 0;
                     continue;
                 }
                 struct touch t = touch_voxel(g, l, d, h, w);
@@ -148,9 +148,9 @@ static int64_t paint(struct phantom_case *c, const struct phantom_lesion *l, flo
     return own;
 }
 
-/** Finds a place where the lesion keeps enough of itself, and paints it there. */
+/** Finds a place where the tumor keeps enough of itself, and paints it there. */
 static void place_one(const struct places *s, struct phantom_case *c, int segment,
-                      struct phantom_lesion *l, struct hf_rng *r, float *change, float *keep) {
+                      struct phantom_tumor *l, struct hf_rng *r, float *change, float *keep) {
     const struct phantom_grid *g = &c->grid;
     float ball = 4.18879f * l->radius * l->radius * l->radius;
     float wanted = 0.4f * ball / (g->mm[0] * g->mm[1] * g->mm[2]);
@@ -172,12 +172,12 @@ static void place_one(const struct places *s, struct phantom_case *c, int segmen
     for (int a = 0; a < 3; a++)
         l->centre[a] = best[a];
     l->voxels = paint(c, l, change, keep);
-    c->lesion[c->lesions++] = *l;
+    c->tumors[c->tumor_count++] = *l;
 }
 
-enum hf_status phantom_lesions_place(const struct phantom_params *p, uint64_t seed,
-                                     struct phantom_case *c, float *change, float *keep,
-                                     struct hf_error *e) {
+enum hf_status phantom_tumors_place(const struct phantom_params *p, uint64_t seed,
+                                    struct phantom_case *c, float *change, float *keep,
+                                    struct hf_error *e) {
     size_t count = phantom_count(&c->grid);
     float *depth = malloc(count * sizeof *depth);
     struct places s = {c, depth, malloc(count * sizeof *s.voxel), {0}, {0}};
@@ -186,22 +186,23 @@ enum hf_status phantom_lesions_place(const struct phantom_params *p, uint64_t se
         struct hf_rng rng = hf_rng_init(seed, "phantom.place", c->plan.id, 0), *r = &rng;
         phantom_border_distance(&c->grid, c->couinaud, depth);
         sort_voxels(&s);
-        int32_t span = p->lesions[1] - p->lesions[0] + 1;
-        int32_t wanted = p->lesions[0] + (int32_t)hf_rng_below(r, (uint32_t)span);
+        int32_t span = p->tumors[1] - p->tumors[0] + 1;
+        int32_t wanted = p->tumors[0] + (int32_t)hf_rng_below(r, (uint32_t)span);
         float most = hf_rng_uniform(r);
         int targets = most < 0.5f ? 1 : most < 0.9f ? 2 : TARGETS;
         int target[TARGETS];
-        struct phantom_lesion_range range = {
+        struct phantom_tumor_range range = {
             {(float)p->contrast[0], (float)p->contrast[1]}, (float)p->bright, 1};
-        for (int32_t i = 0; i < wanted && i < PHANTOM_LESIONS_MAX; i++) {
+        for (int32_t i = 0; i < wanted && i < PHANTOM_TUMORS_MAX; i++) {
             /* the first is large and dark, so that every diseased case holds one worth finding */
             float u = hf_rng_uniform(r);
             float radius = i == 0 ? 10.0f + 12.0f * u : 5.0f * powf(5.0f, u);
             char name[40];
             (void)snprintf(name, sizeof name, "%s/%d", c->plan.id, (int)i);
-            struct phantom_lesion l;
+            struct phantom_tumor l;
             range.dark_only = i == 0;
-            phantom_lesion_draw(&range, radius, hf_rng_init(seed, "phantom.lesion", name, 0), &l);
+            /* Under another name the stream would draw other tumors for the same seed. */
+            phantom_tumor_draw(&range, radius, hf_rng_init(seed, "phantom.lesion", name, 0), &l);
             if (i < targets)
                 target[i] = draw_segment(&s, radius, r);
             place_one(&s, c, target[i % targets], &l, r, change, keep);

@@ -18,7 +18,7 @@ struct options {
     int64_t cases;
     int32_t split;
     double test, healthy, test_healthy;
-    struct hf_reals lesions, contrast;
+    struct hf_reals tumors, contrast;
     double bright;
     struct hf_reals noise, spacing, slice;
     int32_t orientation;
@@ -41,7 +41,7 @@ static void params_of(const struct options *o, struct phantom_params *p) {
         .deform = o->deform,
     };
     for (int i = 0; i < 2; i++) {
-        p->lesions[i] = (int32_t)o->lesions.value[i];
+        p->tumors[i] = (int32_t)o->tumors.value[i];
         p->contrast[i] = o->contrast.value[i];
         p->noise[i] = o->noise.value[i];
         p->spacing[i] = o->spacing.value[i];
@@ -62,7 +62,7 @@ static enum hf_status check_range(const char *name, const struct hf_reals *r, st
 
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
-    enum hf_status st = check_range("lesions", &o->lesions, e);
+    enum hf_status st = check_range("tumors", &o->tumors, e);
     if (st == HF_OK)
         st = check_range("contrast", &o->contrast, e);
     if (st == HF_OK)
@@ -229,7 +229,7 @@ static const struct hf_option options[] = {
      .help = "Share of the training cases without a tumor."},
     {OPTION(test_healthy, REAL, "0"), .min = 0, .max = 1,
      .help = "Share of the test cases without a tumor."},
-    {OPTION(lesions, REALS, "[2, 4]"), .min = 1, .max = PHANTOM_LESIONS_MAX, PAIR,
+    {OPTION(tumors, REALS, "[2, 4]"), .min = 1, .max = PHANTOM_TUMORS_MAX, PAIR,
      .help = "Fewest and most tumors in a case that has any."},
     {OPTION(contrast, REALS, "[-50, -15]"), .unit = "HU", .min = -200, .max = 0, PAIR,
      .help = "Range of the contrast of dark tumors to the liver; the middle is the likeliest."},

@@ -18,7 +18,7 @@ static inline struct phantom_params usual_params(int64_t cases) {
         .cases = cases,
         .test = 0.3333,
         .healthy = 0.3,
-        .lesions = {2, 4},
+        .tumors = {2, 4},
         .spacing = {1.6, 2.4},
         .slice = {3, 5},
         .turned = 1,

@@ -108,15 +108,15 @@ static void labels_fit_each_other(void **state) {
         }
         for (int k = 0; k <= 8; k++)
             assert_true(seen[k]);
-        for (int32_t k = 0; k < c->lesions; k++) {
-            assert_true(c->lesion[k].voxels >= 6);
-            own += c->lesion[k].voxels;
+        for (int32_t k = 0; k < c->tumor_count; k++) {
+            assert_true(c->tumors[k].voxels >= 6);
+            own += c->tumors[k].voxels;
         }
         assert_int_equal(own, tumor);
         if (c->plan.healthy)
             assert_int_equal(tumor, 0);
         else
-            assert_true(c->lesions >= 1 && c->lesions <= 4);
+            assert_true(c->tumor_count >= 1 && c->tumor_count <= 4);
     }
 }
 
@@ -239,8 +239,8 @@ static void no_threshold_finds_the_tumors(void **state) {
 static void dark_tumors_are_faint(void **state) {
     const struct made *m = *state;
     for (int i = 0; i < CASES; i++)
-        for (int32_t k = 0; k < m->c[i].lesions; k++) {
-            const struct phantom_lesion *l = &m->c[i].lesion[k];
+        for (int32_t k = 0; k < m->c[i].tumor_count; k++) {
+            const struct phantom_tumor *l = &m->c[i].tumors[k];
             if (l->kind == PHANTOM_BRIGHT)
                 assert_true(l->contrast >= 18 && l->radius < 11 && k > 0);
             else
@@ -256,13 +256,13 @@ static void odd_options_work(void **state) {
     (void)state;
     struct phantom_params p = usual_params(4);
     p.deform = 2;
-    p.lesions[0] = p.lesions[1] = PHANTOM_LESIONS_MAX;
+    p.tumors[0] = p.tumors[1] = PHANTOM_TUMORS_MAX;
     p.spacing[0] = p.spacing[1] = 6;
     p.slice[0] = p.slice[1] = 10;
     p.noise[0] = p.noise[1] = 0;
     p.bright = 1;
     struct phantom_case c = make_case(&p, 1, 0);
-    assert_true(c.lesions >= 1);
+    assert_true(c.tumor_count >= 1);
     phantom_case_free(&c);
     p.deform = 0;
     p.turned = 0;

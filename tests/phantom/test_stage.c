@@ -25,7 +25,7 @@ static int setup(void **state) {
         .split = SPLIT_ALL,
         .test = 0.3333,
         .healthy = 0.3,
-        .lesions = {2, {2, 4}},
+        .tumors = {2, {2, 4}},
         .contrast = {2, {-50, -15}},
         .bright = 0.2,
         .noise = {2, {7, 11}},

@@ -1,7 +1,7 @@
 /**
- * lesion.c - shapes and textures of a phantom's tumors. See lesion.h.
+ * tumor.c - shapes and textures of a phantom's tumors. See tumor.h.
  */
-#include "lesion.h"
+#include "tumor.h"
 
 #include "elem.h"
 
@@ -9,8 +9,8 @@ static float between(struct hf_rng *r, float lo, float hi) {
     return lo + (hi - lo) * hf_rng_uniform(r);
 }
 
-/** Smooth noise of about unit size from the lesion's lattice, which repeats. */
-static float noise_at(const struct phantom_lesion *l, float x, float y, float z) {
+/** Smooth noise of about unit size from the tumor's lattice, which repeats. */
+static float noise_at(const struct phantom_tumor *l, float x, float y, float z) {
     const float p[3] = {x, y, z};
     int32_t low[3], high[3];
     float t[3];
@@ -51,8 +51,8 @@ static void draw_turn(struct hf_rng *r, float radius, float turn[3][3]) {
     }
 }
 
-static enum phantom_lesion_kind draw_kind(const struct phantom_lesion_range *range, float radius,
-                                          struct hf_rng *r) {
+static enum phantom_tumor_kind draw_kind(const struct phantom_tumor_range *range, float radius,
+                                         struct hf_rng *r) {
     float odd = hf_rng_uniform(r), u = hf_rng_uniform(r);
     if (!range->dark_only && radius < 11.0f && odd < range->bright)
         return PHANTOM_BRIGHT;
@@ -67,7 +67,7 @@ static enum phantom_lesion_kind draw_kind(const struct phantom_lesion_range *ran
     return u < 0.76f ? PHANTOM_MIXED : PHANTOM_PLAIN;
 }
 
-static void draw_shape(struct phantom_lesion *l, struct hf_rng *r) {
+static void draw_shape(struct phantom_tumor *l, struct hf_rng *r) {
     l->shape = (enum phantom_shape)hf_rng_below(r, PHANTOM_SHAPES);
     l->balls = 1;
     l->ball[0][3] = 1.0f;
@@ -95,10 +95,10 @@ static void draw_shape(struct phantom_lesion *l, struct hf_rng *r) {
     }
 }
 
-void phantom_lesion_draw(const struct phantom_lesion_range *range, float radius, struct hf_rng rng,
-                         struct phantom_lesion *ret) {
+void phantom_tumor_draw(const struct phantom_tumor_range *range, float radius, struct hf_rng rng,
+                        struct phantom_tumor *ret) {
     struct hf_rng *r = &rng;
-    struct phantom_lesion l = {0};
+    struct phantom_tumor l = {0};
     l.radius = radius;
     l.kind = draw_kind(range, radius, r);
     draw_turn(r, radius, l.turn);
@@ -139,7 +139,7 @@ void phantom_lesion_draw(const struct phantom_lesion_range *range, float radius,
     *ret = l;
 }
 
-float phantom_lesion_depth(const struct phantom_lesion *l, const float from_centre[3]) {
+float phantom_tumor_depth(const struct phantom_tumor *l, const float from_centre[3]) {
     const float sharp = 1.5f; /* how closely the balls' common surface follows each of them */
     float q[3];
     for (int i = 0; i < 3; i++)
@@ -160,12 +160,12 @@ float phantom_lesion_depth(const struct phantom_lesion *l, const float from_cent
     return l->radius * (1.0f - way + bump);
 }
 
-float phantom_lesion_reach(const struct phantom_lesion *l) {
+float phantom_tumor_reach(const struct phantom_tumor *l) {
     return 1.22f * l->radius * (1.15f + 2.0f * l->rough) + 10.0f;
 }
 
-float phantom_lesion_hu(const struct phantom_lesion *l, const float from_centre[3], float depth,
-                        float *ret_inside) {
+float phantom_tumor_hu(const struct phantom_tumor *l, const float from_centre[3], float depth,
+                       float *ret_inside) {
     float inside = phantom_smoothstep(-l->edge, l->edge, depth);
     *ret_inside = inside;
     float seam = 0.0f;

@@ -1,15 +1,15 @@
 /**
- * lesion.h - one tumor of a phantom: an implicit shape, its depth anywhere, and what it does to HU.
+ * tumor.h - one tumor of a phantom: an implicit shape, its depth anywhere, and what it does to HU.
  *
  * Shapes are clusters of soft balls, stars (a radius that depends on the direction) and thresholded
  * noise; none of them is an ellipse that was deformed, which is what stages train with.
  */
-#ifndef HF_PHANTOM_LESION_H
-#define HF_PHANTOM_LESION_H
+#ifndef HF_PHANTOM_TUMOR_H
+#define HF_PHANTOM_TUMOR_H
 
 #include <hepaflow/rng.h>
 
-enum phantom_lesion_kind {
+enum phantom_tumor_kind {
     PHANTOM_PLAIN,     /* evenly darker */
     PHANTOM_MIXED,     /* darker, blotchy */
     PHANTOM_RIM,       /* a brighter ring inside the border */
@@ -28,10 +28,10 @@ enum phantom_shape {
 };
 
 #define PHANTOM_BALLS_MAX 5
-#define PHANTOM_NOISE     8 /* lattice points along an axis of the lesion's own noise */
+#define PHANTOM_NOISE     8 /* lattice points along an axis of the tumor's own noise */
 
-struct phantom_lesion {
-    enum phantom_lesion_kind kind;
+struct phantom_tumor {
+    enum phantom_tumor_kind kind;
     enum phantom_shape shape;
     float centre[3];  /* D, H, W, mm from the first voxel */
     float radius;     /* mm */
@@ -46,24 +46,24 @@ struct phantom_lesion {
     int64_t voxels; /* of the tumor mask that are its own */
 };
 
-struct phantom_lesion_range {
+struct phantom_tumor_range {
     float contrast[2]; /* HU of dark ones, both negative, strongest first */
     float bright;      /* share of bright ones */
     int dark_only;     /* neither bright nor calcified nor among the faintest */
 };
 
 /** Draws everything but the centre. */
-void phantom_lesion_draw(const struct phantom_lesion_range *range, float radius, struct hf_rng rng,
-                         struct phantom_lesion *ret);
+void phantom_tumor_draw(const struct phantom_tumor_range *range, float radius, struct hf_rng rng,
+                        struct phantom_tumor *ret);
 
-/** About how many mm a point lies inside; (d, h, w) in mm from the lesion's centre. */
-float phantom_lesion_depth(const struct phantom_lesion *l, const float from_centre[3]);
+/** About how many mm a point lies inside; (d, h, w) in mm from the tumor's centre. */
+float phantom_tumor_depth(const struct phantom_tumor *l, const float from_centre[3]);
 
 /** No point further from the centre than this (mm) is touched, halo included. */
-float phantom_lesion_reach(const struct phantom_lesion *l);
+float phantom_tumor_reach(const struct phantom_tumor *l);
 
 /** HU to add at a point of that depth; *ret_inside: 0 outside .. 1 inside. */
-float phantom_lesion_hu(const struct phantom_lesion *l, const float from_centre[3], float depth,
-                        float *ret_inside);
+float phantom_tumor_hu(const struct phantom_tumor *l, const float from_centre[3], float depth,
+                       float *ret_inside);
 
 #endif
