@@ -163,8 +163,7 @@ static enum hf_status write_field(const struct hf_stage *s, const struct hf_samp
     if (st == HF_OK)
         st = t->dtype == HF_U8 ? put_labels(from, t, to, &out, e)
                                : put_soft(o, from, t, to, &out, e);
-    if (t)
-        s->host->tensor_unref(t);
+    s->host->tensor_unref(t);
     if (st == HF_OK)
         st = hf_nifti_out_pack(&out, &packed, &size, e);
     hf_nifti_out_free(&out);
