@@ -12,6 +12,8 @@
 
 #include "run.h"
 
+#define COLUMNS 5 /* side by side in a table of the report */
+
 /* ---- collecting ---- */
 
 enum hf_status results_init(struct results *r, int stages, struct hf_error *e) {
@@ -108,8 +110,9 @@ static const char style[] =
     "th,td{padding:.25rem .8rem;border-bottom:1px solid #e3e7ea;text-align:right}"
     "th:first-child,td:first-child{text-align:left}th{color:#5b6670;font-weight:600}"
     "img,svg{max-width:100%;height:auto}.wide{overflow-x:auto}"
+    "summary{cursor:pointer;color:#5b6670}"
     "@media(prefers-color-scheme:dark){body{color:#dde3e8;background:#15191c}"
-    "h2,th,td{border-color:#343c43}.about,th{color:#98a4ae}}";
+    "h2,th,td{border-color:#343c43}.about,th,summary{color:#98a4ae}}";
 
 static void put_text(FILE *f, const char *text) {
     for (; *text; text++) {
@@ -125,8 +128,36 @@ static void put_text(FILE *f, const char *text) {
     }
 }
 
-/* Rows: stages with an object; columns: every number in any of them, as first met. */
-static void put_table(FILE *f, const cJSON *all) {
+/* Rows: stages with an object; columns: those of `columns` from one to before another. */
+static void put_table(FILE *f, const cJSON *all, const cJSON *columns, int from, int to) {
+    const cJSON *stage, *value;
+    (void)fputs("<div class=\"wide\"><table><tr><th>stage</th>", f);
+    for (int i = from; i < to; i++) {
+        (void)fputs("<th>", f);
+        put_text(f, cJSON_GetArrayItem(columns, i)->string);
+        (void)fputs("</th>", f);
+    }
+    (void)fputs("</tr>\n", f);
+    cJSON_ArrayForEach(stage, all) {
+        (void)fputs("<tr><td>", f);
+        put_text(f, stage->string);
+        (void)fputs("</td>", f);
+        for (int i = from; i < to; i++) {
+            const char *column = cJSON_GetArrayItem(columns, i)->string;
+            value = cJSON_GetObjectItemCaseSensitive(stage, column);
+            if (cJSON_IsNumber(value))
+                (void)fprintf(f, "<td>%.4g</td>", value->valuedouble);
+            else
+                (void)fputs("<td></td>", f);
+        }
+        (void)fputs("</tr>\n", f);
+    }
+    (void)fputs("</table></div>\n", f);
+}
+
+/* Every number in any of the scores, as first met: the first few to be seen at once, the others
+ * folded away, as many as fit side by side a table. */
+static void put_scores(FILE *f, const cJSON *all) {
     cJSON *columns = cJSON_CreateObject();
     const cJSON *stage, *value;
     cJSON_ArrayForEach(stage, all) {
@@ -136,31 +167,30 @@ static void put_table(FILE *f, const cJSON *all) {
                 (void)cJSON_AddNullToObject(columns, value->string);
         }
     }
-    if (cJSON_GetArraySize(columns) > 0) {
-        (void)fputs("<h2>Scores</h2><div class=\"wide\"><table><tr><th>stage</th>", f);
-        const cJSON *column;
-        cJSON_ArrayForEach(column, columns) {
-            (void)fputs("<th>", f);
-            put_text(f, column->string);
-            (void)fputs("</th>", f);
-        }
-        (void)fputs("</tr>\n", f);
-        cJSON_ArrayForEach(stage, all) {
-            (void)fputs("<tr><td>", f);
-            put_text(f, stage->string);
-            (void)fputs("</td>", f);
-            cJSON_ArrayForEach(column, columns) {
-                value = cJSON_GetObjectItemCaseSensitive(stage, column->string);
-                if (cJSON_IsNumber(value))
-                    (void)fprintf(f, "<td>%.4g</td>", value->valuedouble);
-                else
-                    (void)fputs("<td></td>", f);
-            }
-            (void)fputs("</tr>\n", f);
-        }
-        (void)fputs("</table></div>\n", f);
+    int count = cJSON_GetArraySize(columns);
+    if (count > 0) {
+        (void)fputs("<h2>Scores</h2>", f);
+        put_table(f, all, columns, 0, count < COLUMNS ? count : COLUMNS);
+    }
+    if (count > COLUMNS) {
+        (void)fputs("<details><summary>More scores</summary>", f);
+        for (int i = COLUMNS; i < count; i += COLUMNS)
+            put_table(f, all, columns, i, count < i + COLUMNS ? count : i + COLUMNS);
+        (void)fputs("</details>\n", f);
     }
     cJSON_Delete(columns);
+}
+
+/* The title, and whose section it is where that does not tell it. */
+static void put_heading(FILE *f, const char *title, const char *stage) {
+    (void)fputs("<h2>", f);
+    put_text(f, title);
+    if (!strstr(title, stage)) {
+        (void)fputs(" <small class=\"about\">", f);
+        put_text(f, stage);
+        (void)fputs("</small>", f);
+    }
+    (void)fputs("</h2>\n", f);
 }
 
 static void put_report(FILE *f, const struct results *r, const cJSON *all, const char *graph,
@@ -172,14 +202,12 @@ static void put_report(FILE *f, const struct results *r, const cJSON *all, const
     (void)fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
     put_text(f, graph);
     (void)fprintf(f, "</h1><p class=\"about\">hepaflow, seed %llu</p>\n", (unsigned long long)seed);
-    put_table(f, all);
+    put_scores(f, all);
     for (int i = 0; i < r->stages; i++)
         for (int k = 0; k < r->stage[i].sections; k++) {
-            (void)fputs("<section><h2>", f);
-            put_text(f, r->stage[i].section[k].title);
-            (void)fputs(" <small class=\"about\">", f);
-            put_text(f, r->stage[i].name);
-            (void)fprintf(f, "</small></h2>\n%s\n</section>\n", r->stage[i].section[k].html);
+            (void)fputs("<section>", f);
+            put_heading(f, r->stage[i].section[k].title, r->stage[i].name);
+            (void)fprintf(f, "%s\n</section>\n", r->stage[i].section[k].html);
         }
     (void)fputs("</body></html>\n", f);
 }

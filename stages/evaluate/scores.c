@@ -139,10 +139,14 @@ static void write_result(struct text *t, const struct evaluate_options *o,
         text_json(t, o->as);
         text_add(t, "\", ");
     }
-    text_add(t, "\"cases\": %d", (int)list->count);
-    json_member(t, "dice", sum->mean[DICE]);
+    /* The first of these are what is seen first of them in reports. */
+    text_add(t, "\"dice\": ");
+    text_number(t, sum->mean[DICE], "null");
     json_member(t, "dice_global", sum->dice_global);
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < 2; k++)
+        json_member(t, rate_name[k], rate[k]);
+    text_add(t, ", \"cases\": %d", (int)list->count);
+    for (int k = 2; k < 4; k++)
         json_member(t, rate_name[k], rate[k]);
     for (int k = VOE; k < MEASURES; k++)
         json_member(t, measure_name[k], sum->mean[k]);

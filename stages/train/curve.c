@@ -4,6 +4,7 @@
 #include "curve.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* The plot's area inside the picture. */
@@ -97,10 +98,23 @@ static struct axes find_axes(const struct curve *c) {
             a.high = fmax(a.high, c->point[i].validation);
         }
     }
-    double room = 0.05 * (a.high - a.low) + 1e-9;
+    /* So much that the numbers beside the axis differ, also where the loss hardly does. */
+    double level = fmax(fabs(a.low), fabs(a.high));
+    double room = fmax(0.05 * (a.high - a.low), 0.005 * level) + 1e-9;
     a.low -= room;
     a.high += room;
     return a;
+}
+
+/* Whole steps between the numbers below the curve: 1, 2 or 5 with zeros, at most six numbers. */
+static int64_t tick_distance(int64_t steps) {
+    int64_t ten = 1;
+    while (steps / ten >= 50)
+        ten *= 10;
+    return steps / ten <= 5    ? ten
+           : steps / ten <= 10 ? 2 * ten
+           : steps / ten < 30  ? 5 * ten
+                               : 10 * ten;
 }
 
 static void print_axes(FILE *f, const struct axes *a) {
@@ -114,10 +128,11 @@ static void print_axes(FILE *f, const struct axes *a) {
                 "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>"
                 "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>",
                 LEFT, y, WIDTH - RIGHT, y, LEFT - 6, y + 4, loss);
-        double step = (double)a->steps * i / 4;
-        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>", plot_x(a, step),
-                HEIGHT - 14, step);
     }
+    int64_t apart = tick_distance(a->steps);
+    for (int64_t step = 0; step <= a->steps; step += apart)
+        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%lld</text>",
+                plot_x(a, (double)step), HEIGHT - 14, (long long)step);
     fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">steps</text>", WIDTH - RIGHT,
             HEIGHT - 2);
 }
@@ -137,13 +152,18 @@ char *curve_svg(const struct curve *c) {
         fprintf(f, "%.1f,%.1f ", plot_x(&a, (double)c->point[i + n / 2].step), plot_y(&a, loss));
     }
     fprintf(f, "\"/>");
+    if (c->count == 1) /* no line to see */
+        fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2\" fill=\"#1f6fb4\"/>",
+                plot_x(&a, (double)c->point[0].step), plot_y(&a, c->point[0].loss));
+    bool validated = false;
     for (int64_t i = 0; i < c->count; i++) {
+        validated = validated || !isnan(c->point[i].validation);
         if (!isnan(c->point[i].validation))
             fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d2691e\"/>",
                     plot_x(&a, (double)c->point[i].step), plot_y(&a, c->point[i].validation));
     }
-    fprintf(f, "</svg><p><span style=\"color:#1f6fb4\">&#9473; training loss</span> "
-               "<span style=\"color:#d2691e\">&#9679; validation loss</span></p>");
+    fprintf(f, "</svg><p><span style=\"color:#1f6fb4\">&#9473; training loss</span>%s</p>",
+            validated ? " <span style=\"color:#d2691e\">&#9679; validation loss</span>" : "");
     if (fclose(f) != 0) {
         free(text);
         return NULL;

@@ -299,17 +299,21 @@ static enum hf_status score_run(struct hf_stage *s, struct hf_stream *in, struct
     const struct knobs *o = s->options;
     const struct hf_sample *sample;
     enum hf_status st;
-    char json[100];
+    char json[200];
     while ((st = s->host->next(in, &sample, e)) == HF_OK)
         ;
     if (st != HF_END)
         return st;
     s->host->log(s, HF_LOG_WARNING, "a line");
-    (void)snprintf(json, sizeof json, "{\"name\": \"%s\", \"dice\": 0.%d, \"cases\": {\"x\": 1}}",
+    (void)snprintf(json, sizeof json,
+                   "{\"name\": \"%s\", \"dice\": 0.%d, \"cases\": {\"x\": 1}, \"b\": 2, \"c\": 3, "
+                   "\"d\": 4, \"e\": 5, \"f\": 6}",
                    o->file ? o->file : "", (int)o->add);
     st = s->host->result(s, json, e);
     if (st == HF_OK)
         st = s->host->report(s, "Pictures & more", "<p>of this stage</p>", e);
+    if (st == HF_OK)
+        st = s->host->report(s, "Training of full", "<p>a curve</p>", e);
     return st == HF_OK && o->fail ? s->host->result(s, o->fail, e) : st;
 }
 
@@ -385,7 +389,11 @@ static void results_are_written_in_the_order_of_stages(void **state) {
     assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(all, "best"), "dice")->valuedouble == 0.5);
     cJSON_Delete(all);
     assert_non_null(strstr(html, "<title>a &lt;graph&gt;</title>"));
-    assert_non_null(strstr(html, "<tr><td>weak</td><td>0.75</td></tr>"));
+    assert_non_null(strstr(html, "<tr><td>weak</td><td>0.75</td><td>2</td><td>3</td>"
+                                 "<td>4</td><td>5</td></tr>"));
+    assert_true(strstr(html, "<tr><td>weak</td><td>6</td></tr>") > strstr(html, "<details>"));
+    /* Of the stage 'full', whose title tells so. */
+    assert_non_null(strstr(html, "<h2>Training of full</h2>"));
     assert_non_null(strstr(html, "Pictures &amp; more"));
     assert_true(strstr(html, ">weak</small>") < strstr(html, ">full</small>"));
     assert_null(strstr(html, "http"));
