@@ -45,7 +45,7 @@ static void refuse_option(const char *command, const struct arg *args, const cha
 }
 
 bool args_read(const char *command, const struct arg *args, int argc, char **argv,
-               const char **words, int least, int most) {
+               const char **words, const char *needed, int most) {
     int count = 0;
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
@@ -81,8 +81,9 @@ bool args_read(const char *command, const struct arg *args, int argc, char **arg
             return false;
         }
     }
-    if (count < least) {
-        fprintf(stderr, "hepaflow %s: a word is missing; see 'hepaflow help'\n", command);
+    if (needed && count == 0) {
+        fprintf(stderr, "hepaflow %s: %s is missing; see 'hepaflow help %s'\n", command, needed,
+                command);
         return false;
     }
     return true;

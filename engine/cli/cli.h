@@ -43,10 +43,11 @@ struct arg {
 
 /*
  * Reads the options of `args` (ended by a NULL name) and up to `most` other words. False after it
- * has said what is wrong. `command` stands in messages.
+ * has said what is wrong. `command` stands in messages; `needed` is what usage calls the first of
+ * the words, NULL: there need be none.
  */
 bool args_read(const char *command, const struct arg *args, int argc, char **argv,
-               const char **words, int least, int most);
+               const char **words, const char *needed, int most);
 
 /* Opens the engine and checks the graph, or says what is wrong; the exit status otherwise. */
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,

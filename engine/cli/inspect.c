@@ -344,11 +344,36 @@ static bool is_wanted(const cJSON *m, const char *name) {
            names_one(cJSON_GetObjectItemCaseSensitive(m, "devices"), name);
 }
 
+static void try_names(struct words *w, const cJSON *list) {
+    const cJSON *k;
+    cJSON_ArrayForEach(k, list) words_try(w, text_of(k, "name"));
+}
+
+/* Says that there is no such thing, and which is spelled most like it. */
+static void refuse_name(const struct hf_engine *engine, const char *name) {
+    struct words words;
+    cJSON *all = cJSON_CreateArray();
+    words_begin(&words, name);
+    for (int i = 0; i < engine->modules; i++) {
+        cJSON *m = module_json(engine, &engine->module[i]);
+        cJSON_AddItemToArray(all, m);
+        words_try(&words, text_of(m, "module"));
+        try_names(&words, cJSON_GetObjectItemCaseSensitive(m, "stages"));
+        try_names(&words, cJSON_GetObjectItemCaseSensitive(m, "networks"));
+        try_names(&words, cJSON_GetObjectItemCaseSensitive(m, "devices"));
+    }
+    fprintf(stderr, "hepaflow inspect: no module, stage, network or device '%s'", name);
+    if (words.nearest)
+        fprintf(stderr, "; did you mean '%s'?", words.nearest);
+    fputc('\n', stderr);
+    cJSON_Delete(all);
+}
+
 int command_inspect(int argc, char **argv) {
     const char *name = NULL;
     bool json = false;
     const struct arg args[] = {{"--json", ARG_FLAG, &json}, {NULL, ARG_FLAG, NULL}};
-    if (!args_read("inspect", args, argc, argv, &name, 0, 1))
+    if (!args_read("inspect", args, argc, argv, &name, NULL, 1))
         return EXIT_USAGE;
     struct hf_engine *engine = NULL;
     struct hf_error e = {0};
@@ -367,7 +392,7 @@ int command_inspect(int argc, char **argv) {
     }
     int status = EXIT_DONE;
     if (name && cJSON_GetArraySize(all) == 0) {
-        fprintf(stderr, "hepaflow inspect: no module, stage, network or device '%s'\n", name);
+        refuse_name(engine, name);
         status = EXIT_USAGE;
     } else if (json) {
         char *text = cJSON_Print(all);

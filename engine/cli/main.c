@@ -42,6 +42,23 @@ static void print_usage(FILE *out) {
           out);
 }
 
+static int refuse_command(const char *name) {
+    fprintf(stderr, "hepaflow: unknown command '%s'; there are", name);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stderr, " %s", commands[i].name);
+    fputs(" help\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int help_of(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            printf("usage: hepaflow %s\n", commands[i].usage);
+            return EXIT_DONE;
+        }
+    return refuse_command(name);
+}
+
 int main(int argc, char **argv) {
     /* Waiting OpenMP threads would spin on the cores that the workers need. Devices bring OpenMP in
      * with their modules, later than this. */
@@ -52,6 +69,8 @@ int main(int argc, char **argv) {
     }
     const char *name = argv[1];
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        if (argc > 2)
+            return help_of(argv[2]);
         print_usage(stdout);
         return EXIT_DONE;
     }
@@ -66,9 +85,5 @@ int main(int argc, char **argv) {
                 }
             return commands[i].run(argc - 2, argv + 2);
         }
-    fprintf(stderr, "hepaflow: unknown command '%s'; there are", name);
-    for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(stderr, " %s", commands[i].name);
-    fputs(" help\n", stderr);
-    return EXIT_USAGE;
+    return refuse_command(name);
 }

@@ -36,7 +36,7 @@ int command_phantom(int argc, char **argv) {
     const struct arg args[] = {{"--cases", ARG_WHOLE, &cases},     {"--seed", ARG_WHOLE, &seed},
                                {"--set", ARG_SETS, &sets},         {"--json", ARG_FLAG, &json},
                                {"--workers", ARG_WHOLE, &workers}, {NULL, ARG_FLAG, NULL}};
-    if (!args_read("phantom", args, argc, argv, &dir, 1, 1))
+    if (!args_read("phantom", args, argc, argv, &dir, "DIR", 1))
         return EXIT_USAGE;
     if (workers > 1024) {
         fputs("hepaflow phantom: --workers takes at most 1024\n", stderr);

@@ -9,7 +9,7 @@ int command_plan(int argc, char **argv) {
                                {"--dot", ARG_FLAG, &dot},
                                {"--json", ARG_FLAG, &json},
                                {NULL, ARG_FLAG, NULL}};
-    if (!args_read("plan", args, argc, argv, &path, 1, 1))
+    if (!args_read("plan", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (dot && json) {
         fputs("hepaflow plan: one of --dot and --json\n", stderr);

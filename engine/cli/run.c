@@ -14,7 +14,7 @@ int command_run(int argc, char **argv) {
                                {"--device", ARG_TEXT, &device}, {"--workers", ARG_WHOLE, &workers},
                                {"--seed", ARG_WHOLE, &seed},    {"--json", ARG_FLAG, &json},
                                {NULL, ARG_FLAG, NULL}};
-    if (!args_read("run", args, argc, argv, &path, 1, 1))
+    if (!args_read("run", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (workers > 1024) {
         fputs("hepaflow run: --workers takes at most 1024\n", stderr);

@@ -6,7 +6,7 @@
 
 int command_version(int argc, char **argv) {
     const struct arg args[] = {{NULL, ARG_FLAG, NULL}};
-    if (!args_read("version", args, argc, argv, NULL, 0, 0))
+    if (!args_read("version", args, argc, argv, NULL, NULL, 0))
         return EXIT_USAGE;
     printf("hepaflow %s, plugin interface %u\n", HF_VERSION, HF_ABI_VERSION);
     struct hf_engine *engine = NULL;

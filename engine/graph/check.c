@@ -46,6 +46,16 @@ static bool device_known(const struct checker *c, const char *name, struct words
     return false;
 }
 
+/* The nearest spelling of a device that is not known, or all that are. */
+static const char *device_hint(const struct checker *c, const struct words *words) {
+    if (words->nearest)
+        return words_hint(words, c->arena);
+    const char *list = "; there are auto", *known;
+    for (int i = 0; (known = engine_device_name(c->engine, i)); i++)
+        list = arena_printf(c->arena, "%s, %s", list, known);
+    return list;
+}
+
 static void check_device(struct checker *c, const struct node *n) {
     struct words words;
     if (n->broken)
@@ -57,8 +67,7 @@ static void check_device(struct checker *c, const struct node *n) {
     }
     words_begin(&words, n->text);
     if (!device_known(c, n->text, &words))
-        message_error(c->m, n->where, "unknown device '%.60s'%s", n->text,
-                      words_hint(&words, c->arena));
+        message_error(c->m, n->where, "unknown device '%.60s'%s", n->text, device_hint(c, &words));
     c->plan->device = arena_strdup(c->arena, n->text);
 }
 

@@ -137,6 +137,18 @@ static bool continues(char c) {
     return ((unsigned char)c & 0xC0) == 0x80; /* inside a UTF-8 character */
 }
 
+/* Bytes of the UTF-8 character at `c`; 0: it is none, or one that moves the cursor. */
+static int character_size(const char *c, const char *end) {
+    unsigned char first = (unsigned char)*c;
+    int size = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if ((first < ' ' && first != '\t') || first == 0x7F || first > 0xF4 || size > end - c)
+        return 0;
+    for (int i = 1; i < size; i++)
+        if (!continues(c[i]))
+            return 0;
+    return size == 2 && first == 0xC2 && (unsigned char)c[1] < 0xA0 ? 0 : size;
+}
+
 /* How many characters the token at `at` has: what the caret underlines. */
 static int token_width(const char *at, const char *end) {
     if (at == end)
@@ -199,12 +211,20 @@ static void print_line(FILE *out, const struct messages *m, struct location wher
             to--;
     }
     fputs("    ", out);
-    for (const char *c = from; c < to; c++)
-        fputc((unsigned char)*c < ' ' && *c != '\t' ? '?' : *c, out);
+    for (const char *c = from; c < to;) {
+        int size = character_size(c, to);
+        if (size > 0)
+            fwrite(c, 1, (size_t)size, out);
+        else
+            fputc('?', out);
+        c += size > 0 ? size : 1;
+    }
     fputs("\n    ", out);
-    for (const char *c = from; c < at; c++)
-        if (!continues(*c))
-            fputc(*c == '\t' ? '\t' : ' ', out);
+    for (const char *c = from; c < at;) {
+        int size = character_size(c, to);
+        fputc(*c == '\t' ? '\t' : ' ', out);
+        c += size > 0 ? size : 1;
+    }
     fputc('^', out);
     for (int n = token_width(at, to); n > 1; n--)
         fputc('~', out);

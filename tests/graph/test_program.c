@@ -55,11 +55,13 @@ static void test_usage(void **state) {
     assert_true(stream_empty("stderr.txt") && stream_has("stdout.txt", "usage: hepaflow COMMAND"));
     assert_int_equal(hepaflow("run --help"), 0);
     assert_true(stream_has("stdout.txt", "--workers N"));
+    assert_int_equal(hepaflow("help plan"), 0);
+    assert_true(stream_has("stdout.txt", "usage: hepaflow plan GRAPH"));
     static const struct {
         const char *args, *says;
     } bad[] = {
         {"rnu", "unknown command 'rnu'"},
-        {"run", "a word is missing"},
+        {"run", "run: GRAPH is missing"},
         {"plan a b", "'b' is one word too many"},
         {"plan a --jsn", "unknown option '--jsn'"},
         {"plan a --dot --json", "one of --dot and --json"},
@@ -68,7 +70,9 @@ static void test_usage(void **state) {
         {"run a --workers many", "--workers takes a whole number from 0 on, not 'many'"},
         {"run a --workers -1", "--workers takes a whole number from 0 on, not '-1'"},
         {"run a --workers 5000", "--workers takes at most 1024"},
-        {"phantom", "a word is missing"},
+        {"phantom", "DIR is missing"},
+        {"help bogus", "unknown command 'bogus'; there are run"},
+        {"inspect unnet", "or device 'unnet'; did you mean 'unet'?"},
         {"version now", "'now' is one word too many"},
         {"inspect no_such_thing", "no module, stage, network or device 'no_such_thing'"},
     };
@@ -108,6 +112,15 @@ static void test_plan(void **state) {
                            " 'split'?\n    a.splt=train\n      ^~~~\n"));
     assert_int_equal(hepaflow("run good.yaml --device cpuu"), 2);
     assert_true(stream_has("stderr.txt", "unknown device 'cpuu'; did you mean 'cpu'?"));
+    assert_int_equal(hepaflow("run good.yaml --device quantum"), 2);
+    assert_true(stream_has("stderr.txt", "unknown device 'quantum'; there are auto, cpu"));
+    /* Bytes that are no text do not reach the terminal. */
+    static const char odd[] = "name: a\xff\x9b\xc2\x9b"
+                              "31m \xc3\xa9\n";
+    write_text("odd.yaml", odd, strlen(odd));
+    assert_int_equal(hepaflow("plan odd.yaml"), 2);
+    assert_true(stream_has("stderr.txt", "odd.yaml:1:8: this is not UTF-8 text"));
+    assert_true(stream_has("stderr.txt", "    name: a????31m \xc3\xa9\n           ^"));
 }
 
 static void test_inspect(void **state) {
