@@ -12,6 +12,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "engine.h"
+
 #define MAX_JOBS    64
 #define MAX_RESULTS 64
 #define MAX_COLUMNS 12
@@ -30,7 +32,9 @@ struct view {
     struct job_view job[MAX_JOBS]; /* that are running */
     double drawn;                  /* when the live line was last drawn */
     bool line;                     /* a live line stands there */
-    int results;
+    const struct hf_plan *plan;
+    int results; /* in the order of the plan's stages, as in scores.json */
+    int result_stage[MAX_RESULTS];
     char *result_name[MAX_RESULTS];
     cJSON *result[MAX_RESULTS];
 };
@@ -146,6 +150,13 @@ static void on_job(struct view *v, const struct hf_run_event *ev) {
     (void)fflush(stdout);
 }
 
+static int stage_index(const struct hf_plan *plan, const char *name) {
+    int i = 0;
+    while (i < plan->stages && (!name || strcmp(plan->stage[i].name, name) != 0))
+        i++;
+    return i;
+}
+
 static void keep_result(struct view *v, const struct hf_run_event *ev) {
     cJSON *json = ev->text ? cJSON_Parse(ev->text) : NULL;
     if (!json)
@@ -163,8 +174,15 @@ static void keep_result(struct view *v, const struct hf_run_event *ev) {
         cJSON_Delete(json);
         return;
     }
-    v->result_name[v->results] = copy;
-    v->result[v->results++] = json;
+    int stage = stage_index(v->plan, ev->job), at = v->results++;
+    for (; at > 0 && v->result_stage[at - 1] > stage; at--) {
+        v->result_stage[at] = v->result_stage[at - 1];
+        v->result_name[at] = v->result_name[at - 1];
+        v->result[at] = v->result[at - 1];
+    }
+    v->result_stage[at] = stage;
+    v->result_name[at] = copy;
+    v->result[at] = json;
 }
 
 static void print_json_event(const struct hf_run_event *ev) {
@@ -205,10 +223,25 @@ static void print_log(const struct hf_run_event *ev) {
            told ? "" : ": ", text);
 }
 
+/* Of a job's progress, one line a second. */
+static void on_json_event(struct view *v, const struct hf_run_event *ev) {
+    bool progress = ev->kind == HF_EVENT_PROGRESS, ended = ev->kind == HF_EVENT_JOB_DONE;
+    if (progress || ended || ev->kind == HF_EVENT_JOB_START) {
+        struct job_view *j = find_job(v, ev, !ended);
+        if (progress && (!j || ev->seconds - j->shown < 1))
+            return;
+        if (j)
+            j->shown = ev->seconds;
+        if (j && ended)
+            *j = v->job[--v->jobs];
+    }
+    print_json_event(ev);
+}
+
 static void on_event(void *arg, const struct hf_run_event *ev) {
     struct view *v = arg;
     if (v->json) {
-        print_json_event(ev);
+        on_json_event(v, ev);
         return;
     }
     switch (ev->kind) {
@@ -333,6 +366,7 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_di
         fputs("hepaflow: out of memory\n", stderr);
         return EXIT_FAILED;
     }
+    v->plan = plan;
     v->json = json;
     v->terminal = !json && isatty(STDOUT_FILENO);
     v->drawn = -1;

@@ -287,21 +287,33 @@ static void on_async(uv_async_t *async) {
     }
 }
 
+/* A job is as far as that of its sinks which is farthest behind. */
+static void tell_progress(struct run *run, int index) {
+    const struct job *job = run->live[index];
+    struct hf_run_event event = {.kind = HF_EVENT_PROGRESS, .job = run->plan->job[index].name};
+    double least = 2;
+    pthread_mutex_lock(&run->notes_lock);
+    for (int i = 0; i < job->sinks; i++) {
+        const struct sink *k = &job->sink[i];
+        double part = k->total > 0 ? k->done / k->total : 0;
+        if (part >= least)
+            continue;
+        least = part;
+        event.done = k->done;
+        event.total = k->total;
+        event.loss = k->loss;
+        event.samples = k->samples;
+    }
+    pthread_mutex_unlock(&run->notes_lock);
+    tell(run, event);
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct control *c = timer->data;
     struct run *run = c->run;
     for (int j = 0; j < run->plan->jobs; j++)
-        for (int i = 0; run->live[j] && i < run->live[j]->sinks; i++) {
-            struct sink *k = &run->live[j]->sink[i];
-            struct hf_run_event event = {.kind = HF_EVENT_PROGRESS, .job = run->plan->job[j].name};
-            pthread_mutex_lock(&run->notes_lock);
-            event.done = k->done;
-            event.total = k->total;
-            event.loss = k->loss;
-            event.samples = k->samples;
-            pthread_mutex_unlock(&run->notes_lock);
-            tell(run, event);
-        }
+        if (run->live[j])
+            tell_progress(run, j);
     heed_cancel(run);
 }
 

@@ -415,6 +415,29 @@ static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
     free(json);
 }
 
+static void keep_progress(void *arg, const struct hf_run_event *event) {
+    double *told = arg; /* when last, and how often */
+    if (event->kind != HF_EVENT_PROGRESS)
+        return;
+    if (told[1] > 0)
+        assert_true(event->seconds - told[0] > 0.02);
+    told[0] = event->seconds;
+    told[1]++;
+}
+
+static void a_job_tells_of_its_progress_once_for_all_sinks(void **state) {
+    (void)state;
+    double told[2] = {0};
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 80), (const int[]){-1});
+    int a = kit_stage(&kit, "a", &kit_collect, KNOBS(.delay_us = 20000), source);
+    int b = kit_stage(&kit, "b", &kit_collect, KNOBS(.delay_us = 20000), source);
+    kit_job(&kit, a, b);
+    kit.on_event = keep_progress;
+    kit.arg = told;
+    kit_run(&kit);
+    assert_true(told[1] >= 2);
+}
+
 /* A stage that has something for the report and no score, and may fail. */
 static enum hf_status picture_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
     const struct knobs *o = s->options;
@@ -491,6 +514,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(results_are_written_in_the_order_of_stages, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_run_without_results_leaves_those_of_an_earlier_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_job_tells_of_its_progress_once_for_all_sinks, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(results_outlive_a_failure_and_bad_ones_are_refused, setup,
                                         teardown),
