@@ -180,6 +180,21 @@ static enum hf_status settle(struct parser *p, struct line *lines, int32_t n) {
     return HF_OK;
 }
 
+/** Notes what the header has: a column that is misspelled is one that is not there. */
+static void note_header(const struct parser *p, struct hf_cases *cases) {
+    cases->header_line = p->csv.line;
+    for (int f = 0; f < HF_CASE_FILES; f++)
+        cases->has[f] = p->place[COLUMN_FILES + f] >= 0;
+    cases->has[HF_CASE_FILES] = p->place[COLUMN_SEGMENTS] >= 0;
+    for (int32_t i = 0; i < p->csv.entries && !cases->unknown[0]; i++) {
+        int known = 0;
+        for (int c = 0; c < COLUMNS; c++)
+            known = known || p->place[c] == i;
+        if (!known)
+            (void)snprintf(cases->unknown, sizeof cases->unknown, "%s", p->csv.entry[i].text);
+    }
+}
+
 /** Reads the records behind the header. */
 static enum hf_status read_cases(struct parser *p, struct hf_cases *cases, int **splits) {
     int32_t room = 0;
@@ -216,7 +231,7 @@ static enum hf_status read_cases(struct parser *p, struct hf_cases *cases, int *
 enum hf_status hf_cases_parse(const char *text, size_t size, const char *path, struct hf_cases *ret,
                               struct hf_error *e) {
     static const char required[COLUMNS] = {[COLUMN_CASE] = 1, [COLUMN_FILES + HF_CASE_IMAGE] = 1};
-    struct hf_cases cases = {0, NULL};
+    struct hf_cases cases = {.count = 0};
     int *splits = NULL;
     struct line *lines = NULL;
     struct parser p;
@@ -226,6 +241,8 @@ enum hf_status hf_cases_parse(const char *text, size_t size, const char *path, s
     if (st == HF_OK)
         st = hf_csv_header(&p.csv, column_names, required, COLUMNS,
                            "case,patient,split,image,liver,couinaud,tumor,segments", p.place);
+    if (st == HF_OK)
+        note_header(&p, &cases);
     if (st == HF_OK)
         st = read_cases(&p, &cases, &splits);
     if (st == HF_OK) {

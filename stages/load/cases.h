@@ -47,6 +47,9 @@ struct hf_case {
 struct hf_cases {
     int32_t count;
     struct hf_case *item;
+    int32_t header_line;
+    uint8_t has[HF_CASE_FILES + 1]; /* 1: the header has the file's column; the last: segments */
+    char unknown[64];               /* its first column that has no meaning; empty: none */
 };
 
 /**

@@ -198,6 +198,23 @@ static void log_left_out(const struct hf_stage *s, int64_t left_out, int64_t of,
     s->host->log(s, HF_LOG_INFO, line);
 }
 
+/** No case has all that is required: for want of a column, or of entries in it. */
+static enum hf_status fail_incomplete(const struct options *o, const struct hf_cases *cases,
+                                      int64_t named, const char *split, struct hf_error *e) {
+    char names[512];
+    for (int need = 0; need < NEEDS; need++) {
+        if (cases->has[need] || !has_name(&o->require, need_name(need)))
+            continue;
+        const char *unknown = cases->unknown;
+        return hf_fail(e, HF_INVALID,
+                       "%s:%d:1: no column '%s' in the header%s%s%s; it is required of each case",
+                       o->dataset, (int)cases->header_line, need_name(need),
+                       *unknown ? ", but an unknown one '" : "", unknown, *unknown ? "'" : "");
+    }
+    return hf_fail(e, HF_INVALID, "%s: none of %lld cases in %s has all that is required: %s",
+                   o->dataset, (long long)named, split, list(&o->require, names, sizeof names));
+}
+
 static enum hf_status choose(const struct hf_stage *s, struct hf_error *e) {
     const struct options *o = s->options;
     struct state *st = s->state;
@@ -236,9 +253,7 @@ static enum hf_status choose(const struct hf_stage *s, struct hf_error *e) {
         return hf_fail(e, HF_INVALID, "%s: none of the %lld cases in %s is called %s", o->dataset,
                        (long long)in_split, split_names[o->split],
                        list(&o->cases, names, sizeof names));
-    return hf_fail(e, HF_INVALID, "%s: none of %lld cases in %s has all that is required: %s",
-                   o->dataset, (long long)named, split_names[o->split],
-                   list(&o->require, names, sizeof names));
+    return fail_incomplete(o, &st->cases, named, split_names[o->split], e);
 }
 
 static enum hf_status start(struct hf_stage *s, struct hf_error *e) {

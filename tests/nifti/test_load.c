@@ -195,9 +195,16 @@ static void test_choice(void **state) {
         strstr(log, "cases.csv: 3 of 4 cases left out: 1 without liver, 2 without segments\n"));
     assert_null(strstr(strstr(said + 1, "cases.csv: ") + 1, "cases.csv: "));
     f->o.require = (struct hf_names){2, {"couinaud", "tumor"}};
-    expect(f, "none of 4 cases in any split has all that is required: couinaud, tumor");
+    expect(f, "cases.csv:1:1: no column 'couinaud' in the header; it is required of each case");
+    f->o.require = (struct hf_names){1, {"segments"}};
+    f->o.cases = (struct hf_names){1, {"b*"}};
+    expect(f, "none of 2 cases in any split has all that is required: segments");
     f->o.cases = (struct hf_names){1, {"z*"}};
     expect(f, "none of the 4 cases in any split is called z*");
+    put_csv(f, "\ncase,split,image,livr\na,train,ct.nii.gz,liver.nii.gz\n");
+    f->o.cases = (struct hf_names){0};
+    f->o.require = (struct hf_names){1, {"liver"}};
+    expect(f, "cases.csv:2:1: no column 'liver' in the header, but an unknown one 'livr'");
 }
 
 /** Labels stored in another orientation, on a smaller and coarser grid. */
@@ -272,6 +279,15 @@ static void test_reported(void **state) {
     (void)open_first(f);
     assert_non_null(strstr(harness_log(f->h), "case 'a': the liver lies 11 mm to the left"));
     assert_non_null(strstr(harness_log(f->h), "agree with a Dice of 0.00 only"));
+}
+
+/** A segment that the annotation names and the map, which ends at 6, does not have. */
+static void test_lacking_segment(void **state) {
+    struct fixture *f = *state;
+    put_csv(f, "case,image,couinaud,segments\na,ct.nii.gz,couinaud.nii.gz,2;7\n");
+    (void)open_first(f);
+    assert_non_null(strstr(harness_log(f->h), "case 'a': the annotation names segment 7, which"));
+    assert_null(strstr(harness_log(f->h), "segment 2"));
 }
 
 static void test_bad_manifest(void **state) {
@@ -417,10 +433,10 @@ static void test_mirrored(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_case),        TEST(test_choice),   TEST(test_other_grid),
-        TEST(test_lits),        TEST(test_reported), TEST(test_bad_manifest),
-        TEST(test_bad_files),   TEST(test_flipped),  TEST(test_lost_geometry),
-        TEST(test_real_counts), TEST(test_mirrored),
+        TEST(test_case),          TEST(test_choice),      TEST(test_other_grid),
+        TEST(test_lits),          TEST(test_reported),    TEST(test_lacking_segment),
+        TEST(test_bad_manifest),  TEST(test_bad_files),   TEST(test_flipped),
+        TEST(test_lost_geometry), TEST(test_real_counts), TEST(test_mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
