@@ -277,7 +277,8 @@ static struct node *fill_scalar(struct filler *f, struct node *n, int depth) {
         struct node *value = var_value(f, name, where, depth);
         if (!value)
             return NULL;
-        if (n->plain && ref == n->text && close[1] == 0)
+        bool alone = ref == n->text && close[1] == 0;
+        if (alone && (n->plain || value->kind != NODE_SCALAR))
             return value;
         if (value->kind != NODE_SCALAR) {
             message_error(f->m, where, "var '%.60s' is %s and cannot stand inside a text", name,

@@ -380,11 +380,16 @@ static void test_var_is_a_list(void **state) {
                                 "stages:\n"
                                 "  cases: {use: t_load, dataset: ${d}}\n"
                                 "  prepared: {use: t_prepare, from: cases, window: ${w}}\n"
-                                "  saved: {use: t_save, from: prepared}\n",
+                                "  quoted: {use: t_prepare, from: cases, window: \"${w}\"}\n"
+                                "  saved: {use: t_save, from: prepared}\n"
+                                "  saved_too: {use: t_save, from: quoted}\n",
                                 NULL, 0);
-    const struct prepare_options *prepare = stage_of(p, "prepared")->options;
-    assert_int_equal(prepare->window.count, 2);
-    assert_true(prepare->window.value[1] == 2);
+    static const char *const names[] = {"prepared", "quoted"};
+    for (int i = 0; i < 2; i++) {
+        const struct prepare_options *prepare = stage_of(p, names[i])->options;
+        assert_int_equal(prepare->window.count, 2);
+        assert_true(prepare->window.value[1] == 2);
+    }
     hf_plan_free(p);
 }
 
