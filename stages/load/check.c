@@ -93,6 +93,23 @@ void hf_check_agreement(const struct hf_grid *grid, const uint8_t *liver, const 
                 dice);
 }
 
+void hf_check_annotation(const struct hf_grid *grid, const uint8_t *couinaud, const uint8_t *rows,
+                         int64_t count, struct hf_notes *notes) {
+    int64_t voxels = hf_grid_count(grid);
+    int mapped[9] = {0};
+    for (int64_t i = 0; i < voxels; i++)
+        if (couinaud[i] <= 8)
+            mapped[couinaud[i]] = 1;
+    for (int k = 1; k <= 8; k++) {
+        int named = 0;
+        for (int64_t r = 0; r < count; r++)
+            named |= rows[r * 9] && rows[r * 9 + k];
+        if (named && !mapped[k])
+            hf_note(notes,
+                    "the annotation names segment %d, which the Couinaud map lacks: check both", k);
+    }
+}
+
 enum hf_status hf_check_mask(uint8_t *mask, int64_t count, int lits, int only_tumor,
                              const char *name, int64_t *ret_set, struct hf_error *e) {
     int64_t seen[256] = {0};

@@ -32,6 +32,13 @@ void hf_check_agreement(const struct hf_grid *grid, const uint8_t *liver, const 
                         struct hf_notes *notes);
 
 /**
+ * Notes segments that an annotation names and the Couinaud map lacks. The annotation has `count`
+ * rows of 9: whether it is known, then segments 1 to 8.
+ */
+void hf_check_annotation(const struct hf_grid *grid, const uint8_t *couinaud, const uint8_t *rows,
+                         int64_t count, struct hf_notes *notes);
+
+/**
  * Turns mask labels to 0 and 1 in place. A mask has values 0 and 1, or 0 and 255; `lits` lets 2
  * through as well (1 liver, 2 tumor), and keeps only 2 if `only_tumor`. `name` stands in messages.
  */

@@ -571,11 +571,14 @@ static enum hf_status open_case(struct hf_stage *s, int64_t i, struct hf_error *
         if (t[HF_CASE_COUINAUD])
             hf_check_agreement(&image->canonical, liver, HF_DATA(uint8_t, t[HF_CASE_COUINAUD]),
                                &notes);
-        log_notes(s, it, NULL, &notes);
     }
     st = load_annotation(s, it, image, &annotation, e);
     if (st != HF_OK)
         goto fail;
+    if (t[HF_CASE_COUINAUD])
+        hf_check_annotation(&image->canonical, HF_DATA(uint8_t, t[HF_CASE_COUINAUD]),
+                            HF_DATA(uint8_t, annotation), annotation->shape[0], &notes);
+    log_notes(s, it, NULL, &notes);
     st = s->host->sample_new(s->host, it->c->name, it->c->name, it->c->patient, &sample, e);
     if (st != HF_OK)
         goto fail;
