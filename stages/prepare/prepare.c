@@ -75,9 +75,7 @@ static enum hf_status place(struct work *w) {
     w->s->host->tensor_unref(liver);
     if (!found)
         return hf_fail(w->e, HF_INVALID,
-                       "stage '%s': case '%s': the liver mask has no voxel; prepare needs a liver "
-                       "in the image",
-                       w->s->name, w->in->case_id);
+                       "the liver mask has no voxel; prepare needs a liver in the image");
     if (o->crop == CROP_NONE)
         box = (struct canvas_box){{0, 0, 0}, {size[0] - 1, size[1] - 1, size[2] - 1}};
     struct canvas_request request = request_of(o);
@@ -166,9 +164,7 @@ static enum hf_status liver_median(struct work *w, float *ret) {
     }
     if (st == HF_OK && total == 0)
         st = hf_fail(w->e, HF_INVALID,
-                     "stage '%s': case '%s': the liver is smaller than a voxel of the new grid; "
-                     "lower `spacing`",
-                     w->s->name, w->in->case_id);
+                     "the liver is smaller than a voxel of the new grid; lower `spacing`");
     int middle = 0;
     for (; st == HF_OK && 2 * (below + bins[middle]) < total; middle++)
         below += bins[middle];

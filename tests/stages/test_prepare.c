@@ -293,8 +293,8 @@ static void no_liver_is_an_error(void **state) {
     harness_set_u8(h, in, "liver", 1, NULL);
     struct hf_stage *s = harness_stage(h, &prepare, &plain, "prepared");
     assert_int_equal(harness_process(s, in, &e), HF_INVALID);
-    assert_non_null(strstr(e.text, "'c7'"));
-    assert_non_null(strstr(e.text, "liver"));
+    /* The engine puts the stage and the case before it. */
+    assert_non_null(strstr(e.text, "the liver mask has no voxel"));
     harness_stage_free(s);
     harness_free_sample(h, in);
     harness_close(h);
