@@ -527,6 +527,31 @@ static void run_close(struct run *run) {
     free(run);
 }
 
+/*
+ * Opens every source once and counts its items: a data set that cannot work is told before the
+ * first training, not when a later job comes to it. Nobody listens yet; the jobs' own instances say
+ * again what there is to say.
+ */
+static enum hf_status check_sources(struct run *run, struct hf_error *e) {
+    struct job none = {.run = run};
+    enum hf_status st = HF_OK;
+    for (int i = 0; st == HF_OK && i < run->plan->stages; i++) {
+        const struct plan_stage *ps = &run->plan->stage[i];
+        if (ps->cls->kind != HF_SOURCE)
+            continue;
+        struct instance in;
+        int64_t items;
+        instance_init(&in, &none, i, 0);
+        st = instance_start(&in, e);
+        if (st == HF_OK)
+            st = ps->cls->count(&in.stage, &items, e);
+        instance_stop(&in);
+        if (st != HF_OK)
+            st = hf_fail_in(e, "stage '%s'", ps->name);
+    }
+    return st;
+}
+
 enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
                       const struct hf_run_options *options, struct hf_error *e) {
     struct hf_error mine;
@@ -540,9 +565,11 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
     run->plan = plan;
     run->options = options;
     run->services = services_of(engine->host);
-    run->services->post = on_message;
     engine->run = run;
     enum hf_status st = run_open(run, e);
+    if (st == HF_OK)
+        st = check_sources(run, e);
+    run->services->post = on_message;
     if (st == HF_OK && plan->jobs > 0)
         st = run_loop(run, e);
     if (st == HF_OK && run->stopping) {

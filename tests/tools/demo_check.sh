@@ -14,6 +14,16 @@ for stage in $(sed -n 's/^  \([a-z_]*\): *{<<: \*segmenter,.*/\1/p' "$graphs/qui
     set -- "$@" --set "$stage.steps=2"
 done
 
+# A data set that a later job cannot use is refused before anything is trained.
+grep -v ',test,' "$where/data/cases.csv" >"$where/data/untested.csv"
+if "$program" run "$graphs/quick.yaml" "$@" --set "vars.data=$where/data/untested.csv" \
+    --out "$where/untested" >"$where/log" 2>&1; then
+    echo "cases without a test case were accepted"
+    exit 1
+fi
+grep -q "stage 'test'.*in split test" "$where/log" || { cat "$where/log"; exit 1; }
+[ ! -e "$where/untested/inpainter" ] || { echo "trained on cases that cannot be tested"; exit 1; }
+
 for workers in 1 2; do
     "$program" run "$graphs/quick.yaml" "$@" --workers $workers --out "$where/$workers" \
         >"$where/log" 2>&1 || { cat "$where/log"; exit 1; }
