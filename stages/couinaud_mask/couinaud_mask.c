@@ -77,9 +77,8 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
     double area = geometry_area(&in->grid), volume = geometry_volume(&in->grid);
     if (!hf_sample_get(in, "tumor"))
         return hf_fail(e, HF_INVALID,
-                       "stage '%s': case '%s' has no tumor mask to derive its annotation from; "
-                       "require it in `load`, or use `labels: given`",
-                       s->name, in->case_id);
+                       "there is no tumor mask to derive the annotation from; "
+                       "require it in `load`, or use `labels: given`");
     int64_t *counts = calloc((size_t)(depth * ENTRIES), sizeof *counts);
     if (!counts)
         return hf_fail(e, HF_NO_MEMORY, "no memory to count the tumors of '%s'", in->case_id);
@@ -280,16 +279,14 @@ static enum hf_status annotation_of(const struct hf_stage *s, const struct hf_sa
     if (!t)
         return rows_new(s, 1, ENTRIES, ret, e);
     if (t->dtype != HF_U8 || t->dl.ndim != 2 || t->shape[0] < 1 || t->shape[1] != ENTRIES)
-        return hf_fail(e, HF_INVALID, "stage '%s': case '%s': the annotation is not u8 [rows,%d]",
-                       s->name, in->case_id, ENTRIES);
+        return hf_fail(e, HF_INVALID, "the annotation is not u8 [rows,%d]", ENTRIES);
     return hf_tensor_read(s, t, ret, e);
 }
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
     if (!hf_sample_get(in, "couinaud") || !hf_sample_get(in, "liver"))
-        return hf_fail(e, HF_INVALID, "stage '%s': case '%s' has no %s; require it in `load`",
-                       s->name, in->case_id,
+        return hf_fail(e, HF_INVALID, "there is no %s; require it in `load`",
                        hf_sample_get(in, "liver") ? "Couinaud map" : "liver mask");
     struct hf_tensor *annotation = NULL, *masks[2] = {NULL, NULL};
     struct hf_sample *out = NULL;

@@ -22,10 +22,7 @@ static enum hf_status to_hu(const struct hf_stage *s, const struct hf_sample *in
                             int64_t n, struct hf_error *e) {
     struct hf_tensor *window = hf_sample_get(in, "window"), *t = NULL;
     if (!window || window->dtype != HF_F32 || hf_tensor_count(window) != 2)
-        return hf_fail(e, HF_INVALID,
-                       "stage '%s': case '%s' has no window to count HU from; use "
-                       "`range_in: field`",
-                       s->name, in->case_id);
+        return hf_fail(e, HF_INVALID, "there is no window to count HU from; use `range_in: field`");
     enum hf_status st = hf_tensor_read(s, window, &t, e);
     if (st != HF_OK)
         return st;

@@ -94,13 +94,11 @@ static enum hf_status bring(const struct hf_stage *s, const struct hf_sample *in
                             const struct hf_grid *to, struct hf_tensor **ret, struct hf_error *e) {
     struct hf_tensor *from = hf_sample_get(in, field), *there = NULL;
     if (!from)
-        return hf_fail(e, HF_INVALID, "stage '%s': sample '%s' has no field '%s'", s->name, in->id,
-                       field);
+        return hf_fail(e, HF_INVALID, "sample '%s' has no field '%s'", in->id, field);
     if ((from->dtype != HF_U8 && from->dtype != HF_F32) || from->dl.ndim != 4 ||
         from->shape[0] != 1)
-        return hf_fail(e, HF_INVALID,
-                       "stage '%s': field '%s' must be u8 or f32 [1,D,H,W] to be evaluated",
-                       s->name, field);
+        return hf_fail(e, HF_INVALID, "field '%s' must be u8 or f32 [1,D,H,W] to be evaluated",
+                       field);
     struct hf_resample_params params = {.mode = HF_RESAMPLE_LINEAR,
                                         .fill = from->dtype == HF_F32 ? NAN : 0};
     geometry_map(to, &in->grid, params.matrix);
@@ -132,8 +130,7 @@ static enum hf_status gates(const struct hf_stage *s, const struct hf_sample *in
             return st;
         if (t->dtype != HF_U8) {
             s->host->tensor_unref(t);
-            return hf_fail(e, HF_INVALID, "stage '%s': gate '%s' is no u8 mask", s->name,
-                           o->gate.name[k]);
+            return hf_fail(e, HF_INVALID, "gate '%s' is no u8 mask", o->gate.name[k]);
         }
         if (!v->gate) {
             v->gate = malloc((size_t)n);

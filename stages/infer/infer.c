@@ -47,9 +47,9 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const in
         return HF_OK;
     if (s->model->net->dims != 2)
         return hf_fail(e, HF_UNSUPPORTED,
-                       "stage '%s': the model of '%s' is %d-dimensional; only 2D networks run over "
+                       "the model of '%s' is %d-dimensional; only 2D networks run over "
                        "slices",
-                       s->name, s->model->info.stage, s->model->net->dims);
+                       s->model->info.stage, s->model->net->dims);
     infer_close(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
     enum hf_status st = hf_compile(s, s->model->net, &spec, &x->exec, e);
@@ -57,8 +57,8 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const in
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
         infer_close(x);
-        return hf_fail_in(e, "stage '%s': model of '%s' on slices of %lld x %lld", s->name,
-                          s->model->info.stage, (long long)shape[3], (long long)shape[4]);
+        return hf_fail_in(e, "model of '%s' on slices of %lld x %lld", s->model->info.stage,
+                          (long long)shape[3], (long long)shape[4]);
     }
     memcpy(x->shape, shape, sizeof x->shape);
     return HF_OK;
@@ -78,24 +78,19 @@ static enum hf_status find_inputs(const struct hf_stage *s, const struct infer_j
             if (job->given[k].name && strcmp(job->given[k].name, name) == 0)
                 t = job->given[k].tensor;
         if (!t)
-            return hf_fail(e, HF_INVALID,
-                           "stage '%s', case '%s': the model of '%s' needs the field '%s'", s->name,
-                           job->sample->case_id, m->stage, name);
+            return hf_fail(e, HF_INVALID, "the model of '%s' needs the field '%s'", m->stage, name);
         if ((t->dtype != HF_F32 && t->dtype != HF_U8) || t->dl.ndim != 4 ||
             memcmp(t->shape + 1, size + 1, 3 * sizeof *size) != 0)
             return hf_fail(e, HF_INVALID,
-                           "stage '%s', case '%s': the field '%s' is no f32 or u8 volume on the "
-                           "image's grid",
-                           s->name, job->sample->case_id, name);
+                           "the field '%s' is no f32 or u8 volume on the image's grid", name);
         call->in[call->inputs++] = t;
         channels += t->shape[0];
     }
     if (channels != m->input_channels)
         return hf_fail(e, HF_INVALID,
-                       "stage '%s', case '%s': the inputs of the model of '%s' have %lld channels, "
-                       "it was trained with %d",
-                       s->name, job->sample->case_id, m->stage, (long long)channels,
-                       m->input_channels);
+                       "the inputs of the model of '%s' have %lld channels, it was trained with "
+                       "%d",
+                       m->stage, (long long)channels, m->input_channels);
     *ret_channels = channels;
     return HF_OK;
 }
@@ -155,7 +150,7 @@ static enum hf_status run_slices(struct hf_stage *s, struct infer *x, const stru
         if (n == 0)
             break;
         if (s->host->canceled(s))
-            return hf_fail(e, HF_CANCELED, "stage '%s': canceled", s->name);
+            return hf_fail(e, HF_CANCELED, "canceled");
         int64_t shape[5] = {job->batch, channels, 1, size[2], size[3]};
         st = prepare_exec(s, x, shape, e);
         if (st == HF_OK)

@@ -67,8 +67,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     struct hf_tensor *filling = NULL, *made[2] = {NULL, NULL};
     struct hf_sample *out = NULL;
     if (!region)
-        return hf_fail(e, HF_INVALID, "stage '%s', case '%s': no field '%s' to fill", s->name,
-                       in->case_id, o->region ? o->region : "hole");
+        return hf_fail(e, HF_INVALID, "no field '%s' to fill", o->region ? o->region : "hole");
     enum hf_status st = fill(s, in, region, &filling, e);
     for (int i = 0; i < 2 && st == HF_OK; i++)
         st = hf_tensor_new(s, HF_F32, 4, image->shape, &made[i], e);

@@ -45,10 +45,10 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         struct hf_tensor *t = hf_sample_get(in, name);
         if (t && (t->dtype != fill_dtype(o) || t->shape[0] != 1)) {
             st = hf_fail(e, HF_INVALID,
-                         "stage '%s', case '%s': field '%s' is %s with %lld channels, but what is "
+                         "field '%s' is %s with %lld channels, but what is "
                          "filled in is %s with 1; see the option 'as'",
-                         s->name, in->case_id, name, hf_dtype_name(t->dtype),
-                         (long long)t->shape[0], hf_dtype_name(fill_dtype(o)));
+                         name, hf_dtype_name(t->dtype), (long long)t->shape[0],
+                         hf_dtype_name(fill_dtype(o)));
         } else if (!t) {
             st = make_field(s, in, (float)o->fill.value[i], &t, e);
             if (st == HF_OK)

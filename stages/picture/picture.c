@@ -90,8 +90,8 @@ static enum hf_status fetch(struct fields *f, const struct hf_sample *sample, co
         return HF_OK;
     enum hf_dtype t = field->tensor->dtype;
     if (t != HF_U8 && t != HF_F32)
-        return hf_fail(e, HF_INVALID, "stage '%s': field '%s' is %s; only u8 and f32 can be shown",
-                       f->s->name, name, hf_dtype_name(t));
+        return hf_fail(e, HF_INVALID, "field '%s' is %s; only u8 and f32 can be shown", name,
+                       hf_dtype_name(t));
     enum hf_status st = hf_tensor_read(f->s, field->tensor, &f->tensor[f->count], e);
     if (st == HF_OK)
         f->name[f->count++] = name;
@@ -375,7 +375,7 @@ static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sa
             st = show_slice(&p, slice[i], folder, html, e);
     }
     fields_clear(&p.f);
-    return st == HF_OK ? st : hf_fail_in(e, "stage '%s', case '%s'", s->name, sample->case_id);
+    return st;
 }
 
 static void add_legend(struct text *html) {
@@ -411,9 +411,8 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
         st = HF_OK;
         if (shown > 0) {
             add_legend(&html);
-            st = html.failed
-                     ? hf_fail(e, HF_NO_MEMORY, "stage '%s': out of memory for the report", s->name)
-                     : s->host->report(s, s->name, html.bytes, e);
+            st = html.failed ? hf_fail(e, HF_NO_MEMORY, "out of memory for the report")
+                             : s->host->report(s, s->name, html.bytes, e);
         }
     }
     free(html.bytes);

@@ -205,9 +205,8 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     struct work w = {s, in, o, hf_sample_get(in, o->field), NULL, e};
     struct hf_sample *out = NULL;
     if (w.field->shape[0] != 1)
-        return hf_fail(e, HF_INVALID,
-                       "stage '%s', case '%s': field '%s' has %lld channels, a mask comes from 1",
-                       s->name, in->case_id, o->field, (long long)w.field->shape[0]);
+        return hf_fail(e, HF_INVALID, "field '%s' has %lld channels, a mask comes from 1", o->field,
+                       (long long)w.field->shape[0]);
     s->host->tensor_ref(w.field);
     enum hf_status st = smooth(&w);
     if (st == HF_OK)

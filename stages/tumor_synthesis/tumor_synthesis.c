@@ -88,9 +88,7 @@ static enum hf_status read_unit(const struct hf_stage *s, const struct hf_sample
         return st;
     const float *hu = HF_DATA(float, window);
     if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
-        st =
-            hf_fail(e, HF_INVALID, "stage '%s', case '%s': 'window' must hold two rising HU values",
-                    s->name, in->case_id);
+        st = hf_fail(e, HF_INVALID, "'window' must hold two rising HU values");
     else
         *ret_unit = 1 / (hu[1] - hu[0]);
     s->host->tensor_unref(window);
