@@ -471,6 +471,8 @@ enum hf_status hf_exec_spec_check(const struct hf_net *net, const struct hf_exec
                                   struct hf_error *e) {
     if (spec->mode != HF_EXEC_FORWARD && spec->mode != HF_EXEC_TRAIN)
         return hf_fail(e, HF_INVALID, "network: mode %d is unknown", (int)spec->mode);
+    if ((unsigned)spec->precision >= HF_PRECISIONS)
+        return hf_fail(e, HF_INVALID, "network: precision %d is unknown", (int)spec->precision);
     int64_t(*shape)[5] = malloc((size_t)net->layers * sizeof *shape);
     if (!shape)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");

@@ -119,6 +119,18 @@ static void net_free(struct hf_net *net) {
     free(net);
 }
 
+static enum hf_status net_copy(const struct hf_net *net, struct hf_net **ret, struct hf_error *e) {
+    struct hf_net *copy = calloc(1, sizeof *copy);
+    if (!copy)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for a network");
+    enum hf_status st = hf_net_copy(copy, net, e);
+    if (st == HF_OK)
+        *ret = copy;
+    else
+        free(copy);
+    return st;
+}
+
 static enum hf_status model_save(const struct hf_model *m, const char *notes, const char *path,
                                  struct hf_error *e) {
     void *bytes = NULL;
@@ -182,6 +194,9 @@ static const struct hf_host host_table = {
     .model_save = model_save,
     .model_load = model_load,
     .publish = publish,
+    .net_check = hf_net_check,
+    .spec_check = hf_exec_spec_check,
+    .net_copy = net_copy,
 };
 
 enum hf_status services_new(struct services **ret, struct hf_error *e) {

@@ -165,9 +165,26 @@ enum hf_exec_mode {
     HF_EXEC_TRAIN
 };
 
+/**
+ * Arithmetic inside an executable; its boundary (input, output, parameters, loss) is float32
+ * always. AUTO   the device's choice: BF16 on a GPU that has it, else F32. F32    float32
+ * throughout. TF32   convolutions may round their operands to 10 bits of mantissa; the rest is
+ * float32. BF16   activations and the operands of convolutions are bfloat16; sums, statistics,
+ * losses, the parameters that the optimiser updates and its state are float32. A device without the
+ * precision that is asked for answers HF_UNSUPPORTED.
+ */
+enum hf_precision {
+    HF_PRECISION_AUTO,
+    HF_PRECISION_F32,
+    HF_PRECISION_TF32,
+    HF_PRECISION_BF16,
+    HF_PRECISIONS
+};
+
 /** What a description is compiled for. */
 struct hf_exec_spec {
     enum hf_exec_mode mode;
+    enum hf_precision precision;
     int64_t shape[5]; /* N, C, D, H, W of the input batch; fixed */
     int32_t loss_terms;
     struct hf_loss_term loss[HF_MAX_LOSS_TERMS]; /* TRAIN */

@@ -152,6 +152,15 @@ struct hf_host {
     enum hf_status (*model_load)(const char *path, struct hf_model **ret, struct hf_error *e);
     /** Hands the job's model on to the stages that wait for it; takes a reference of its own. */
     enum hf_status (*publish)(struct hf_stage *s, struct hf_model *m, struct hf_error *e);
+
+    /* what a device asks before it compiles */
+    /** Checks a whole description, wherever it came from. */
+    enum hf_status (*net_check)(const struct hf_net *net, struct hf_error *e);
+    /** Checks shape, precision, loss and optimiser against a network that passed net_check. */
+    enum hf_status (*spec_check)(const struct hf_net *net, const struct hf_exec_spec *spec,
+                                 struct hf_error *e);
+    /** A copy that owns its layers; freed with net_free. */
+    enum hf_status (*net_copy)(const struct hf_net *net, struct hf_net **ret, struct hf_error *e);
 };
 
 /* ---- wrappers ---- */
