@@ -333,7 +333,9 @@ static void print_module(const cJSON *m, bool whole) {
 
 static bool names_one(const cJSON *list, const char *name) {
     const cJSON *k;
-    cJSON_ArrayForEach(k, list) if (strcmp(text_of(k, "name"), name) == 0) return true;
+    cJSON_ArrayForEach(k, list)
+        if (strcmp(text_of(k, "name"), name) == 0)
+            return true;
     return false;
 }
 
@@ -346,7 +348,8 @@ static bool is_wanted(const cJSON *m, const char *name) {
 
 static void try_names(struct words *w, const cJSON *list) {
     const cJSON *k;
-    cJSON_ArrayForEach(k, list) words_try(w, text_of(k, "name"));
+    cJSON_ArrayForEach(k, list)
+        words_try(w, text_of(k, "name"));
 }
 
 /* Says that there is no such thing, and which is spelled most like it. */
@@ -400,7 +403,8 @@ int command_inspect(int argc, char **argv) {
         cJSON_free(text);
     } else {
         const cJSON *m;
-        cJSON_ArrayForEach(m, all) print_module(m, name != NULL);
+        cJSON_ArrayForEach(m, all)
+            print_module(m, name != NULL);
     }
     cJSON_Delete(all);
     hf_engine_close(engine);

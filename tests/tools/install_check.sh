@@ -1,9 +1,9 @@
 #!/bin/sh
-# install_check.sh BUILD-FOLDER SOURCE-ROOT CC CXX: what is installed works without the tree. The
-# program finds its modules, a stage built with the installed headers alone joins them, and a C++
-# program links the library.
+# install_check.sh BUILD-FOLDER SOURCE-ROOT CC CXX NVCC: what is installed works without the tree. The
+# program finds its modules, the template builds with the installed headers alone and joins them (its
+# CUDA ops too, unless NVCC is ""), and a C++ program links the library.
 set -eu
-build=$1 outside=$2/tests/tools/outside cc=$3 cxx=$4
+build=$1 outside=$2/tests/tools/outside template=$2/plugins/template cc=$3 cxx=$4 nvcc=$5
 where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT INT TERM
 
@@ -14,18 +14,21 @@ export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 modules=$where$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=plugindir hepaflow)
 program=$(find "$where" -path '*/bin/hepaflow')
 
-mkdir "$where/mine"
-$cc -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden $(pkg-config --cflags hepaflow) \
-    "$outside/scale.c" -o "$where/mine/scale.so"
+CC=$cc NVCC=${nvcc:-no-nvcc} CFLAGS=-Werror NVCCFLAGS="-arch=sm_90 -Werror=all-warnings" \
+    "$template/build" "$where/mine"
+[ -z "$nvcc" ] || [ -f "$where/mine/noise.cuda.so" ] || {
+    echo "the template did not build its CUDA ops"
+    exit 1
+}
 HEPAFLOW_PLUGIN_PATH=$modules:$where/mine
 LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
 export HEPAFLOW_PLUGIN_PATH LD_LIBRARY_PATH
 
-"$program" inspect scale | grep -q 'multiplied by' || {
+"$program" inspect noise | grep -q 'Standard deviation' || {
     echo "hepaflow inspect does not know the stage from outside"
     exit 1
 }
 $cxx -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hepaflow) "$outside/embed.cpp" \
     -o "$where/embed" $(pkg-config --libs hepaflow)
-"$where/embed" "$outside/scale.yaml"
-"$program" plan "$outside/scale.yaml"
+"$where/embed" "$template/noise.yaml"
+"$program" plan "$template/noise.yaml"
