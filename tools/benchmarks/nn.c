@@ -7,8 +7,7 @@
  * transposed convolutions up. Prints the median and the best of the repeats. Set
  * GOMP_SPINCOUNT=1000 on a machine that does other work as well.
  */
-#include "../../engine/nn/net.h"
-#include "../../plugins/cpu/nn/nn.h"
+#include "../../tests/nn/nn_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +96,7 @@ static enum hf_status measure(struct bench *b, struct cpu_executor *ex, enum kn_
                               struct hf_error *e) {
     int train = spec->mode == HF_EXEC_TRAIN;
     double begin = now(), ms[MAX_REPEATS];
-    enum hf_status s = cpu_nn_compile_for(ex, isa, net, spec, &b->x, e);
+    enum hf_status s = cpu_nn_compile_for(ex, isa, nn_host(), net, spec, &b->x, e);
     if (s != HF_OK)
         return s;
     double built = now() - begin;
