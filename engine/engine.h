@@ -19,8 +19,9 @@ struct module {
     char *name; /* of the file, without .so */
     char *path;
     char *dir;
-    bool tried;                     /* opened, or refused */
-    void *handle;                   /* of dlopen; NULL: refused */
+    const char *device; /* of a companion: the end of `name`, behind the dot; else NULL */
+    bool tried;         /* opened, or refused */
+    void *handle;       /* of dlopen; NULL: refused */
     const struct hf_plugin *plugin; /* NULL: refused */
     char *refusal;                  /* why, one line */
 };

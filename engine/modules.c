@@ -1,6 +1,9 @@
 /*
  * modules.c - the plugin host: finds modules, opens them when they are needed, refuses those of
  * another interface, and looks up what they bring.
+ *
+ * A file `<module>.<device>.so` is a companion: it holds the ops of that module for that device,
+ * links what only that device needs, and is opened only when such an op is looked for.
  */
 #include "modules.h"
 
@@ -46,6 +49,9 @@ static enum hf_status add_module(struct hf_engine *en, const char *dir, const ch
             at = &more[en->modules++];
         }
     }
+    const char *dot = m.name ? strrchr(m.name, '.') : NULL;
+    if (dot && dot > m.name && dot[1])
+        m.device = dot + 1;
     if (!at || !m.name || !m.dir || !m.path) {
         if (at)
             *at = (struct module){0};
@@ -194,6 +200,12 @@ static void check_classes(struct module *m) {
     if (lacks)
         refuse(m, "module '%s' is faulty: its %s '%s' has no '%s', which it must have", m->path,
                what, name ? name : "", lacks);
+    else if (m->device && ((p->stages && p->stages[0]) || (p->networks && p->networks[0]) ||
+                           (p->devices && p->devices[0])))
+        refuse(m,
+               "module '%s' is faulty: with a dot in its name it can bring ops alone, those of a "
+               "module for the device '%s'",
+               m->path, m->device);
 }
 
 static void open_module(struct module *m) {
@@ -239,7 +251,16 @@ static void unlock(const struct hf_engine *en) {
 void engine_open_all(const struct hf_engine *en) {
     lock(en);
     for (int i = 0; i < en->modules; i++)
-        open_module(&en->module[i]);
+        if (!en->module[i].device)
+            open_module(&en->module[i]);
+    unlock(en);
+}
+
+void engine_open_companion(const struct hf_engine *en, const char *name) {
+    lock(en);
+    for (int i = 0; i < en->modules; i++)
+        if (en->module[i].device && strcmp(en->module[i].name, name) == 0)
+            open_module(&en->module[i]);
     unlock(en);
 }
 
@@ -289,7 +310,24 @@ static const void *op_in(const struct hf_plugin *p, const char *name, enum hf_de
     return NULL;
 }
 
-/* In the module called `file`, then in those that are open, then in all. */
+/* Whether a module is called `file`, or is a companion of the one that is. */
+static bool is_called(const struct module *m, const char *file) {
+    size_t size = m->device ? (size_t)(m->device - m->name) - 1 : strlen(m->name);
+    return strlen(file) == size && memcmp(m->name, file, size) == 0;
+}
+
+/* Whether a companion's device is one of that kind; its class was opened before its ops. */
+static bool is_for(const struct hf_engine *en, const struct module *m, enum hf_device_kind kind) {
+    for (int i = 0; i < en->modules; i++) {
+        const struct hf_plugin *p = en->module[i].plugin;
+        for (const struct hf_device_class *const *k = p ? p->devices : NULL; k && *k; k++)
+            if ((*k)->op_kind == kind && strcmp((*k)->name, m->device) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* In the module called `file` and its companions, then in those that are open, then in all. */
 static const void *look_up(const struct hf_engine *en,
                            const void *(*in)(const struct hf_plugin *, const char *,
                                              enum hf_device_kind),
@@ -300,7 +338,9 @@ static const void *look_up(const struct hf_engine *en,
     for (int round = 0; round < 3 && !found; round++)
         for (int i = 0; i < en->modules && !found; i++) {
             struct module *m = &en->module[i];
-            if (round == 0 ? strcmp(m->name, file) != 0 : round == 1 && !m->tried)
+            if (round == 0 ? !is_called(m, file) : round == 1 && !m->tried)
+                continue;
+            if (m->device && (in != op_in || !is_for(en, m, kind)))
                 continue;
             open_module(m);
             found = m->plugin ? in(m->plugin, name, kind) : NULL;
@@ -340,6 +380,12 @@ const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_
         if (!engine_op(en, *op, op_kind))
             return *op;
     return NULL;
+}
+
+const char *engine_op_refusal(const struct hf_engine *en, const char *op, const char *device) {
+    char name[128];
+    (void)snprintf(name, sizeof name, "%.*s.%s", (int)strcspn(op, "."), op, device);
+    return engine_refusal(en, name);
 }
 
 const char *engine_stage_name(const struct hf_engine *en, int i) {

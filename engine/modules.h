@@ -1,7 +1,7 @@
 /*
  * modules.h - the plugin host: which modules there are, and what they bring. A module is opened
  * when something is asked for that it may have: the one of that name first, then the others by
- * name.
+ * name. A companion, `<module>.<device>`, is opened only for an op of a device of that name.
  *
  * Threads: any; one lock guards the list.
  */
@@ -10,8 +10,10 @@
 
 #include "engine.h"
 
-/* Opens every module that is not open yet. */
+/* Opens every module that is not open yet, but for companions, which wait for their device. */
 void engine_open_all(const struct hf_engine *en);
+/* Opens the companion of that name, if there is one. */
+void engine_open_companion(const struct hf_engine *en, const char *name);
 /* The i-th stage, network or device of all modules, by module; NULL past the last. */
 const char *engine_stage_name(const struct hf_engine *en, int i);
 const char *engine_network_name(const struct hf_engine *en, int i);
@@ -29,5 +31,7 @@ const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_
                               enum hf_device_kind op_kind);
 /* One line about the refused module of that name, or NULL. */
 const char *engine_refusal(const struct hf_engine *en, const char *name);
+/* One line about the refused companion that should bring the op for the device, or NULL. */
+const char *engine_op_refusal(const struct hf_engine *en, const char *op, const char *device);
 
 #endif

@@ -178,6 +178,14 @@ static cJSON *module_json(const struct hf_engine *en, const struct module *m) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "module", m->name);
     cJSON_AddStringToObject(o, "path", m->path);
+    if (m->device) {
+        char of[256];
+        (void)snprintf(of, sizeof of, "%.*s", (int)(m->device - m->name) - 1, m->name);
+        cJSON_AddStringToObject(o, "of", of);
+        cJSON_AddStringToObject(o, "for", m->device);
+        if (!m->tried)
+            return o;
+    }
     if (!m->plugin) {
         add_text(o, "refused", m->refusal ? m->refusal : "out of memory");
         return o;
@@ -310,6 +318,9 @@ static void print_module(const cJSON *m, bool whole) {
         return;
     }
     printf("%s (%s)\n", text_of(m, "module"), text_of(m, "path"));
+    if (text_of(m, "for"))
+        printf("  ops of %s for the device %s, opened where that device runs\n", text_of(m, "of"),
+               text_of(m, "for"));
     cJSON_ArrayForEach(k, cJSON_GetObjectItemCaseSensitive(m, "stages"))
         print_stage_class(k, whole);
     cJSON_ArrayForEach(k, cJSON_GetObjectItemCaseSensitive(m, "networks")) {
@@ -385,6 +396,8 @@ int command_inspect(int argc, char **argv) {
         return EXIT_FAILED;
     }
     engine_open_all(engine);
+    if (name)
+        engine_open_companion(engine, name);
     cJSON *all = cJSON_CreateArray();
     for (int i = 0; i < engine->modules; i++) {
         cJSON *m = module_json(engine, &engine->module[i]);

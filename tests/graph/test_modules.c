@@ -149,6 +149,44 @@ static void test_opened_when_needed(void **state) {
     hf_engine_close(engine);
 }
 
+static const struct module *module_of(const struct hf_engine *engine, const char *name) {
+    for (int i = 0; i < engine->modules; i++)
+        if (strcmp(engine->module[i].name, name) == 0)
+            return &engine->module[i];
+    fail_msg("no module '%s'", name);
+    return NULL;
+}
+
+/* A companion is opened for an op of a device of its name, and for nothing else. */
+static void test_companions(void **state) {
+    (void)state;
+    struct hf_engine *engine = engine_with("modules", "abi");
+    const struct module *half = module_of(engine, "t_half.t_bare");
+    assert_string_equal(half->device, "t_bare");
+    engine_open_all(engine);
+    assert_null(engine_stage(engine, "t_half", NULL));
+    assert_null(engine_op(engine, "t_half.work", HF_KIND_CPU));
+    assert_false(half->tried);
+    const struct hf_op *op = engine_op(engine, "t_half.work", HF_KIND_MOCK);
+    assert_non_null(op);
+    assert_true(half->plugin && !module_of(engine, "t_old.t_bare")->tried);
+    /* Where it does not load it is named. */
+    assert_null(engine_op(engine, "t_old.work", HF_KIND_MOCK));
+    assert_null(engine_op_refusal(engine, "t_half.work", "t_bare"));
+    assert_non_null(strstr(engine_op_refusal(engine, "t_old.work", "t_bare"),
+                           "/t_old.t_bare.so' speaks plugin interface 7"));
+    assert_null(engine_op(engine, "t_more.work", HF_KIND_MOCK));
+    assert_non_null(strstr(engine_op_refusal(engine, "t_more.work", "t_bare"),
+                           "/t_more.t_bare.so' is faulty: with a dot in its name it can bring ops "
+                           "alone, those of a module for the device 't_bare'"));
+    hf_engine_close(engine);
+    /* Without the device nobody asks for them. */
+    engine = engine_with("abi", "abi");
+    assert_null(engine_op(engine, "t_half.work", HF_KIND_MOCK));
+    assert_false(module_of(engine, "t_half.t_bare")->tried);
+    hf_engine_close(engine);
+}
+
 static int setup(void **state) {
     (void)snprintf(build, sizeof build, "%s", getenv("HEPAFLOW_BUILD"));
     return graph_setup(state);
@@ -163,6 +201,7 @@ int main(void) {
         cmocka_unit_test(test_later_replaces),
         cmocka_unit_test(test_build_tree),
         cmocka_unit_test(test_opened_when_needed),
+        cmocka_unit_test(test_companions),
     };
     return cmocka_run_group_tests(tests, setup, graph_teardown);
 }

@@ -106,6 +106,9 @@ struct hf_device_class {
     int32_t priority; /* `auto` opens the highest that opens; negative: never by `auto` */
     enum hf_status (*open)(const struct hf_device_options *options, struct hf_device **ret,
                            struct hf_error *e);
+    /** Whether `open` would find hardware and driver, told without opening anything, so that `plan`
+     *  knows what `auto` comes to; the message is one line without the device's name. NULL: yes. */
+    enum hf_status (*probe)(struct hf_error *e);
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 /*
  * old.c - modules that must be refused: of another interface, with a short descriptor, or with a
- * class (LACKS names it) that misses a method.
+ * class (LACKS names it) that misses a method. With COMPANION it is good: ops for the device
+ * t_bare.
  */
 #include <hepaflow/hepaflow.h>
 
@@ -75,9 +76,23 @@ static const struct hf_device_class device = {
 #define SIZE sizeof(struct hf_plugin)
 #endif
 
-static const struct hf_stage_class *const stages[] = {LACKS == NOTHING ? &only
-                                                      : LACKS < BUILD  ? &lacking
-                                                                       : NULL,
+#ifdef COMPANION
+#define OPS_ALONE 1
+#else
+#define OPS_ALONE 0
+#endif
+
+static enum hf_status launch(const struct hf_op_call *call UNUSED, void *scratch UNUSED,
+                             void *stream UNUSED, struct hf_error *e UNUSED) {
+    return HF_OK;
+}
+
+static const struct hf_op work = {"t_half.work", HF_KIND_MOCK, launch, NULL};
+static const struct hf_op *const ops[] = {OPS_ALONE ? &work : NULL, NULL};
+static const struct hf_stage_class *const stages[] = {OPS_ALONE          ? NULL
+                                                      : LACKS == NOTHING ? &only
+                                                      : LACKS < BUILD    ? &lacking
+                                                                         : NULL,
                                                       NULL};
 static const struct hf_network_class *const networks[] = {LACKS == BUILD ? &network : NULL, NULL};
 static const struct hf_device_class *const devices[] = {LACKS == DEVICE ? &device : NULL, NULL};
@@ -89,4 +104,5 @@ const struct hf_plugin hf_plugin = {.abi = ABI,
                                     .version = "1",
                                     .stages = stages,
                                     .networks = networks,
+                                    .ops = ops,
                                     .devices = devices};
