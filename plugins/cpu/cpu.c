@@ -107,6 +107,7 @@ struct cpu {
     struct hf_device pub;
     struct pool pool;
     struct cpu_executor *executor;
+    const struct hf_host *host;
     char description[160];
 };
 
@@ -203,7 +204,7 @@ static enum hf_status cpu_compile(struct hf_device *d, struct hf_queue *q, const
                                   const struct hf_exec_spec *spec, struct hf_executable **ret,
                                   struct hf_error *e) {
     (void)q;
-    return cpu_nn_compile(cpu_of(d)->executor, net, spec, ret, e);
+    return cpu_nn_compile(cpu_of(d)->executor, cpu_of(d)->host, net, spec, ret, e);
 }
 
 static const char *cpu_describe(struct hf_device *d) {
@@ -242,6 +243,7 @@ static enum hf_status cpu_open(const struct hf_device_options *options, struct h
     if (!c)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the CPU device");
     c->pub = (struct hf_device){&methods, HF_KIND_CPU, 0, 1, HF_KIND_CPU};
+    c->host = options->host;
     enum hf_status st = cpu_executor_open(options->nn_threads, &c->executor, e);
     if (st != HF_OK) {
         free(c);

@@ -33,6 +33,35 @@ int64_t nn_count(const struct hf_tensor *t) {
     return hf_tensor_count(t);
 }
 
+static enum hf_status net_copy(const struct hf_net *net, struct hf_net **ret, struct hf_error *e) {
+    struct hf_net *copy = nn_alloc(sizeof *copy);
+    enum hf_status s = hf_net_copy(copy, net, e);
+    if (s == HF_OK)
+        *ret = copy;
+    else
+        free(copy);
+    return s;
+}
+
+static void net_free(struct hf_net *net) {
+    if (net)
+        hf_net_clear(net);
+    free(net);
+}
+
+const struct hf_host *nn_host(void) {
+    static const struct hf_host host = {.abi = HF_ABI_VERSION,
+                                        .size = sizeof host,
+                                        .net_free = net_free,
+                                        .net_shapes = hf_net_shapes,
+                                        .net_params = hf_net_params,
+                                        .free_ = free,
+                                        .net_check = hf_net_check,
+                                        .spec_check = hf_exec_spec_check,
+                                        .net_copy = net_copy};
+    return &host;
+}
+
 static struct hf_tensor tensor(const int64_t *shape, int32_t ndim) {
     struct hf_tensor t = {.dtype = HF_F32};
     t.dl.ndim = ndim;
@@ -46,7 +75,7 @@ void nn_open(struct nn_run *r, struct cpu_executor *ex, enum kn_isa isa, const s
              const struct hf_exec_spec *spec) {
     struct hf_error err = {0};
     *r = (struct nn_run){.executor = ex};
-    NN_OK(cpu_nn_compile_for(ex, isa, net, spec, &r->x, &err));
+    NN_OK(cpu_nn_compile_for(ex, isa, nn_host(), net, spec, &r->x, &err));
     int64_t(*shape)[5] = nn_alloc((size_t)net->layers * sizeof *shape);
     NN_OK(hf_net_shapes(net, spec->shape, shape, &err));
     const int64_t *out = shape[net->layers - 1];

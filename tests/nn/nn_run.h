@@ -23,6 +23,9 @@ struct nn_run {
     struct hf_tensor input, output, target, weight, loss;
 };
 
+/* The services that a device asks for when it compiles. */
+const struct hf_host *nn_host(void);
+
 /* Compiles; fails the running test if that fails. Tensors are zeroed, weights are 1. */
 void nn_open(struct nn_run *r, struct cpu_executor *ex, enum kn_isa isa, const struct hf_net *net,
              const struct hf_exec_spec *spec);

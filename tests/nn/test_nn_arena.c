@@ -1,7 +1,7 @@
 /*
  * test_nn_arena.c - the arena's planner: no overlap of what lives together, little waste.
  */
-#include "../../plugins/cpu/nn/arena.h"
+#include "../../plugins/nn/arena.h"
 
 #include <hepaflow/rng.h>
 

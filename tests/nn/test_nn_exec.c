@@ -373,10 +373,19 @@ static void test_refused_calls(void **state) {
     expect(m->forward(r->x, &r->input, &r->output, &err), HF_INVALID, "is u8; expected f32");
     struct hf_executable *x;
     spec.shape[3] = 25;
-    expect(cpu_nn_compile(s.executor, &s.net, &spec, &x, &err), HF_INVALID, "does not divide");
+    expect(cpu_nn_compile(s.executor, nn_host(), &s.net, &spec, &x, &err), HF_INVALID,
+           "does not divide");
+    spec.shape[3] = 24;
+    for (int p = HF_PRECISION_TF32; p <= HF_PRECISION_BF16; p++) {
+        spec.precision = (enum hf_precision)p;
+        expect(cpu_nn_compile(s.executor, nn_host(), &s.net, &spec, &x, &err), HF_UNSUPPORTED,
+               p == HF_PRECISION_TF32 ? "no precision tf32" : "no precision bf16");
+    }
+    spec.precision = HF_PRECISION_AUTO;
     s.net.layer[2].kind = HF_LAYER_GATE;
     s.net.layer[2].channels = 3;
-    expect(cpu_nn_compile(s.executor, &s.net, &spec, &x, &err), HF_INVALID, "its inputs give");
+    expect(cpu_nn_compile(s.executor, nn_host(), &s.net, &spec, &x, &err), HF_INVALID,
+           "its inputs give");
     close_unet(&s);
 }
 
@@ -390,7 +399,7 @@ static void test_too_large(void **state) {
     NN_OK(hf_net_init(&net, 2, 1, &err));
     NN_OK(hf_net_act(&net, "a", 0, HF_ACT_RELU, 0, NULL, &err));
     struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD, .shape = {1, 1, 1, 1 << 20, 1 << 19}};
-    expect(cpu_nn_compile(ex, &net, &spec, &x, &err), HF_NO_MEMORY, "smaller batch");
+    expect(cpu_nn_compile(ex, nn_host(), &net, &spec, &x, &err), HF_NO_MEMORY, "smaller batch");
     hf_net_clear(&net);
     cpu_executor_close(ex);
 }
@@ -404,7 +413,7 @@ static void test_no_reference_convolutions(void **state) {
     NN_OK(dn_context_new(&ctx, &err));
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
         for (int32_t taps = 1; taps < 5; taps += 3) {
-            struct dn_conv_spec c = {.name = "x",
+            struct nn_conv_spec c = {.name = "x",
                                      .dims = 2,
                                      .taps = taps,
                                      .bias = 1,
@@ -421,8 +430,8 @@ static void test_no_reference_convolutions(void **state) {
             }
             struct dn_conv *conv;
             NN_OK(dn_conv_new(ctx, &c, &conv, &err));
-            for (int pass = 0; pass < DN_PASSES; pass++) {
-                const char *impl = dn_conv_impl(conv, (enum dn_pass)pass);
+            for (int pass = 0; pass < NN_PASSES; pass++) {
+                const char *impl = dn_conv_impl(conv, (enum nn_pass)pass);
                 assert_true(impl[0] && strncmp(impl, "ref", 3) != 0);
             }
             dn_conv_free(conv);

@@ -37,6 +37,7 @@ static float *zeros(size_t count) {
 static enum hf_status store_allocate(struct store *s, const struct graph *g, struct hf_error *e) {
     size_t n = (size_t)g->param_floats, update = kn_update_scratch(g->param_floats);
     int train = g->spec.mode == HF_EXEC_TRAIN;
+    s->args = calloc((size_t)g->steps + 1, sizeof *s->args);
     s->arena = allocate(s->arena_bytes);
     s->param = zeros(n);
     s->total_bytes = s->arena_bytes + n * sizeof *s->param;
@@ -47,9 +48,9 @@ static enum hf_status store_allocate(struct store *s, const struct graph *g, str
         s->update = allocate(update);
         s->total_bytes += 3 * n * sizeof *s->param + update;
     }
-    for (int32_t i = 0; i < g->net.layers; i++)
+    for (int32_t i = 0; i < g->net->layers; i++)
         s->total_bytes += g->conv[i] ? dn_conv_bytes(g->conv[i]) : 0;
-    if (!s->arena || !s->param ||
+    if (!s->args || !s->arena || !s->param ||
         (train && (!s->gradient || !s->moment || !s->variance || !s->update)))
         return hf_fail(e, HF_NO_MEMORY,
                        "network: out of memory; it needs %zu MiB for a batch of %lld x %lld x %lld "
@@ -61,6 +62,7 @@ static enum hf_status store_allocate(struct store *s, const struct graph *g, str
 }
 
 void store_clear(struct store *s) {
+    free(s->args);
     free(s->arena);
     free(s->param);
     free(s->gradient);
@@ -77,9 +79,7 @@ struct binder {
 };
 
 static void *address(const struct binder *b, const struct slot *s) {
-    if (s->block < 0)
-        return NULL;
-    return b->store->arena + b->graph->block[s->block].offset + s->offset * (int64_t)sizeof(float);
+    return s->block < 0 ? NULL : b->store->arena + graph_offset(b->graph, s);
 }
 
 static struct kn_view view(const struct binder *b, const struct slot *s) {
@@ -88,19 +88,15 @@ static struct kn_view view(const struct binder *b, const struct slot *s) {
 
 /** Parameter `k` of a layer in one of the flat vectors; NULL if the layer has none such. */
 static float *param(const struct binder *b, float *flat, int32_t layer, int32_t k) {
-    const struct graph *g = b->graph;
-    int32_t p = g->first_param[layer] + k;
-    if (!flat || g->first_param[layer] < 0 || p >= g->params || g->param[p].layer != layer)
-        return NULL;
-    return flat + g->param[p].offset;
+    const struct hf_param *p = graph_param(b->graph, layer, k);
+    return flat && p ? flat + p->offset : NULL;
 }
 
 /* ---- steps ---- */
 
-static void bind_norm(const struct binder *b, struct step *s) {
-    const struct hf_net *net = &b->graph->net;
+static void bind_norm(const struct binder *b, const struct step *s, struct kn_norm *a) {
+    const struct hf_net *net = b->graph->net;
     const struct value *v = &b->graph->value[s->layer];
-    struct kn_norm *a = &s->args.norm;
     *a = (struct kn_norm){.n = v->shape[0],
                           .s = v->voxels,
                           .c = v->shape[1],
@@ -123,26 +119,25 @@ static void bind_norm(const struct binder *b, struct step *s) {
     }
 }
 
-static void bind_point(const struct binder *b, struct step *s) {
-    const struct hf_layer *l = &b->graph->net.layer[s->layer];
-    s->args.point = (struct kn_point){.rows = s->rows,
-                                      .c = s->channels,
-                                      .x = view(b, &s->x),
-                                      .y = view(b, &s->y),
-                                      .dy = view(b, &s->dy),
-                                      .dx = view(b, &s->dx),
-                                      .other = address(b, &s->aux),
-                                      .other_step = s->aux.step,
-                                      .act = l->act,
-                                      .slope = l->slope,
-                                      .accumulate = s->accumulate};
+static void bind_point(const struct binder *b, const struct step *s, struct kn_point *a) {
+    const struct hf_layer *l = &b->graph->net->layer[s->layer];
+    *a = (struct kn_point){.rows = s->rows,
+                           .c = s->channels,
+                           .x = view(b, &s->x),
+                           .y = view(b, &s->y),
+                           .dy = view(b, &s->dy),
+                           .dx = view(b, &s->dx),
+                           .other = address(b, &s->aux),
+                           .other_step = s->aux.step,
+                           .act = l->act,
+                           .slope = l->slope,
+                           .accumulate = s->accumulate};
 }
 
-static void bind_space(const struct binder *b, struct step *s) {
+static void bind_space(const struct binder *b, const struct step *s, struct kn_space *a) {
     const struct graph *g = b->graph;
-    const struct hf_layer *l = &g->net.layer[s->layer];
+    const struct hf_layer *l = &g->net->layer[s->layer];
     const struct value *in = &g->value[l->input[0]], *out = &g->value[s->layer];
-    struct kn_space *a = &s->args.space;
     *a = (struct kn_space){.n = in->shape[0],
                            .c = in->shape[1],
                            .x = view(b, &s->x),
@@ -162,16 +157,16 @@ static void bind_space(const struct binder *b, struct step *s) {
         graph_padded(g, s->layer, a->out, a->low);
 }
 
-static void bind_boundary(const struct binder *b, struct step *s) {
+static void bind_boundary(const struct binder *b, const struct step *s, union step_args *args) {
     const struct graph *g = b->graph;
     const struct value *v = &g->value[s->layer];
     int64_t n = v->shape[0], c = v->shape[1];
     if (s->op != OP_LOSS) {
-        s->args.layout = (struct kn_layout){
+        args->layout = (struct kn_layout){
             .n = n, .s = v->voxels, .c = c, .from = address(b, &s->x), .to = address(b, &s->y)};
         return;
     }
-    struct kn_loss *a = &s->args.loss;
+    struct kn_loss *a = &args->loss;
     *a = (struct kn_loss){.n = n,
                           .s = v->voxels,
                           .c = c,
@@ -182,13 +177,13 @@ static void bind_boundary(const struct binder *b, struct step *s) {
     memcpy(a->term, g->spec.loss, sizeof a->term);
 }
 
-static enum hf_status bind_conv(const struct binder *b, struct step *s, struct hf_error *e) {
-    enum dn_pass pass = s->op == OP_CONV        ? DN_FORWARD
-                        : s->op == OP_CONV_DATA ? DN_BACKWARD_DATA
-                                                : DN_BACKWARD_WEIGHTS;
-    float *flat = pass == DN_BACKWARD_WEIGHTS ? b->store->gradient : b->store->param;
-    const struct slot *src = pass == DN_BACKWARD_DATA ? &s->dy : &s->x;
-    const struct slot *dst[DN_PASSES] = {&s->y, &s->dx, &s->dy};
+static enum hf_status bind_conv(const struct binder *b, const struct step *s, struct hf_error *e) {
+    enum nn_pass pass = s->op == OP_CONV        ? NN_FORWARD
+                        : s->op == OP_CONV_DATA ? NN_BACKWARD_DATA
+                                                : NN_BACKWARD_WEIGHTS;
+    float *flat = pass == NN_BACKWARD_WEIGHTS ? b->store->gradient : b->store->param;
+    const struct slot *src = pass == NN_BACKWARD_DATA ? &s->dy : &s->x;
+    const struct slot *dst[NN_PASSES] = {&s->y, &s->dx, &s->dy};
     struct dn_buffers buffers = {.src = address(b, src),
                                  .dst = address(b, dst[pass]),
                                  .weight = param(b, flat, s->layer, 0),
@@ -197,7 +192,8 @@ static enum hf_status bind_conv(const struct binder *b, struct step *s, struct h
     return dn_conv_bind(s->conv, pass, &buffers, e);
 }
 
-static enum hf_status bind_step(const struct binder *b, struct step *s, struct hf_error *e) {
+static enum hf_status bind_step(const struct binder *b, const struct step *s, union step_args *args,
+                                struct hf_error *e) {
     switch (s->op) {
     case OP_CONV:
     case OP_CONV_DATA:
@@ -206,11 +202,11 @@ static enum hf_status bind_step(const struct binder *b, struct step *s, struct h
     case OP_INPUT:
     case OP_OUTPUT:
     case OP_LOSS:
-        bind_boundary(b, s);
+        bind_boundary(b, s, args);
         return HF_OK;
     case OP_NORM:
     case OP_NORM_BACK:
-        bind_norm(b, s);
+        bind_norm(b, s, &args->norm);
         return HF_OK;
     case OP_POOL:
     case OP_POOL_BACK:
@@ -220,10 +216,10 @@ static enum hf_status bind_step(const struct binder *b, struct step *s, struct h
     case OP_SPREAD_BACK:
     case OP_REFLECT:
     case OP_REFLECT_BACK:
-        bind_space(b, s);
+        bind_space(b, s, &args->space);
         return HF_OK;
     default:
-        bind_point(b, s);
+        bind_point(b, s, &args->point);
         return HF_OK;
     }
 }
@@ -234,6 +230,6 @@ enum hf_status store_make(struct store *s, struct graph *g, struct hf_error *e) 
         status = store_allocate(s, g, e);
     struct binder b = {s, g};
     for (int32_t i = 0; i < g->steps && status == HF_OK; i++)
-        status = bind_step(&b, &g->step[i], e);
+        status = bind_step(&b, &g->step[i], &s->args[i], e);
     return status;
 }

@@ -4,10 +4,22 @@
 #ifndef HEPAFLOW_CPU_BIND_H
 #define HEPAFLOW_CPU_BIND_H
 
+#include "dnnl.h"
 #include "graph.h"
+#include "kern.h"
+
+/** The arguments of a step's kernel. Which one a step has, its op says. */
+union step_args {
+    struct kn_norm norm;
+    struct kn_point point;
+    struct kn_space space;
+    struct kn_layout layout;
+    struct kn_loss loss;
+};
 
 /** What stays for the life of an executable. Vectors of parameters are in their flat order. */
 struct store {
+    union step_args *args; /* of each step */
     char *arena;
     size_t arena_bytes, total_bytes;
     float *param, *gradient, *moment, *variance; /* the last three in mode TRAIN */

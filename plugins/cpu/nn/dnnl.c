@@ -52,17 +52,17 @@ struct pass {
 
 struct dn_conv {
     struct dn_context *ctx;
-    struct dn_conv_spec spec;
+    struct nn_conv_spec spec;
     char name[HF_NET_NAME];
     struct md plain_weight;
-    struct pass pass[DN_PASSES];
+    struct pass pass[NN_PASSES];
     /* With several taps: weights [taps][co][ci] and biases [taps][co], and where they come from. */
     float *stage;
     const float *weight, *bias;
     float *weight_gradient, *bias_gradient, *staged_gradient;
 };
 
-static int64_t stage_weights(const struct dn_conv_spec *c) {
+static int64_t stage_weights(const struct nn_conv_spec *c) {
     return c->taps * c->co * c->ci;
 }
 
@@ -159,7 +159,7 @@ static void shapes_free(struct shapes *s) {
 }
 
 /** `plain_src`, `plain_dst`: NCHW instead, the same memory where a tensor has one channel. */
-static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, int plain_dst,
+static dnnl_status_t shapes_make(const struct nn_conv_spec *c, int plain_src, int plain_dst,
                                  struct shapes *r) {
     *r = (struct shapes){.nd = 2 + c->dims};
     int64_t co = c->taps * c->co;
@@ -188,7 +188,7 @@ static dnnl_status_t shapes_make(const struct dn_conv_spec *c, int plain_src, in
 }
 
 /** The parameters' own order, [Co,Ci,k...], which staging brings about where there are taps. */
-static dnnl_status_t plain_weight(const struct dn_conv_spec *c, struct md *ret) {
+static dnnl_status_t plain_weight(const struct nn_conv_spec *c, struct md *ret) {
     dnnl_dims_t dims = {c->taps * c->co, c->ci};
     for (int a = 0; a < c->dims; a++)
         dims[2 + a] = c->kernel[3 - c->dims + a];
@@ -206,18 +206,18 @@ static int is_reference(dnnl_primitive_desc_t pd) {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_status_t first_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+static dnnl_status_t first_pd(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                               dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
     dnnl_engine_t engine = c->ctx->engine;
-    dnnl_primitive_desc_t hint = c->pass[DN_FORWARD].pd;
+    dnnl_primitive_desc_t hint = c->pass[NN_FORWARD].pd;
     dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
     CONST_MD bias = s->bias.set ? s->bias.desc : NULL;
     dnnl_alg_kind_t alg = dnnl_convolution_direct;
-    if (pass == DN_FORWARD)
+    if (pass == NN_FORWARD)
         return dnnl_convolution_forward_primitive_desc_create(
             ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
             s->dilation, s->low, s->high, attr);
-    if (pass == DN_BACKWARD_DATA)
+    if (pass == NN_BACKWARD_DATA)
         return dnnl_convolution_backward_data_primitive_desc_create(
             ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
             s->low, s->high, hint, attr);
@@ -227,7 +227,7 @@ static dnnl_status_t first_pd(const struct dn_conv *c, enum dn_pass pass, const 
 }
 
 /** The first implementation that is not a reference one, if any; else dnnl_unimplemented. */
-static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+static dnnl_status_t fast_pd(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                              dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
     dnnl_primitive_desc_t pd;
     dnnl_status_t status = first_pd(c, pass, s, attr, &pd);
@@ -246,16 +246,16 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const s
 
 #else
 
-static dnnl_status_t describe(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+static dnnl_status_t describe(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                               dnnl_convolution_desc_t *d) {
     dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_alg_kind_t alg = dnnl_convolution_direct;
     CONST_MD bias = s->bias.set ? MD(s->bias) : NULL;
-    if (pass == DN_FORWARD)
+    if (pass == NN_FORWARD)
         return dnnl_dilated_convolution_forward_desc_init(d, kind, alg, MD(s->src), MD(s->weight),
                                                           bias, MD(s->dst), s->stride, s->dilation,
                                                           s->low, s->high);
-    if (pass == DN_BACKWARD_DATA)
+    if (pass == NN_BACKWARD_DATA)
         return dnnl_dilated_convolution_backward_data_desc_init(
             d, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation, s->low, s->high);
     return dnnl_dilated_convolution_backward_weights_desc_init(d, alg, MD(s->src), MD(s->weight),
@@ -264,7 +264,7 @@ static dnnl_status_t describe(const struct dn_conv *c, enum dn_pass pass, const 
 }
 
 /** The first implementation that is not a reference one, if any; else dnnl_unimplemented. */
-static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const struct shapes *s,
+static dnnl_status_t fast_pd(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                              dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
     dnnl_convolution_desc_t d;
     dnnl_status_t status = describe(c, pass, s, &d);
@@ -272,7 +272,7 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const s
         return status;
     dnnl_primitive_desc_iterator_t it;
     status =
-        dnnl_primitive_desc_iterator_create(&it, &d, attr, c->ctx->engine, c->pass[DN_FORWARD].pd);
+        dnnl_primitive_desc_iterator_create(&it, &d, attr, c->ctx->engine, c->pass[NN_FORWARD].pd);
     if (status != dnnl_success)
         return status;
     dnnl_primitive_desc_t pd = NULL;
@@ -296,7 +296,7 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum dn_pass pass, const s
 /* ---- planning ---- */
 
 /** Tries every layout that names the same memory; a tensor of one channel has two. */
-static dnnl_status_t choose_pd(struct dn_conv *c, enum dn_pass pass, dnnl_primitive_attr_t attr) {
+static dnnl_status_t choose_pd(struct dn_conv *c, enum nn_pass pass, dnnl_primitive_attr_t attr) {
     dnnl_status_t status = dnnl_unimplemented;
     for (int variant = 0; variant < 4 && !c->pass[pass].pd; variant++) {
         int plain_src = variant & 1, plain_dst = variant >> 1;
@@ -317,8 +317,8 @@ static CONST_MD query(const struct pass *p, dnnl_query_t what) {
     return dnnl_primitive_desc_query_md(p->pd, what, 0);
 }
 
-static enum hf_status plan_pass(struct dn_conv *c, enum dn_pass pass, struct hf_error *e) {
-    static const char *const what[DN_PASSES] = {"run this convolution", "run its data gradient",
+static enum hf_status plan_pass(struct dn_conv *c, enum nn_pass pass, struct hf_error *e) {
+    static const char *const what[NN_PASSES] = {"run this convolution", "run its data gradient",
                                                 "run its weight gradient"};
     struct pass *p = &c->pass[pass];
     dnnl_primitive_attr_t attr;
@@ -334,16 +334,16 @@ static enum hf_status plan_pass(struct dn_conv *c, enum dn_pass pass, struct hf_
     if (s != dnnl_success)
         return failed(e, s, what[pass], c->name);
     p->scratchpad = round_up(dnnl_memory_desc_get_size(query(p, dnnl_query_scratchpad_md)));
-    if (pass == DN_BACKWARD_WEIGHTS && c->spec.taps > 1)
+    if (pass == NN_BACKWARD_WEIGHTS && c->spec.taps > 1)
         p->staged =
             round_up((size_t)(stage_weights(&c->spec) + c->spec.taps * c->spec.co) * sizeof(float));
     CONST_MD weight =
-        query(p, pass == DN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
+        query(p, pass == NN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
     if (dnnl_memory_desc_equal(weight, MD(c->plain_weight)))
         return HF_OK;
     size_t bytes = round_up(dnnl_memory_desc_get_size(weight));
     dnnl_primitive_desc_t pd;
-    if (pass == DN_BACKWARD_WEIGHTS) {
+    if (pass == NN_BACKWARD_WEIGHTS) {
         p->gradient = bytes;
         s = dnnl_reorder_primitive_desc_create(&pd, weight, c->ctx->engine, MD(c->plain_weight),
                                                c->ctx->engine, NULL);
@@ -362,7 +362,7 @@ static enum hf_status plan_pass(struct dn_conv *c, enum dn_pass pass, struct hf_
     return s == dnnl_success ? HF_OK : failed(e, s, "reorder its weights", c->name);
 }
 
-enum hf_status dn_conv_new(struct dn_context *ctx, const struct dn_conv_spec *spec,
+enum hf_status dn_conv_new(struct dn_context *ctx, const struct nn_conv_spec *spec,
                            struct dn_conv **ret, struct hf_error *e) {
     struct dn_conv *c = calloc(1, sizeof *c);
     if (!c)
@@ -380,11 +380,11 @@ enum hf_status dn_conv_new(struct dn_context *ctx, const struct dn_conv_spec *sp
             s = hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", c->name);
     }
     if (s == HF_OK)
-        s = plan_pass(c, DN_FORWARD, e);
+        s = plan_pass(c, NN_FORWARD, e);
     if (s == HF_OK && spec->data_gradient)
-        s = plan_pass(c, DN_BACKWARD_DATA, e);
+        s = plan_pass(c, NN_BACKWARD_DATA, e);
     if (s == HF_OK && spec->train)
-        s = plan_pass(c, DN_BACKWARD_WEIGHTS, e);
+        s = plan_pass(c, NN_BACKWARD_WEIGHTS, e);
     if (s != HF_OK) {
         dn_conv_free(c);
         return s;
@@ -411,26 +411,26 @@ static void pass_free(struct pass *p) {
 void dn_conv_free(struct dn_conv *c) {
     if (!c)
         return;
-    for (int i = DN_PASSES - 1; i >= 0; i--)
+    for (int i = NN_PASSES - 1; i >= 0; i--)
         pass_free(&c->pass[i]);
     md_free(&c->plain_weight);
     free(c->stage);
     free(c);
 }
 
-size_t dn_conv_scratch(const struct dn_conv *c, enum dn_pass pass) {
+size_t dn_conv_scratch(const struct dn_conv *c, enum nn_pass pass) {
     return c->pass[pass].scratchpad + c->pass[pass].gradient + c->pass[pass].staged;
 }
 
 size_t dn_conv_bytes(const struct dn_conv *c) {
     size_t bytes = c->stage ? (size_t)stage_weights(&c->spec) * sizeof(float) : 0;
-    for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++)
+    for (int i = 0; i < NN_BACKWARD_WEIGHTS; i++)
         if (c->pass[i].own_weight)
             bytes += round_up(dnnl_memory_desc_get_size(query(&c->pass[i], dnnl_query_weights_md)));
     return bytes;
 }
 
-const char *dn_conv_impl(const struct dn_conv *c, enum dn_pass pass) {
+const char *dn_conv_impl(const struct dn_conv *c, enum nn_pass pass) {
     const char *impl = NULL;
     if (c->pass[pass].pd)
         dnnl_primitive_desc_query(c->pass[pass].pd, dnnl_query_impl_info_str, 0, &impl);
@@ -457,16 +457,16 @@ static dnnl_status_t bind_reorder(struct dn_conv *c, struct pass *p, CONST_MD we
     return s;
 }
 
-enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct dn_buffers *b,
+enum hf_status dn_conv_bind(struct dn_conv *c, enum nn_pass pass, const struct dn_buffers *b,
                             struct hf_error *e) {
-    static const int src_id[DN_PASSES] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_SRC};
-    static const int dst_id[DN_PASSES] = {DNNL_ARG_DST, DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST};
-    static const dnnl_query_t src_md[DN_PASSES] = {dnnl_query_src_md, dnnl_query_diff_dst_md,
+    static const int src_id[NN_PASSES] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_SRC};
+    static const int dst_id[NN_PASSES] = {DNNL_ARG_DST, DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST};
+    static const dnnl_query_t src_md[NN_PASSES] = {dnnl_query_src_md, dnnl_query_diff_dst_md,
                                                    dnnl_query_src_md};
-    static const dnnl_query_t dst_md[DN_PASSES] = {dnnl_query_dst_md, dnnl_query_diff_src_md,
+    static const dnnl_query_t dst_md[NN_PASSES] = {dnnl_query_dst_md, dnnl_query_diff_src_md,
                                                    dnnl_query_diff_dst_md};
     struct pass *p = &c->pass[pass];
-    int gradient = pass == DN_BACKWARD_WEIGHTS;
+    int gradient = pass == NN_BACKWARD_WEIGHTS;
     CONST_MD weight = query(p, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
     float *plain = b->weight, *bias = b->bias;
     if (c->stage && gradient) {
@@ -497,7 +497,7 @@ enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct d
     if (s == dnnl_success)
         s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weight, internal,
                     &p->weight);
-    if (s == dnnl_success && c->spec.bias && pass != DN_BACKWARD_DATA)
+    if (s == dnnl_success && c->spec.bias && pass != NN_BACKWARD_DATA)
         s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS,
                     dnnl_primitive_desc_query_md(
                         p->pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 1),
@@ -542,7 +542,7 @@ static void unstage_gradient(struct dn_conv *c) {
 enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e) {
     if (c->stage)
         stage(c);
-    for (int i = 0; i < DN_BACKWARD_WEIGHTS; i++) {
+    for (int i = 0; i < NN_BACKWARD_WEIGHTS; i++) {
         struct pass *p = &c->pass[i];
         dnnl_status_t s = p->reorder.to ? run_reorder(c, p) : dnnl_success;
         if (s != dnnl_success)
@@ -551,12 +551,12 @@ enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e) {
     return HF_OK;
 }
 
-enum hf_status dn_conv_run(struct dn_conv *c, enum dn_pass pass, struct hf_error *e) {
+enum hf_status dn_conv_run(struct dn_conv *c, enum nn_pass pass, struct hf_error *e) {
     struct pass *p = &c->pass[pass];
     dnnl_status_t s = dnnl_primitive_execute(p->primitive, c->ctx->stream, p->args, p->arg);
-    if (s == dnnl_success && pass == DN_BACKWARD_WEIGHTS && p->reorder.primitive)
+    if (s == dnnl_success && pass == NN_BACKWARD_WEIGHTS && p->reorder.primitive)
         s = run_reorder(c, p);
-    if (s == dnnl_success && pass == DN_BACKWARD_WEIGHTS && c->stage)
+    if (s == dnnl_success && pass == NN_BACKWARD_WEIGHTS && c->stage)
         unstage_gradient(c);
     return s == dnnl_success ? HF_OK : failed(e, s, "run", c->name);
 }

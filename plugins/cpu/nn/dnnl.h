@@ -5,42 +5,21 @@
  * once the arena is laid out, and then run. Activations are channels-last and dense, parameters
  * and their gradients in the order of network.h. All calls belong on the executor's thread.
  *
- * A transposed convolution whose kernel is its stride is a 1x1 convolution to `taps` times its
- * channels, tap by tap, that the caller then spreads over the voxels. oneDNN's own is several
- * times slower, above all where it adds a bias.
+ * A transposed convolution is a 1x1 convolution, see target.h: oneDNN's own is several times
+ * slower, above all where it adds a bias.
  */
 #ifndef HEPAFLOW_CPU_DNNL_H
 #define HEPAFLOW_CPU_DNNL_H
 
-#include <hepaflow/network.h>
+#include "target.h"
 
 struct dn_context;
 struct dn_conv;
 
-enum dn_pass {
-    DN_FORWARD,
-    DN_BACKWARD_DATA,
-    DN_BACKWARD_WEIGHTS,
-    DN_PASSES
-};
-
-struct dn_conv_spec {
-    const char *name; /* for messages; copied into them only */
-    int32_t dims;
-    int32_t taps; /* of a transposed convolution, with weights [ci][co][taps]; else 1 */
-    int32_t bias;
-    int32_t train;         /* plan DN_BACKWARD_WEIGHTS */
-    int32_t data_gradient; /* plan DN_BACKWARD_DATA */
-    int64_t n, ci, co;     /* taps * co channels leave the convolution */
-    int64_t in[3], out[3];
-    int32_t kernel[3], stride[3], dilation[3];
-    int64_t pad_low[3], pad_high[3];
-};
-
 /** Buffers of a pass: src and dst are x and y, dy and dx, or x and dy; weight is what it reads. */
 struct dn_buffers {
     float *src, *dst;
-    float *weight, *bias; /* DN_BACKWARD_WEIGHTS: their gradients, written */
+    float *weight, *bias; /* NN_BACKWARD_WEIGHTS: their gradients, written */
     void *scratch;        /* dn_conv_scratch bytes, 64-byte aligned; contents may be lost between */
 };
 
@@ -49,19 +28,19 @@ void dn_context_free(struct dn_context *ctx);
 /** Writes "oneDNN 2.6.3 on avx512_core" and returns `text`. */
 const char *dn_describe(char *text, size_t size);
 
-enum hf_status dn_conv_new(struct dn_context *ctx, const struct dn_conv_spec *spec,
+enum hf_status dn_conv_new(struct dn_context *ctx, const struct nn_conv_spec *spec,
                            struct dn_conv **ret, struct hf_error *e);
 void dn_conv_free(struct dn_conv *c);
 /** Scratch bytes of a pass, shared freely between passes and convolutions. */
-size_t dn_conv_scratch(const struct dn_conv *c, enum dn_pass pass);
+size_t dn_conv_scratch(const struct dn_conv *c, enum nn_pass pass);
 /** Bytes that stay allocated: weights in oneDNN's own formats. */
 size_t dn_conv_bytes(const struct dn_conv *c);
 /** The implementation that oneDNN chose, for tests and traces. */
-const char *dn_conv_impl(const struct dn_conv *c, enum dn_pass pass);
-enum hf_status dn_conv_bind(struct dn_conv *c, enum dn_pass pass, const struct dn_buffers *b,
+const char *dn_conv_impl(const struct dn_conv *c, enum nn_pass pass);
+enum hf_status dn_conv_bind(struct dn_conv *c, enum nn_pass pass, const struct dn_buffers *b,
                             struct hf_error *e);
 /** Brings oneDNN's copies of the weights up to date; after every change of the parameters. */
 enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e);
-enum hf_status dn_conv_run(struct dn_conv *c, enum dn_pass pass, struct hf_error *e);
+enum hf_status dn_conv_run(struct dn_conv *c, enum nn_pass pass, struct hf_error *e);
 
 #endif

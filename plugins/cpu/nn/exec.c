@@ -14,6 +14,7 @@ struct cpu_net {
     struct hf_executable head;
     struct cpu_executor *executor;
     const struct kn_table *kernels;
+    struct dn_context *dnnl;
     struct graph graph;
     struct store store;
     int64_t updates;
@@ -36,24 +37,26 @@ struct job {
 
 /* ---- running, on the executor's thread ---- */
 
-static enum hf_status run_step(struct cpu_net *n, const struct step *s, const struct job *j,
+static enum hf_status run_step(struct cpu_net *n, int32_t at, const struct job *j,
                                struct hf_error *e) {
     const struct kn_table *k = n->kernels;
+    const struct step *s = &n->graph.step[at];
+    const union step_args *args = &n->store.args[at];
     struct kn_layout layout;
     struct kn_loss loss;
     switch (s->op) {
     case OP_INPUT:
-        layout = s->args.layout;
+        layout = args->layout;
         layout.from = j->input;
         k->to_last(&layout);
         return HF_OK;
     case OP_OUTPUT:
-        layout = s->args.layout;
+        layout = args->layout;
         layout.to = j->output;
         k->to_first(&layout);
         return HF_OK;
     case OP_LOSS:
-        loss = s->args.loss;
+        loss = args->loss;
         loss.target = j->target;
         loss.weight = j->weight;
         loss.out = j->loss;
@@ -62,58 +65,58 @@ static enum hf_status run_step(struct cpu_net *n, const struct step *s, const st
         k->loss(&loss);
         return HF_OK;
     case OP_CONV:
-        return dn_conv_run(s->conv, DN_FORWARD, e);
+        return dn_conv_run(s->conv, NN_FORWARD, e);
     case OP_CONV_DATA:
-        return dn_conv_run(s->conv, DN_BACKWARD_DATA, e);
+        return dn_conv_run(s->conv, NN_BACKWARD_DATA, e);
     case OP_CONV_WEIGHT:
-        return dn_conv_run(s->conv, DN_BACKWARD_WEIGHTS, e);
+        return dn_conv_run(s->conv, NN_BACKWARD_WEIGHTS, e);
     case OP_NORM:
-        k->norm_forward(&s->args.norm);
+        k->norm_forward(&args->norm);
         return HF_OK;
     case OP_NORM_BACK:
-        k->norm_backward(&s->args.norm);
+        k->norm_backward(&args->norm);
         return HF_OK;
     case OP_ACT:
-        k->act_forward(&s->args.point);
+        k->act_forward(&args->point);
         return HF_OK;
     case OP_ACT_BACK:
-        k->act_backward(&s->args.point);
+        k->act_backward(&args->point);
         return HF_OK;
     case OP_GATE:
-        k->gate_forward(&s->args.point);
+        k->gate_forward(&args->point);
         return HF_OK;
     case OP_GATE_BACK:
-        k->gate_backward(&s->args.point);
+        k->gate_backward(&args->point);
         return HF_OK;
     case OP_COPY:
-        k->copy(&s->args.point);
+        k->copy(&args->point);
         return HF_OK;
     case OP_ADD:
-        k->add(&s->args.point);
+        k->add(&args->point);
         return HF_OK;
     case OP_POOL:
-        k->pool_forward(&s->args.space);
+        k->pool_forward(&args->space);
         return HF_OK;
     case OP_POOL_BACK:
-        k->pool_backward(&s->args.space);
+        k->pool_backward(&args->space);
         return HF_OK;
     case OP_UP:
-        k->up_forward(&s->args.space);
+        k->up_forward(&args->space);
         return HF_OK;
     case OP_UP_BACK:
-        k->up_backward(&s->args.space);
+        k->up_backward(&args->space);
         return HF_OK;
     case OP_SPREAD:
-        k->taps_to_voxels(&s->args.space);
+        k->taps_to_voxels(&args->space);
         return HF_OK;
     case OP_SPREAD_BACK:
-        k->voxels_to_taps(&s->args.space);
+        k->voxels_to_taps(&args->space);
         return HF_OK;
     case OP_REFLECT:
-        k->reflect_forward(&s->args.space);
+        k->reflect_forward(&args->space);
         return HF_OK;
     case OP_REFLECT_BACK:
-        k->reflect_backward(&s->args.space);
+        k->reflect_backward(&args->space);
         return HF_OK;
     }
     return HF_OK;
@@ -123,13 +126,13 @@ static enum hf_status run_steps(struct cpu_net *n, int32_t first, int32_t end, c
                                 struct hf_error *e) {
     enum hf_status s = HF_OK;
     for (int32_t i = first; i < end && s == HF_OK; i++)
-        s = run_step(n, &n->graph.step[i], j, e);
+        s = run_step(n, i, j, e);
     return s;
 }
 
 static enum hf_status refresh(struct cpu_net *n, struct hf_error *e) {
     enum hf_status s = HF_OK;
-    for (int32_t i = 0; n->stale && i < n->graph.net.layers && s == HF_OK; i++)
+    for (int32_t i = 0; n->stale && i < n->graph.net->layers && s == HF_OK; i++)
         if (n->graph.conv[i])
             s = dn_conv_refresh(n->graph.conv[i], e);
     if (s == HF_OK)
@@ -170,27 +173,6 @@ static enum hf_status run_job(void *arg, struct hf_error *e) {
 
 /* ---- checking, on the caller's thread ---- */
 
-static enum hf_status check_tensor(const char *verb, const char *what, const struct hf_tensor *t,
-                                   const int64_t shape[5], struct hf_error *e) {
-    if (!t)
-        return hf_fail(e, HF_INVALID, "network %s: no %s tensor", verb, what);
-    if (t->dtype != HF_F32)
-        return hf_fail(e, HF_INVALID, "network %s: the %s is %s; expected f32", verb, what,
-                       hf_dtype_name(t->dtype));
-    if (t->dl.ndim == 5 && memcmp(t->shape, shape, 5 * sizeof *shape) == 0)
-        return HF_OK;
-    return hf_fail(e, HF_INVALID,
-                   "network %s: the %s has %d axes and begins [%lld,%lld,...]; expected "
-                   "[%lld,%lld,%lld,%lld,%lld], which the network was compiled for",
-                   verb, what, (int)t->dl.ndim, (long long)t->shape[0], (long long)t->shape[1],
-                   (long long)shape[0], (long long)shape[1], (long long)shape[2],
-                   (long long)shape[3], (long long)shape[4]);
-}
-
-static const int64_t *output_shape(const struct cpu_net *n) {
-    return n->graph.value[n->graph.net.layers - 1].shape;
-}
-
 /** Enqueues a job and marks `out` with its event. */
 static enum hf_status submit(struct cpu_net *n, const struct job *j, struct hf_tensor *out,
                              struct hf_error *e) {
@@ -212,9 +194,9 @@ static enum hf_status submit(struct cpu_net *n, const struct job *j, struct hf_t
 static enum hf_status net_forward(struct hf_executable *x, const struct hf_tensor *input,
                                   struct hf_tensor *output, struct hf_error *e) {
     struct cpu_net *n = (struct cpu_net *)x;
-    enum hf_status s = check_tensor("forward", "input", input, n->graph.spec.shape, e);
+    enum hf_status s = graph_check_tensor("forward", "input", input, n->graph.spec.shape, e);
     if (s == HF_OK)
-        s = check_tensor("forward", "output", output, output_shape(n), e);
+        s = graph_check_tensor("forward", "output", output, graph_output(&n->graph), e);
     if (s != HF_OK)
         return s;
     struct job j = {.net = n,
@@ -228,20 +210,9 @@ static enum hf_status train(struct cpu_net *n, enum verb verb, const struct hf_t
                             const struct hf_tensor *target, const struct hf_tensor *weight,
                             float rate, struct hf_tensor *loss, struct hf_error *e) {
     const char *word = verb == VERB_STEP ? "step" : "evaluate";
-    if (n->graph.spec.mode != HF_EXEC_TRAIN)
-        return hf_fail(e, HF_INVALID, "network %s: it was compiled for forward only", word);
-    const int64_t *out = output_shape(n);
-    int64_t weights[5] = {out[0], 1, out[2], out[3], out[4]};
-    enum hf_status s = check_tensor(word, "input", input, n->graph.spec.shape, e);
-    if (s == HF_OK)
-        s = check_tensor(word, "target", target, out, e);
-    if (s == HF_OK && weight)
-        s = check_tensor(word, "weight", weight, weights, e);
+    enum hf_status s = graph_check_train(&n->graph, word, input, target, weight, loss, e);
     if (s != HF_OK)
         return s;
-    if (!loss || loss->dtype != HF_F32 || hf_tensor_count(loss) != 1 + n->graph.spec.loss_terms)
-        return hf_fail(e, HF_INVALID, "network %s: the loss tensor must be f32 [%d]", word,
-                       1 + (int)n->graph.spec.loss_terms);
     struct job j = {.net = n,
                     .verb = verb,
                     .input = HF_DATA(const float, input),
@@ -312,6 +283,7 @@ static void net_memory(const struct hf_executable *x, size_t *ret_arena, size_t 
 
 static void net_free(struct cpu_net *n) {
     graph_clear(&n->graph);
+    dn_context_free(n->dnnl);
     store_clear(&n->store);
     free(n);
 }
@@ -340,23 +312,56 @@ static const struct hf_executable_methods methods = {
 
 struct compile {
     struct cpu_net *net;
+    const struct hf_host *host;
     const struct hf_net *description;
     const struct hf_exec_spec *spec;
 };
 
+static enum hf_status conv_new(void *context, const struct nn_conv_spec *spec, void **ret,
+                               struct hf_error *e) {
+    struct dn_conv *conv = NULL;
+    enum hf_status s = dn_conv_new(context, spec, &conv, e);
+    *ret = conv;
+    return s;
+}
+
+static void conv_free(void *conv) {
+    dn_conv_free(conv);
+}
+
+static size_t conv_scratch(const void *conv, enum nn_pass pass) {
+    return dn_conv_scratch(conv, pass);
+}
+
 static enum hf_status run_compile(void *arg, struct hf_error *e) {
     struct compile *c = arg;
-    enum hf_status s = graph_lower(&c->net->graph, c->description, c->spec, e);
-    return s == HF_OK ? store_make(&c->net->store, &c->net->graph, e) : s;
+    struct cpu_net *n = c->net;
+    enum hf_status s = dn_context_new(&n->dnnl, e);
+    struct nn_target target = {.context = n->dnnl,
+                               .element = sizeof(float),
+                               .align = 1,
+                               .conv_new = conv_new,
+                               .conv_free = conv_free,
+                               .conv_scratch = conv_scratch,
+                               .norm_scratch = kn_norm_scratch,
+                               .loss_scratch = kn_loss_scratch};
+    if (s == HF_OK)
+        s = graph_lower(&n->graph, &target, c->host, c->description, c->spec, e);
+    return s == HF_OK ? store_make(&n->store, &n->graph, e) : s;
 }
 
 enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
-                                  const struct hf_net *net, const struct hf_exec_spec *spec,
-                                  struct hf_executable **ret, struct hf_error *e) {
+                                  const struct hf_host *host, const struct hf_net *net,
+                                  const struct hf_exec_spec *spec, struct hf_executable **ret,
+                                  struct hf_error *e) {
     const struct kn_table *kernels = kn_select(isa);
     if (!kernels)
         return hf_fail(e, HF_UNSUPPORTED, "network: this machine lacks instruction set %d",
                        (int)isa);
+    if (spec->precision == HF_PRECISION_TF32 || spec->precision == HF_PRECISION_BF16)
+        return hf_fail(e, HF_UNSUPPORTED,
+                       "network: the CPU has no precision %s; expected auto or f32",
+                       spec->precision == HF_PRECISION_TF32 ? "tf32" : "bf16");
     struct cpu_net *n = calloc(1, sizeof *n);
     if (!n)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
@@ -364,7 +369,7 @@ enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
     n->executor = ex;
     n->kernels = kernels;
     n->stale = 1;
-    struct compile c = {n, net, spec};
+    struct compile c = {n, host, net, spec};
     enum hf_status s = cpu_executor_call(ex, run_compile, &c, e);
     if (s != HF_OK) {
         net_free(n);
@@ -374,10 +379,10 @@ enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
     return HF_OK;
 }
 
-enum hf_status cpu_nn_compile(struct cpu_executor *ex, const struct hf_net *net,
-                              const struct hf_exec_spec *spec, struct hf_executable **ret,
-                              struct hf_error *e) {
-    return cpu_nn_compile_for(ex, KN_AUTO, net, spec, ret, e);
+enum hf_status cpu_nn_compile(struct cpu_executor *ex, const struct hf_host *host,
+                              const struct hf_net *net, const struct hf_exec_spec *spec,
+                              struct hf_executable **ret, struct hf_error *e) {
+    return cpu_nn_compile_for(ex, KN_AUTO, host, net, spec, ret, e);
 }
 
 const char *cpu_nn_describe(char *text, size_t size) {

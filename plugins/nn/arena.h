@@ -1,8 +1,8 @@
 /**
  * arena.h - lays blocks of memory with known lifetimes into one arena.
  */
-#ifndef HEPAFLOW_CPU_ARENA_H
-#define HEPAFLOW_CPU_ARENA_H
+#ifndef HEPAFLOW_NN_ARENA_H
+#define HEPAFLOW_NN_ARENA_H
 
 #include <hepaflow/base.h>
 

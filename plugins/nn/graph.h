@@ -1,15 +1,16 @@
 /**
- * graph.h - a compiled network: the list of steps that a description is lowered to.
+ * graph.h - a lowered network: the list of steps that a description becomes.
  *
- * Internal to the CPU device's network compiler. lower.c turns layers into steps over blocks of
- * memory, exec.c lays the blocks into the arena, binds the steps to addresses and runs them.
+ * Shared by the devices that compile networks. lower.c turns layers into steps over blocks of
+ * memory; a device lays the blocks into an arena, binds the steps to addresses and runs them.
  */
-#ifndef HEPAFLOW_CPU_GRAPH_H
-#define HEPAFLOW_CPU_GRAPH_H
+#ifndef HEPAFLOW_NN_GRAPH_H
+#define HEPAFLOW_NN_GRAPH_H
+
+#include <hepaflow/plugin.h>
 
 #include "arena.h"
-#include "dnnl.h"
-#include "kern.h"
+#include "target.h"
 
 enum op {
     OP_INPUT,
@@ -39,8 +40,8 @@ enum op {
 /** A tensor inside a block. block < 0: there is none. */
 struct slot {
     int32_t block;
-    int64_t offset; /* floats */
-    int64_t step;   /* floats from voxel to voxel */
+    int64_t offset; /* elements */
+    int64_t step;   /* elements from voxel to voxel */
 };
 
 struct step {
@@ -50,14 +51,7 @@ struct step {
     int64_t channels;                       /* COPY, ADD */
     int64_t rows;                           /* pointwise */
     struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second summand */
-    struct dn_conv *conv;
-    union {
-        struct kn_norm norm;
-        struct kn_point point;
-        struct kn_space space;
-        struct kn_layout layout;
-        struct kn_loss loss;
-    } args; /* filled in when the step is bound */
+    void *conv;                             /* CONV, CONV_DATA, CONV_WEIGHT */
 };
 
 /** The activation that leaves a layer, and its gradient. */
@@ -74,15 +68,16 @@ struct value {
 };
 
 struct graph {
-    struct hf_net net;
+    const struct hf_host *host;
+    struct nn_target target;
+    struct hf_net *net; /* a copy */
     struct hf_exec_spec spec;
     struct hf_param *param;
     int32_t params;
     int64_t param_floats;
     int32_t *first_param; /* of each layer, -1: none */
     struct value *value;  /* of each layer */
-    struct dn_context *dnnl;
-    struct dn_conv **conv; /* of each layer, NULL: none */
+    void **conv;          /* of each layer, NULL: none */
     struct step *step;
     int32_t steps, step_capacity;
     int32_t forward_end, loss_at; /* steps [0, forward_end), then OUTPUT, then LOSS, then back */
@@ -90,11 +85,29 @@ struct graph {
     int32_t blocks, block_capacity;
 };
 
-/** Copies net and spec, lowers them; `g` is zeroed before. On failure graph_clear frees the rest.
+/**
+ * Checks and copies net and spec and lowers them; `g` is zeroed before. `host` and the target's
+ * context must outlive the graph. graph_clear frees it, also after a failure.
  */
-enum hf_status graph_lower(struct graph *g, const struct hf_net *net,
+enum hf_status graph_lower(struct graph *g, const struct nn_target *target,
+                           const struct hf_host *host, const struct hf_net *net,
                            const struct hf_exec_spec *spec, struct hf_error *e);
 void graph_clear(struct graph *g);
+
+/** Parameter `k` of a layer; NULL if the layer has none such. */
+const struct hf_param *graph_param(const struct graph *g, int32_t layer, int32_t k);
+/** Where a slot begins in the arena, in bytes; the slot must be there. */
+size_t graph_offset(const struct graph *g, const struct slot *s);
+/** The output's shape. */
+const int64_t *graph_output(const struct graph *g);
+/** Fails unless `t` is f32 of that shape; `verb` and `what` are for the message. */
+enum hf_status graph_check_tensor(const char *verb, const char *what, const struct hf_tensor *t,
+                                  const int64_t shape[5], struct hf_error *e);
+/** Checks the operands of a step or an evaluation; `weight` may be NULL. */
+enum hf_status graph_check_train(const struct graph *g, const char *verb,
+                                 const struct hf_tensor *input, const struct hf_tensor *target,
+                                 const struct hf_tensor *weight, const struct hf_tensor *loss,
+                                 struct hf_error *e);
 
 /* What lower.c and lower_back.c share. */
 enum hf_status graph_block(struct graph *g, size_t bytes, int32_t *ret, struct hf_error *e);

@@ -2,11 +2,10 @@
  * lower.c - lowers a network description to steps: the forward half.
  *
  * What does not lead to the output is left out. A leaky ReLU joins the normalisation before it,
- * pointwise layers work in place where nothing else reads their input, and kernels of ours write
+ * pointwise layers work in place where nothing else reads their input, and kernels of its own write
  * straight into the concatenation that reads them.
  */
 #include "graph.h"
-#include "../../../engine/nn/net.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,8 @@ enum hf_status graph_block(struct graph *g, size_t bytes, int32_t *ret, struct h
         g->block = p;
         g->block_capacity = capacity;
     }
+    size_t align = g->target.align;
+    bytes = (bytes + align - 1) / align * align;
     g->block[g->blocks] = (struct ar_block){.size = bytes, .first = INT32_MAX, .last = -1};
     *ret = g->blocks++;
     return HF_OK;
@@ -30,7 +31,7 @@ enum hf_status graph_block(struct graph *g, size_t bytes, int32_t *ret, struct h
 enum hf_status graph_slot(struct graph *g, int64_t voxels, int64_t channels, struct slot *ret,
                           struct hf_error *e) {
     *ret = (struct slot){.step = channels};
-    return graph_block(g, (size_t)(voxels * channels) * sizeof(float), &ret->block, e);
+    return graph_block(g, (size_t)(voxels * channels) * g->target.element, &ret->block, e);
 }
 
 enum hf_status graph_scratch(struct graph *g, size_t bytes, struct slot *ret, struct hf_error *e) {
@@ -83,7 +84,7 @@ int64_t graph_rows(const struct graph *g, int32_t layer) {
 }
 
 int graph_is_reflected(const struct graph *g, int32_t layer) {
-    const struct hf_layer *l = &g->net.layer[layer];
+    const struct hf_layer *l = &g->net->layer[layer];
     if (l->kind != HF_LAYER_CONV || l->pad != HF_PAD_REFLECT)
         return 0;
     const int64_t *in = g->value[l->input[0]].shape + 2;
@@ -97,7 +98,7 @@ int graph_is_reflected(const struct graph *g, int32_t layer) {
 }
 
 void graph_padded(const struct graph *g, int32_t layer, int64_t ret[3], int64_t ret_low[3]) {
-    const struct hf_layer *l = &g->net.layer[layer];
+    const struct hf_layer *l = &g->net->layer[layer];
     const int64_t *in = g->value[l->input[0]].shape + 2;
     for (int a = 0; a < 3; a++) {
         int64_t high;
@@ -109,18 +110,18 @@ void graph_padded(const struct graph *g, int32_t layer, int64_t ret[3], int64_t 
 /* ---- analysis ---- */
 
 static void mark_live(struct graph *g) {
-    g->value[g->net.layers - 1].live = 1;
-    g->value[g->net.layers - 1].uses = 1;
+    g->value[g->net->layers - 1].live = 1;
+    g->value[g->net->layers - 1].uses = 1;
     g->value[0].live = 1;
-    for (int32_t i = g->net.layers - 1; i >= 0; i--) {
-        const struct hf_layer *l = &g->net.layer[i];
+    for (int32_t i = g->net->layers - 1; i >= 0; i--) {
+        const struct hf_layer *l = &g->net->layer[i];
         for (int32_t k = 0; g->value[i].live && k < l->inputs; k++) {
             g->value[l->input[k]].live = 1;
             g->value[l->input[k]].uses++;
         }
     }
-    for (int32_t i = 0; i < g->net.layers; i++) {
-        const struct hf_layer *l = &g->net.layer[i];
+    for (int32_t i = 0; i < g->net->layers; i++) {
+        const struct hf_layer *l = &g->net->layer[i];
         struct value *v = &g->value[i];
         v->needs_gradient = g->first_param[i] >= 0;
         for (int32_t k = 0; k < l->inputs; k++)
@@ -129,28 +130,28 @@ static void mark_live(struct graph *g) {
 }
 
 static void fuse(struct graph *g) {
-    for (int32_t i = 0; i < g->net.layers; i++) {
-        const struct hf_layer *l = &g->net.layer[i];
+    for (int32_t i = 0; i < g->net->layers; i++) {
+        const struct hf_layer *l = &g->net->layer[i];
         if (!g->value[i].live || l->kind != HF_LAYER_ACT ||
             (l->act != HF_ACT_RELU && l->act != HF_ACT_LEAKY))
             continue;
         int32_t from = l->input[0];
-        if (g->net.layer[from].kind == HF_LAYER_NORM && g->value[from].uses == 1) {
+        if (g->net->layer[from].kind == HF_LAYER_NORM && g->value[from].uses == 1) {
             g->value[i].fused = from;
             g->value[from].fused = i;
         }
     }
 }
 
-/** Whether the step that computes a layer can write a slice, by one of our kernels. */
+/** Whether the step that computes a layer can write a slice, by a kernel of the device. */
 static int writes_slices(enum hf_layer_kind kind) {
     return kind != HF_LAYER_INPUT && kind != HF_LAYER_CONV && kind != HF_LAYER_CONCAT;
 }
 
-/** Whether every live reader of a value takes a slice; oneDNN's convolutions do not. */
+/** Whether every live reader of a value takes a slice; convolutions do not. */
 static int read_as_slice(const struct graph *g, int32_t value) {
-    for (int32_t i = value + 1; i < g->net.layers; i++) {
-        const struct hf_layer *l = &g->net.layer[i];
+    for (int32_t i = value + 1; i < g->net->layers; i++) {
+        const struct hf_layer *l = &g->net->layer[i];
         int dense =
             (l->kind == HF_LAYER_CONV && !graph_is_reflected(g, i)) || l->kind == HF_LAYER_DECONV;
         for (int32_t k = 0; g->value[i].live && dense && k < l->inputs; k++)
@@ -161,11 +162,11 @@ static int read_as_slice(const struct graph *g, int32_t value) {
 }
 
 static void place_in_concats(struct graph *g) {
-    for (int32_t i = 0; i < g->net.layers; i++) {
-        const struct hf_layer *l = &g->net.layer[i];
+    for (int32_t i = 0; i < g->net->layers; i++) {
+        const struct hf_layer *l = &g->net->layer[i];
         for (int32_t k = 0; g->value[i].live && l->kind == HF_LAYER_CONCAT && k < l->inputs; k++) {
             struct value *v = &g->value[l->input[k]];
-            if (v->concat < 0 && writes_slices(g->net.layer[l->input[k]].kind) &&
+            if (v->concat < 0 && writes_slices(g->net->layer[l->input[k]].kind) &&
                 read_as_slice(g, l->input[k]))
                 v->concat = i;
         }
@@ -174,9 +175,9 @@ static void place_in_concats(struct graph *g) {
 
 /** Whether layer `i`, pointwise, may overwrite its input. */
 static int in_place(const struct graph *g, int32_t i) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     int32_t from = l->input[0];
-    enum hf_layer_kind maker = g->net.layer[from].kind;
+    enum hf_layer_kind maker = g->net->layer[from].kind;
     const struct value *out = &g->value[g->value[i].fused > i ? g->value[i].fused : i];
     if (g->value[from].uses != 1 || g->value[from].concat >= 0 || out->concat >= 0 ||
         maker == HF_LAYER_CONCAT)
@@ -201,7 +202,7 @@ static enum hf_status output_slot(struct graph *g, int32_t i, struct slot *ret,
     if (v->concat < 0) {
         s = graph_slot(g, graph_rows(g, i), graph_channels(g, i), &v->slot, e);
     } else {
-        const struct hf_layer *l = &g->net.layer[v->concat];
+        const struct hf_layer *l = &g->net->layer[v->concat];
         struct slot whole;
         s = output_slot(g, v->concat, &whole, e);
         v->slot = whole;
@@ -214,10 +215,10 @@ static enum hf_status output_slot(struct graph *g, int32_t i, struct slot *ret,
 
 /** A convolution; `taps` above 1 makes it the 1x1 convolution of a transposed one. */
 static enum hf_status make_conv(struct graph *g, int32_t i, int32_t taps, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     const struct value *in = &g->value[l->input[0]], *out = &g->value[i];
-    struct dn_conv_spec c = {.name = l->name,
-                             .dims = g->net.dims,
+    struct nn_conv_spec c = {.name = l->name,
+                             .dims = g->net->dims,
                              .taps = taps,
                              .bias = l->bias != 0,
                              .train = g->spec.mode == HF_EXEC_TRAIN,
@@ -240,11 +241,11 @@ static enum hf_status make_conv(struct graph *g, int32_t i, int32_t taps, struct
         for (int a = 0; a < 3; a++)
             c.pad_low[a] = c.pad_high[a] = 0;
     }
-    return dn_conv_new(g->dnnl, &c, &g->conv[i], e);
+    return g->target.conv_new(g->target.context, &c, &g->conv[i], e);
 }
 
 static enum hf_status lower_conv(struct graph *g, int32_t i, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     enum hf_status s = make_conv(g, i, 1, e);
     struct step conv = graph_step(OP_CONV, i);
     conv.conv = g->conv[i];
@@ -263,12 +264,12 @@ static enum hf_status lower_conv(struct graph *g, int32_t i, struct hf_error *e)
     if (s == HF_OK)
         s = output_slot(g, i, &conv.y, e);
     if (s == HF_OK)
-        s = graph_scratch(g, dn_conv_scratch(conv.conv, DN_FORWARD), &conv.scratch, e);
+        s = graph_scratch(g, g->target.conv_scratch(conv.conv, NN_FORWARD), &conv.scratch, e);
     return s == HF_OK ? graph_push(g, &conv, e) : s;
 }
 
 static enum hf_status lower_deconv(struct graph *g, int32_t i, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     int32_t taps = l->stride[0] * l->stride[1] * l->stride[2];
     enum hf_status s = make_conv(g, i, taps, e);
     struct step conv = graph_step(OP_CONV, i), spread = graph_step(OP_SPREAD, i);
@@ -277,7 +278,7 @@ static enum hf_status lower_deconv(struct graph *g, int32_t i, struct hf_error *
     if (s == HF_OK)
         s = graph_slot(g, graph_rows(g, l->input[0]), taps * graph_channels(g, i), &conv.y, e);
     if (s == HF_OK)
-        s = graph_scratch(g, dn_conv_scratch(conv.conv, DN_FORWARD), &conv.scratch, e);
+        s = graph_scratch(g, g->target.conv_scratch(conv.conv, NN_FORWARD), &conv.scratch, e);
     if (s == HF_OK)
         s = graph_push(g, &conv, e);
     spread.x = conv.y;
@@ -287,7 +288,7 @@ static enum hf_status lower_deconv(struct graph *g, int32_t i, struct hf_error *
 }
 
 static enum hf_status lower_norm(struct graph *g, int32_t i, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     const struct value *v = &g->value[i];
     int32_t out = v->fused >= 0 ? v->fused : i;
     struct step n = graph_step(OP_NORM, i);
@@ -295,16 +296,19 @@ static enum hf_status lower_norm(struct graph *g, int32_t i, struct hf_error *e)
     if (in_place(g, i))
         g->value[out].slot = n.x;
     enum hf_status s = output_slot(g, out, &n.y, e);
+    n.aux.step = v->shape[1];
     if (s == HF_OK)
-        s = graph_slot(g, v->shape[0] * 2, v->shape[1], &n.aux, e);
+        s = graph_block(g, (size_t)(v->shape[0] * 2 * v->shape[1]) * sizeof(float), &n.aux.block,
+                        e);
     if (s == HF_OK)
-        s = graph_scratch(g, kn_norm_scratch(v->shape[0], v->voxels, v->shape[1]), &n.scratch, e);
+        s = graph_scratch(g, g->target.norm_scratch(v->shape[0], v->voxels, v->shape[1]),
+                          &n.scratch, e);
     return s == HF_OK ? graph_push(g, &n, e) : s;
 }
 
 /** Layers of one kernel without memory of its own but the pooling's indices. */
 static enum hf_status lower_simple(struct graph *g, int32_t i, enum op op, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     const struct value *v = &g->value[i];
     struct step p = graph_step(op, i);
     p.x = g->value[l->input[0]].slot;
@@ -327,7 +331,7 @@ static enum hf_status lower_simple(struct graph *g, int32_t i, enum op op, struc
 }
 
 static enum hf_status lower_concat(struct graph *g, int32_t i, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     struct slot to;
     enum hf_status s = output_slot(g, i, &to, e);
     for (int32_t k = 0; k < l->inputs && s == HF_OK; k++) {
@@ -347,7 +351,7 @@ static enum hf_status lower_concat(struct graph *g, int32_t i, struct hf_error *
 static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e) {
     struct step input = graph_step(OP_INPUT, i);
     enum hf_status s;
-    switch (g->net.layer[i].kind) {
+    switch (g->net->layer[i].kind) {
     case HF_LAYER_INPUT:
         s = output_slot(g, i, &input.y, e);
         return s == HF_OK ? graph_push(g, &input, e) : s;
@@ -376,23 +380,24 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
 
 static enum hf_status prepare(struct graph *g, const struct hf_net *net,
                               const struct hf_exec_spec *spec, struct hf_error *e) {
-    enum hf_status s = hf_net_check(net, e);
+    const struct hf_host *h = g->host;
+    enum hf_status s = h->net_check(net, e);
     if (s == HF_OK)
-        s = hf_exec_spec_check(net, spec, e);
+        s = h->spec_check(net, spec, e);
     if (s == HF_OK)
-        s = hf_net_copy(&g->net, net, e);
+        s = h->net_copy(net, &g->net, e);
     if (s == HF_OK)
-        s = hf_net_params(net, &g->param, &g->params, &g->param_floats, e);
+        s = h->net_params(net, &g->param, &g->params, &g->param_floats, e);
     if (s != HF_OK)
         return s;
     g->spec = *spec;
     size_t layers = (size_t)net->layers;
     int64_t(*shape)[5] = malloc(layers * sizeof *shape);
     g->value = calloc(layers, sizeof *g->value);
-    g->conv = calloc(layers, sizeof(struct dn_conv *));
+    g->conv = calloc(layers, sizeof *g->conv);
     g->first_param = malloc(layers * sizeof *g->first_param);
     s = shape && g->value && g->conv && g->first_param
-            ? hf_net_shapes(net, spec->shape, shape, e)
+            ? h->net_shapes(net, spec->shape, shape, e)
             : hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     for (int32_t i = 0; i < net->layers && s == HF_OK; i++) {
         struct value *v = &g->value[i];
@@ -408,11 +413,12 @@ static enum hf_status prepare(struct graph *g, const struct hf_net *net,
     return s;
 }
 
-enum hf_status graph_lower(struct graph *g, const struct hf_net *net,
+enum hf_status graph_lower(struct graph *g, const struct nn_target *target,
+                           const struct hf_host *host, const struct hf_net *net,
                            const struct hf_exec_spec *spec, struct hf_error *e) {
+    g->target = *target;
+    g->host = host;
     enum hf_status s = prepare(g, net, spec, e);
-    if (s == HF_OK)
-        s = dn_context_new(&g->dnnl, e);
     if (s != HF_OK)
         return s;
     mark_live(g);
@@ -432,14 +438,15 @@ enum hf_status graph_lower(struct graph *g, const struct hf_net *net,
 }
 
 void graph_clear(struct graph *g) {
-    for (int32_t i = 0; g->conv && i < g->net.layers; i++)
-        dn_conv_free(g->conv[i]);
-    dn_context_free(g->dnnl);
+    for (int32_t i = 0; g->conv && i < g->net->layers; i++)
+        g->target.conv_free(g->conv[i]);
     free(g->conv);
     free(g->value);
     free(g->first_param);
-    free(g->param);
     free(g->step);
     free(g->block);
-    hf_net_clear(&g->net);
+    if (g->host) {
+        g->host->free_(g->param);
+        g->host->net_free(g->net);
+    }
 }

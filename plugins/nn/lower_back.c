@@ -7,9 +7,9 @@
  */
 #include "graph.h"
 
-/** Whether the backward step of a layer wants its dy dense, as oneDNN's convolutions do. */
+/** Whether the backward step of a layer wants its dy dense, as convolutions do. */
 static int wants_dense(const struct graph *g, int32_t layer) {
-    return g->net.layer[layer].kind == HF_LAYER_CONV;
+    return g->net->layer[layer].kind == HF_LAYER_CONV;
 }
 
 /** Where a contribution to the gradient of `layer` goes, and whether it is to be added. */
@@ -37,7 +37,7 @@ static enum hf_status target_in_place(struct graph *g, int32_t layer, const stru
 
 static enum hf_status back_conv_data(struct graph *g, int32_t i, const struct slot *dy,
                                      struct hf_error *e) {
-    int32_t from = g->net.layer[i].input[0];
+    int32_t from = g->net->layer[i].input[0];
     struct step data = graph_step(OP_CONV_DATA, i), after = graph_step(OP_COPY, i);
     data.conv = g->conv[i];
     data.dy = *dy;
@@ -54,7 +54,8 @@ static enum hf_status back_conv_data(struct graph *g, int32_t i, const struct sl
     if (s == HF_OK && !direct)
         s = graph_slot(g, voxels, graph_channels(g, from), &data.dx, e);
     if (s == HF_OK)
-        s = graph_scratch(g, dn_conv_scratch(g->conv[i], DN_BACKWARD_DATA), &data.scratch, e);
+        s = graph_scratch(g, g->target.conv_scratch(g->conv[i], NN_BACKWARD_DATA), &data.scratch,
+                          e);
     if (s == HF_OK)
         s = graph_push(g, &data, e);
     if (s != HF_OK || direct)
@@ -87,17 +88,17 @@ static enum hf_status back_conv(struct graph *g, int32_t i, const struct slot *d
     w.x = conv_input(g, i);
     w.dy = *dy;
     enum hf_status s =
-        graph_scratch(g, dn_conv_scratch(w.conv, DN_BACKWARD_WEIGHTS), &w.scratch, e);
+        graph_scratch(g, g->target.conv_scratch(w.conv, NN_BACKWARD_WEIGHTS), &w.scratch, e);
     if (s == HF_OK)
         s = graph_push(g, &w, e);
-    if (s != HF_OK || !g->value[g->net.layer[i].input[0]].needs_gradient)
+    if (s != HF_OK || !g->value[g->net->layer[i].input[0]].needs_gradient)
         return s;
     return back_conv_data(g, i, dy, e);
 }
 
 static enum hf_status back_deconv(struct graph *g, int32_t i, const struct slot *dy,
                                   struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     struct step gather = graph_step(OP_SPREAD_BACK, i);
     gather.dy = *dy;
     enum hf_status s = graph_slot(g, graph_rows(g, l->input[0]),
@@ -118,7 +119,7 @@ static struct slot kept(const struct graph *g, int32_t i, enum op op) {
 
 static enum hf_status back_norm(struct graph *g, int32_t i, const struct slot *dy,
                                 struct hf_error *e) {
-    int32_t from = g->net.layer[i].input[0];
+    int32_t from = g->net->layer[i].input[0];
     const struct value *v = &g->value[i];
     struct step n = graph_step(OP_NORM_BACK, i);
     n.x = g->value[from].slot;
@@ -126,14 +127,15 @@ static enum hf_status back_norm(struct graph *g, int32_t i, const struct slot *d
     n.aux = kept(g, i, OP_NORM);
     enum hf_status s = target_in_place(g, from, dy, &n.dx, &n.accumulate, e);
     if (s == HF_OK)
-        s = graph_scratch(g, kn_norm_scratch(v->shape[0], v->voxels, v->shape[1]), &n.scratch, e);
+        s = graph_scratch(g, g->target.norm_scratch(v->shape[0], v->voxels, v->shape[1]),
+                          &n.scratch, e);
     return s == HF_OK ? graph_push(g, &n, e) : s;
 }
 
 /** Kernels that read dy and, some, the layer's input, output or indices. */
 static enum hf_status back_simple(struct graph *g, int32_t i, enum op op, const struct slot *dy,
                                   struct hf_error *e) {
-    int32_t from = g->net.layer[i].input[0];
+    int32_t from = g->net->layer[i].input[0];
     struct step b = graph_step(op, i);
     b.rows = graph_rows(g, i);
     b.channels = graph_channels(g, i);
@@ -155,7 +157,7 @@ static enum hf_status back_simple(struct graph *g, int32_t i, enum op op, const 
 /** Inputs of CONCAT and ADD receive a copy of (their channels of) dy, or a slice of it. */
 static enum hf_status back_join(struct graph *g, int32_t i, const struct slot *dy,
                                 struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     int concat = l->kind == HF_LAYER_CONCAT;
     struct slot part = *dy;
     enum hf_status s = HF_OK;
@@ -182,7 +184,7 @@ static enum hf_status back_join(struct graph *g, int32_t i, const struct slot *d
 }
 
 static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e) {
-    const struct hf_layer *l = &g->net.layer[i];
+    const struct hf_layer *l = &g->net->layer[i];
     const struct value *v = &g->value[i];
     const struct slot *dy = &v->gradient;
     struct slot copy;
@@ -215,12 +217,12 @@ static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e)
 }
 
 enum hf_status graph_lower_back(struct graph *g, struct hf_error *e) {
-    int32_t last = g->net.layers - 1, accumulate;
+    int32_t last = g->net->layers - 1, accumulate;
     const struct value *out = &g->value[last];
     struct step loss = graph_step(OP_LOSS, last);
     loss.x = out->slot;
-    enum hf_status s = graph_scratch(g, kn_loss_scratch(out->shape[0], out->voxels, out->shape[1]),
-                                     &loss.scratch, e);
+    enum hf_status s = graph_scratch(
+        g, g->target.loss_scratch(out->shape[0], out->voxels, out->shape[1]), &loss.scratch, e);
     if (s == HF_OK && out->needs_gradient)
         s = target(g, last, &loss.dx, &accumulate, e);
     g->loss_at = g->steps;
