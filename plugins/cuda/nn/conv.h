@@ -3,13 +3,13 @@
  *
  * A convolution is planned once, for one problem and one stream's context, and then run any number
  * of times: cv_conv_run only enqueues, so it may be captured into a CUDA graph, but only once every
- * pass has run outside of a capture (CUDA loads kernels at their first launch). All tensors are
- * dense and channels-last: x [n][in...][ci], y [n][out...][co], w [co][kernel...][ci]; D stands
- * first and is left out, being 1, where dims = 2. All pointers are device memory, 16-byte aligned.
+ * pass has run outside of a capture (CUDA loads kernels at their first launch). It must outlive
+ * what captured it. All tensors are dense and channels-last: x [n][in...][ci], y [n][out...][co],
+ * w [co][kernel...][ci]; D stands first and is left out, being 1, where dims = 2. All pointers are
+ * device memory, 16-byte aligned.
  *
- * Elements: with F32 and TF32 all are float32. With BF16 x, y and w (and the gradients dx and dy)
- * are bfloat16, sums are float32, a bias is float32, and dw is what cv_weight_gradient_type says:
- * float32 where cuDNN offers it, else bfloat16.
+ * Elements: float32 with F32 and TF32; bfloat16 with BF16, the bias and dw among them (cuDNN has no
+ * precompiled engines for anything else), while all sums are float32.
  *
  * A transposed convolution whose kernel is its stride is a convolution turned round: plan one from
  * its large output (in) to its small input (out), with weights [ci][kernel...][co] in its own
@@ -39,11 +39,6 @@ enum cv_pass {
     CV_PASSES
 };
 
-enum cv_type {
-    CV_F32,
-    CV_BF16
-};
-
 struct cv_spec {
     const char *name;            /* of the layer, for messages; copied */
     enum hf_precision precision; /* not AUTO */
@@ -60,11 +55,11 @@ struct cv_spec {
 /** The operands of a pass. What the pass makes is overwritten; what it has no use for is ignored.
  */
 struct cv_buffers {
-    void *x;           /* CV_DATA: dx, made */
-    void *w;           /* CV_WEIGHTS: dw, made */
-    void *y;           /* CV_FORWARD: made; else dy, read */
-    const float *bias; /* CV_FORWARD where cv_adds_bias */
-    void *workspace;   /* cv_workspace bytes; contents may be lost between runs */
+    void *x;          /* CV_DATA: dx, made */
+    void *w;          /* CV_WEIGHTS: dw, made */
+    void *y;          /* CV_FORWARD: made; else dy, read */
+    const void *bias; /* [co], of the type of x: CV_FORWARD where cv_adds_bias */
+    void *workspace;  /* cv_workspace bytes; contents may be lost between runs */
 };
 
 /**
@@ -99,7 +94,6 @@ void cv_conv_free(struct cv_conv *c);
 size_t cv_workspace(const struct cv_conv *c, enum cv_pass pass);
 /** 1 if CV_FORWARD adds the bias; 0: the caller does, afterwards. */
 int cv_adds_bias(const struct cv_conv *c);
-enum cv_type cv_weight_gradient_type(const struct cv_conv *c);
 /** The engine of a pass, as "eng34_k2=1_k5=0", for tests and traces; "" if it is not planned. */
 const char *cv_engine(const struct cv_conv *c, enum cv_pass pass);
 /** Enqueues a pass on the context's stream. */
