@@ -8,11 +8,9 @@
  */
 #include <string.h>
 
-#include "blur_elem.h"
-#include "check.h"
+#include "../../ops/blur_elem.h"
+#include "../../ops/check.h"
 #include "ops.h"
-
-#define SIGMA_MAX 1000.0f
 
 struct work {
     int64_t size[3]; /* D, H, W */
@@ -38,16 +36,6 @@ static size_t layout(const struct hf_op_call *call, struct work *w, void *scratc
     return mem.used;
 }
 
-static float inside_sum(const float *kernel, int64_t radius, int64_t i, int64_t n) {
-    int64_t low = i < radius ? i : radius, high = n - 1 - i < radius ? n - 1 - i : radius;
-    float sum = kernel[0];
-    for (int64_t k = 1; k <= low; k++)
-        sum += kernel[k];
-    for (int64_t k = 1; k <= high; k++)
-        sum += kernel[k];
-    return sum;
-}
-
 static void row_add(float *restrict to, const float *restrict from, int64_t n, float weight) {
     for (int64_t i = 0; i < n; i++)
         to[i] += weight * from[i];
@@ -69,7 +57,7 @@ static void pass_rows(const struct work *w, float *data, int64_t n, int64_t step
         for (int64_t k = i < radius ? -i : -radius; k <= radius && i + k < n; k++)
             row_add(row, w->rows + (i + k) * width, width, w->kernel[k < 0 ? -k : k]);
         if (normalise)
-            row_scale(row, width, 1.0f / inside_sum(w->kernel, radius, i, n));
+            row_scale(row, width, 1.0f / blur_inside(w->kernel, radius, i, n));
     }
 }
 
@@ -83,7 +71,7 @@ static void pass_along(const struct work *w, float *row, int64_t n, int64_t radi
         row_add(row + first, w->rows + first + k, last - first, w->kernel[k < 0 ? -k : k]);
     }
     for (int64_t i = 0; normalise && i < n; i++)
-        row[i] *= 1.0f / inside_sum(w->kernel, radius, i, n);
+        row[i] *= 1.0f / blur_inside(w->kernel, radius, i, n);
 }
 
 static void blur_volume(const struct work *w, float *v, const float sigma[3], int normalise) {
@@ -106,39 +94,15 @@ static void blur_volume(const struct work *w, float *v, const float sigma[3], in
     }
 }
 
-static enum hf_status check(const struct hf_op_call *call, struct hf_error *e) {
-    const struct hf_blur_params *params = call->params;
-    enum hf_status st = check_call("blur", call, 1, 2, 1, sizeof *params, e);
-    if (st == HF_OK)
-        st = check_volume("blur", "input", call->in[0], 1u << HF_F32, e);
-    if (st == HF_OK)
-        st = check_volume("blur", "output", call->out[0], 1u << HF_F32, e);
-    if (st == HF_OK && call->inputs > 1)
-        st = check_volume("blur", "mask", call->in[1], 1u << HF_U8, e);
-    if (st != HF_OK)
-        return st;
-    if (!same_shape(call->in[0], call->out[0]))
-        return hf_fail(e, HF_INVALID, "op 'blur': input and output differ in shape");
-    if (call->inputs > 1)
-        for (int i = 0; i < 4; i++)
-            if (call->in[1]->shape[i] != (i == 0 ? 1 : call->in[0]->shape[i]))
-                return hf_fail(e, HF_INVALID, "op 'blur': the mask is not on the image's grid");
-    for (int a = 0; a < 3; a++)
-        if (!(params->sigma[a] >= 0 && params->sigma[a] <= SIGMA_MAX))
-            return hf_fail(e, HF_INVALID, "op 'blur': sigma is %g, expected 0 to %g voxels",
-                           (double)params->sigma[a], (double)SIGMA_MAX);
-    return HF_OK;
-}
-
 static size_t scratch_bytes(const struct hf_op_call *call) {
     struct work w;
-    return check(call, NULL) == HF_OK ? layout(call, &w, NULL) : 0;
+    return blur_check(call, NULL) == HF_OK ? layout(call, &w, NULL) : 0;
 }
 
 static enum hf_status launch(const struct hf_op_call *call, void *scratch, void *stream,
                              struct hf_error *e) {
     (void)stream;
-    enum hf_status st = check(call, e);
+    enum hf_status st = blur_check(call, e);
     if (st != HF_OK)
         return st;
     const struct hf_blur_params *params = call->params;

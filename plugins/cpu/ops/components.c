@@ -5,8 +5,8 @@
  * a parent that never comes later; the second replaces it by a fresh number at roots and by the
  * parent's number, already final, elsewhere.
  */
-#include "check.h"
-#include "components_elem.h"
+#include "../../ops/check.h"
+#include "../../ops/components_elem.h"
 #include "ops.h"
 
 static int32_t find_root(int32_t *parent, int32_t v) {
@@ -58,25 +58,11 @@ static enum hf_status launch(const struct hf_op_call *call, void *scratch, void 
     (void)scratch;
     (void)stream;
     const struct hf_components_params *params = call->params;
-    enum hf_status st = check_call("components", call, 1, 1, 2, sizeof *params, e);
-    if (st == HF_OK)
-        st = check_volume("components", "mask", call->in[0], 1u << HF_U8, e);
-    if (st == HF_OK)
-        st = check_volume("components", "output", call->out[0], 1u << HF_I32, e);
+    enum hf_status st = components_check(call, e);
     if (st != HF_OK)
         return st;
     const struct hf_tensor *mask = call->in[0];
-    if (mask->shape[0] != 1 || !same_shape(mask, call->out[0]))
-        return hf_fail(e, HF_INVALID, "op 'components': mask and labels must be [1,D,H,W] alike");
-    if (!call->out[1] || call->out[1]->dtype != HF_I32 || hf_tensor_count(call->out[1]) != 1)
-        return hf_fail(e, HF_INVALID, "op 'components': the count must be i32 [1]");
-    if (params->connectivity != 6 && params->connectivity != 18 && params->connectivity != 26)
-        return hf_fail(e, HF_INVALID, "op 'components': connectivity %d, expected 6, 18 or 26",
-                       (int)params->connectivity);
     int64_t n = hf_tensor_count(mask);
-    if (n >= INT32_MAX)
-        return hf_fail(e, HF_INVALID, "op 'components': %lld voxels, at most %d can be numbered",
-                       (long long)n, INT32_MAX - 1);
     int32_t *label = HF_DATA(int32_t, call->out[0]), count = 0;
     link_voxels(HF_DATA(uint8_t, mask), label, mask->shape + 1, params->connectivity);
     for (int32_t v = 0; v < (int32_t)n; v++)

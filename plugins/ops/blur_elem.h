@@ -21,4 +21,16 @@ HF_DEVICE static inline float blur_entry(float sigma, int64_t k) {
     return expf(-0.5f * x * x);
 }
 
+/** The part of the kernel that lies inside around voxel i of n. */
+HF_DEVICE static inline float blur_inside(const float *kernel, int64_t radius, int64_t i,
+                                          int64_t n) {
+    int64_t low = i < radius ? i : radius, high = n - 1 - i < radius ? n - 1 - i : radius;
+    float sum = kernel[0];
+    for (int64_t k = 1; k <= low; k++)
+        sum += kernel[k];
+    for (int64_t k = 1; k <= high; k++)
+        sum += kernel[k];
+    return sum;
+}
+
 #endif
