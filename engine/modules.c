@@ -115,8 +115,23 @@ static bool build_tree(char path[PATH_MAX]) {
     return false;
 }
 
+/* The folder of the installed modules: where they lie beside this program or library, so that a
+ * whole installation may be moved, or else where they were to be installed. */
+static void installed_folder(char ret[PATH_MAX + 64]) {
+    static const char *const beside[] = {"../" HF_LIB_DIR "/hepaflow/plugins", "hepaflow/plugins"};
+    char own[PATH_MAX];
+    char *slash = own_file(own) ? strrchr(own, '/') : NULL;
+    for (int i = 0; slash && i < 2; i++) {
+        *slash = 0;
+        (void)snprintf(ret, PATH_MAX + 64, "%s/%s", own, beside[i]);
+        if (access(ret, F_OK) == 0)
+            return;
+    }
+    (void)snprintf(ret, PATH_MAX + 64, "%s", HF_PLUGIN_DIR);
+}
+
 static enum hf_status scan_all(struct hf_engine *en, struct hf_error *e) {
-    char tree[PATH_MAX], dir[PATH_MAX + 16];
+    char tree[PATH_MAX], dir[PATH_MAX + 64];
     enum hf_status st = HF_OK;
     if (build_tree(tree)) {
         static const char *const folders[] = {"plugins", "stages"};
@@ -125,7 +140,8 @@ static enum hf_status scan_all(struct hf_engine *en, struct hf_error *e) {
             st = scan(en, dir, 1, e);
         }
     } else {
-        st = scan(en, HF_PLUGIN_DIR, 0, e);
+        installed_folder(dir);
+        st = scan(en, dir, 0, e);
     }
     const char *paths = getenv("HEPAFLOW_PLUGIN_PATH");
     while (st == HF_OK && paths && *paths) {
