@@ -4,7 +4,7 @@
  */
 #include "nn_run.h"
 #include "../../plugins/cpu/nn/dnnl.h"
-#include "../../plugins/cpu/nn/elem.h"
+#include "../../plugins/nn/elem.h"
 
 #include <math.h>
 #include <omp.h>

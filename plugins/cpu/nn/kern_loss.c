@@ -6,7 +6,7 @@
  * the softmax's normaliser stands in L1.
  */
 #include "kern_isa.h"
-#include "elem.h"
+#include "../../nn/elem.h"
 
 #define TILE 64 /* voxels */
 

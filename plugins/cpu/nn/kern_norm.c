@@ -7,7 +7,7 @@
  * pass then reads what the first one left there.
  */
 #include "kern_isa.h"
-#include "elem.h"
+#include "../../nn/elem.h"
 
 #include <math.h>
 #include <omp.h>

@@ -2,7 +2,7 @@
  * kern_point.c - pointwise kernels: activations, gates, copies, sums, layouts, optimisers.
  */
 #include "kern_isa.h"
-#include "elem.h"
+#include "../../nn/elem.h"
 
 #include <math.h>
 

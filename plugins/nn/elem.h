@@ -4,8 +4,8 @@
  * Written without branches and library calls so that compilers vectorise the loops around them;
  * relative errors stay below 3e-7. The header compiles for the host and under nvcc.
  */
-#ifndef HEPAFLOW_CPU_ELEM_H
-#define HEPAFLOW_CPU_ELEM_H
+#ifndef HEPAFLOW_NN_ELEM_H
+#define HEPAFLOW_NN_ELEM_H
 
 #include <stdint.h>
 #include <string.h>
