@@ -173,6 +173,9 @@ enum hf_status ck_cast_to_bf16(const float *from, void *to, int64_t count, void 
 enum hf_status ck_cast_to_f32(const void *from, float *to, int64_t count, void *stream,
                               struct hf_error *e);
 
+/* One float: what changes from one replay of a graph to the next. */
+enum hf_status ck_set(float *to, float value, void *stream, struct hf_error *e);
+
 /* moves z and target twice, dz once */
 enum hf_status ck_loss(const struct ck_loss *a, void *stream, struct hf_error *e);
 size_t ck_loss_scratch(int64_t n, int64_t s, int64_t c);

@@ -1,0 +1,366 @@
+/**
+ * bind.c - the memory of a network compiled for a GPU, and its steps bound to addresses.
+ */
+#include "net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t aligned(size_t bytes) {
+    return (bytes + NET_ALIGN - 1) / NET_ALIGN * NET_ALIGN;
+}
+
+/* ---- convolutions, as the lowering asks for them ---- */
+
+static enum hf_status conv_new(void *context, const struct nn_conv_spec *s, void **ret,
+                               struct hf_error *e) {
+    const struct cuda_net *n = context;
+    struct net_conv *c = calloc(1, sizeof *c);
+    if (!c)
+        return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
+    *ret = c;
+    struct cv_spec spec = {.name = s->name,
+                           .precision = n->graph.spec.precision,
+                           .dims = s->dims,
+                           .bias = s->bias && s->taps == 1,
+                           .passes = 1u << CV_FORWARD,
+                           .n = s->n,
+                           .ci = s->ci,
+                           .co = s->taps * s->co};
+    spec.passes |= s->data_gradient ? 1u << CV_DATA : 0;
+    spec.passes |= s->train ? 1u << CV_WEIGHTS : 0;
+    size_t weights = (size_t)(spec.co * spec.ci);
+    c->rows = s->n * s->taps;
+    c->co = s->co;
+    for (int a = 0; a < 3; a++) {
+        spec.in[a] = s->in[a];
+        spec.out[a] = s->out[a];
+        spec.kernel[a] = s->kernel[a];
+        spec.stride[a] = s->stride[a];
+        spec.dilation[a] = s->dilation[a];
+        spec.pad_low[a] = s->pad_low[a];
+        spec.pad_high[a] = s->pad_high[a];
+        weights *= (size_t)s->kernel[a];
+        c->rows *= s->out[a];
+    }
+    enum hf_status st = cv_conv_new(n->cudnn, &spec, &c->cv, e);
+    if (st != HF_OK)
+        return st;
+    c->scratch[NN_FORWARD] = cv_workspace(c->cv, CV_FORWARD);
+    c->scratch[NN_BACKWARD_DATA] = s->data_gradient ? cv_workspace(c->cv, CV_DATA) : 0;
+    if (s->train) {
+        c->dw = aligned(cv_workspace(c->cv, CV_WEIGHTS));
+        c->dbias = c->dw + (n->type == CK_BF16 ? aligned(weights * ck_type_size(n->type)) : 0);
+        c->scratch[NN_BACKWARD_WEIGHTS] =
+            c->dbias + (s->bias ? ck_bias_scratch(c->rows, c->co) : 0);
+    }
+    return HF_OK;
+}
+
+static void conv_free(void *conv) {
+    struct net_conv *c = conv;
+    if (c)
+        cv_conv_free(c->cv);
+    free(c);
+}
+
+static size_t conv_scratch(const void *conv, enum nn_pass pass) {
+    const struct net_conv *c = conv;
+    return c->scratch[pass];
+}
+
+/* ---- memory ---- */
+
+/** Reserves `bytes` of the block; returns where they begin. */
+static size_t reserve(struct store *s, size_t bytes) {
+    size_t at = s->block_bytes;
+    s->block_bytes += aligned(bytes);
+    return at;
+}
+
+static enum hf_status place_params(struct store *s, const struct graph *g, struct hf_error *e) {
+    s->args = calloc((size_t)g->steps + 1, sizeof *s->args);
+    s->place = calloc((size_t)g->params + 1, sizeof *s->place);
+    if (!s->args || !s->place)
+        return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
+    for (int32_t p = 0; p < g->params; p++) {
+        s->place[p] = s->floats;
+        s->floats += (int64_t)(aligned((size_t)g->param[p].count * sizeof(float)) / sizeof(float));
+    }
+    s->floats = s->floats ? s->floats : NET_ALIGN;
+    return HF_OK;
+}
+
+static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
+    struct store *s = &n->store;
+    const struct graph *g = &n->graph;
+    const int64_t *out = graph_output(g), *in = g->spec.shape;
+    size_t vector = (size_t)s->floats * sizeof(float);
+    size_t voxels = (size_t)(out[0] * out[2] * out[3] * out[4]);
+    int train = g->spec.mode == HF_EXEC_TRAIN;
+    size_t state[] = {vector,                                 /* param */
+                      train ? vector : 0,                     /* gradient */
+                      train ? vector : 0,                     /* moment */
+                      train ? vector : 0,                     /* variance */
+                      n->type == CK_BF16 ? vector / 2 : 0,    /* copy */
+                      train ? sizeof *s->updates : 0,         /* updates */
+                      train ? sizeof *s->rate : 0,            /* rate */
+                      train ? sizeof(float) * NET_ALIGN : 0}; /* loss */
+    size_t rest[] = {s->arena_bytes, train ? ck_update_scratch(s->floats) : 0,
+                     train ? voxels * (size_t)out[1] * sizeof(float) : 0,
+                     train ? voxels * sizeof(float) : 0};
+    size_t at[8], rest_at[4];
+    for (int i = 0; i < 8; i++)
+        at[i] = reserve(s, state[i]);
+    size_t zero = s->block_bytes;
+    for (int i = 0; i < 4; i++)
+        rest_at[i] = reserve(s, rest[i]);
+    s->block_bytes += NET_ALIGN; /* the device's memory may be aligned to less */
+    struct hf_error why = {0};
+    if (n->device->methods->alloc(n->device, n->queue, s->block_bytes, &s->block, &why) != HF_OK) {
+        s->block = NULL;
+        return hf_fail(e, HF_NO_MEMORY,
+                       "network: the GPU is out of memory; it needs %zu MiB for a batch of %lld x "
+                       "%lld x %lld x %lld x %lld: try a smaller batch",
+                       s->block_bytes >> 20, (long long)in[0], (long long)in[1], (long long)in[2],
+                       (long long)in[3], (long long)in[4]);
+    }
+    char *base = (char *)aligned((size_t)s->block);
+    s->param = (float *)(base + at[0]);
+    s->gradient = train ? (float *)(base + at[1]) : NULL;
+    s->moment = train ? (float *)(base + at[2]) : NULL;
+    s->variance = train ? (float *)(base + at[3]) : NULL;
+    s->copy = n->type == CK_BF16 ? base + at[4] : NULL;
+    s->updates = (int64_t *)(base + at[5]);
+    s->rate = (float *)(base + at[6]);
+    s->loss = (float *)(base + at[7]);
+    s->arena = base + rest_at[0];
+    s->update = base + rest_at[1];
+    s->target = (float *)(base + rest_at[2]);
+    s->weight = (float *)(base + rest_at[3]);
+    cudaStream_t stream = cuda_queue_stream(n->queue);
+    enum hf_status st = cuda_check(cudaMemsetAsync(base, 0, zero, stream), "clearing memory", e);
+    if (st == HF_OK)
+        st = cuda_check(cudaEventRecord(n->begin, stream), "recording an event", e);
+    if (st == HF_OK)
+        st = cuda_check(cudaStreamWaitEvent(n->work, n->begin, 0), "waiting for an event", e);
+    cuda_queue_used(n->queue);
+    return st;
+}
+
+/* ---- addresses ---- */
+
+static void *address(const struct cuda_net *n, const struct slot *s) {
+    return s->block < 0 ? NULL : n->store.arena + graph_offset(&n->graph, s);
+}
+
+static struct ck_view view(const struct cuda_net *n, const struct slot *s) {
+    return (struct ck_view){address(n, s), s->step};
+}
+
+/** Parameter `k` of a layer in one of the vectors; NULL if the layer has none such. */
+static float *param(const struct cuda_net *n, float *vector, int32_t layer, int32_t k) {
+    const struct hf_param *p = graph_param(&n->graph, layer, k);
+    return vector && p ? vector + n->store.place[p - n->graph.param] : NULL;
+}
+
+/** The same as an operand of a convolution. */
+static void *operand(const struct cuda_net *n, int32_t layer, int32_t k) {
+    const struct store *s = &n->store;
+    float *p = param(n, s->param, layer, k);
+    return p && s->copy ? (char *)s->copy + (size_t)(p - s->param) * ck_type_size(n->type)
+                        : (void *)p;
+}
+
+/* ---- steps ---- */
+
+static void bind_norm(const struct cuda_net *n, const struct step *s, struct ck_norm *a) {
+    const struct hf_net *net = n->graph.net;
+    const struct value *v = &n->graph.value[s->layer];
+    *a = (struct ck_norm){.type = n->type,
+                          .n = v->shape[0],
+                          .s = v->voxels,
+                          .c = v->shape[1],
+                          .x = view(n, &s->x),
+                          .y = view(n, &s->y),
+                          .dy = view(n, &s->dy),
+                          .dx = view(n, &s->dx),
+                          .scale = param(n, n->store.param, s->layer, 0),
+                          .shift = param(n, n->store.param, s->layer, 1),
+                          .dscale = param(n, n->store.gradient, s->layer, 0),
+                          .dshift = param(n, n->store.gradient, s->layer, 1),
+                          .epsilon = net->layer[s->layer].epsilon,
+                          .slope = 1.0f,
+                          .stat = address(n, &s->aux),
+                          .scratch = address(n, &s->scratch),
+                          .accumulate = s->accumulate};
+    if (v->fused >= 0) {
+        const struct hf_layer *act = &net->layer[v->fused];
+        a->slope = act->act == HF_ACT_LEAKY ? act->slope : 0.0f;
+    }
+}
+
+static void bind_point(const struct cuda_net *n, const struct step *s, struct ck_point *a) {
+    const struct hf_layer *l = &n->graph.net->layer[s->layer];
+    *a = (struct ck_point){.type = n->type,
+                           .rows = s->rows,
+                           .c = s->channels,
+                           .x = view(n, &s->x),
+                           .y = view(n, &s->y),
+                           .dy = view(n, &s->dy),
+                           .dx = view(n, &s->dx),
+                           .other = view(n, &s->aux),
+                           .act = l->act,
+                           .slope = l->slope,
+                           .accumulate = s->accumulate};
+}
+
+static void bind_space(const struct cuda_net *n, const struct step *s, struct ck_space *a) {
+    const struct graph *g = &n->graph;
+    const struct hf_layer *l = &g->net->layer[s->layer];
+    const struct value *in = &g->value[l->input[0]], *out = &g->value[s->layer];
+    *a = (struct ck_space){.type = n->type,
+                           .n = in->shape[0],
+                           .c = in->shape[1],
+                           .x = view(n, &s->x),
+                           .y = view(n, &s->y),
+                           .dy = view(n, &s->dy),
+                           .dx = view(n, &s->dx),
+                           .index = address(n, &s->aux),
+                           .accumulate = s->accumulate};
+    for (int i = 0; i < 3; i++) {
+        a->in[i] = in->shape[2 + i];
+        a->out[i] = out->shape[2 + i];
+        a->stride[i] = l->stride[i];
+    }
+    if (l->kind == HF_LAYER_DECONV) {
+        a->c = out->shape[1];
+        a->bias = s->op == OP_SPREAD ? param(n, n->store.param, s->layer, 1) : NULL;
+    }
+    if (l->kind == HF_LAYER_CONV)
+        graph_padded(g, s->layer, a->out, a->low);
+}
+
+static void bind_boundary(const struct cuda_net *n, const struct step *s, union step_args *args) {
+    const struct graph *g = &n->graph;
+    const struct value *v = &g->value[s->layer];
+    const struct slot *last = s->op == OP_INPUT ? &s->y : &s->x;
+    if (s->op != OP_LOSS) {
+        args->layout = (struct ck_layout){.type = n->type,
+                                          .n = v->shape[0],
+                                          .s = v->voxels,
+                                          .c = v->shape[1],
+                                          .last = view(n, last)};
+        return;
+    }
+    struct ck_loss *a = &args->loss;
+    *a = (struct ck_loss){.type = n->type,
+                          .n = v->shape[0],
+                          .s = v->voxels,
+                          .c = v->shape[1],
+                          .z = view(n, &s->x),
+                          .dz = view(n, &s->dx),
+                          .target = n->store.target,
+                          .weight = n->store.weight,
+                          .terms = g->spec.loss_terms,
+                          .out = n->store.loss,
+                          .scratch = address(n, &s->scratch)};
+    memcpy(a->term, g->spec.loss, sizeof a->term);
+}
+
+static void bind_conv(const struct cuda_net *n, const struct step *s, struct conv_args *a) {
+    const struct net_conv *c = s->conv;
+    const struct store *st = &n->store;
+    int spreads = n->graph.net->layer[s->layer].kind == HF_LAYER_DECONV;
+    char *scratch = address(n, &s->scratch);
+    const struct hf_param *weight = graph_param(&n->graph, s->layer, 0);
+    *a = (struct conv_args){.weights = weight->count};
+    a->buffers.workspace = scratch;
+    a->buffers.w = operand(n, s->layer, 0);
+    a->buffers.x = address(n, s->op == OP_CONV_DATA ? &s->dx : &s->x);
+    a->buffers.y = address(n, s->op == OP_CONV ? &s->y : &s->dy);
+    a->bias = (struct ck_bias){.type = n->type, .rows = c->rows};
+    const float *bias = param(n, st->param, s->layer, 1);
+    if (s->op == OP_CONV && bias && !spreads) {
+        a->buffers.bias = cv_adds_bias(c->cv) ? operand(n, s->layer, 1) : NULL;
+        a->bias.x = a->bias.y = (struct ck_view){a->buffers.y, c->co};
+        a->bias.bias = bias;
+        a->bias.c = a->buffers.bias ? 0 : c->co;
+    }
+    if (s->op != OP_CONV_WEIGHT)
+        return;
+    a->gradient = param(n, st->gradient, s->layer, 0);
+    a->dw = n->type == CK_BF16 ? scratch + c->dw : NULL;
+    a->buffers.w = n->type == CK_BF16 ? scratch + c->dw : (void *)a->gradient;
+    a->bias.dy = (struct ck_view){a->buffers.y, c->co};
+    a->bias.dbias = param(n, st->gradient, s->layer, 1);
+    a->bias.scratch = scratch + c->dbias;
+    a->bias.c = a->bias.dbias ? c->co : 0;
+}
+
+static void bind_step(const struct cuda_net *n, const struct step *s, union step_args *args) {
+    switch (s->op) {
+    case OP_CONV:
+    case OP_CONV_DATA:
+    case OP_CONV_WEIGHT:
+        bind_conv(n, s, &args->conv);
+        return;
+    case OP_INPUT:
+    case OP_OUTPUT:
+    case OP_LOSS:
+        bind_boundary(n, s, args);
+        return;
+    case OP_NORM:
+    case OP_NORM_BACK:
+        bind_norm(n, s, &args->norm);
+        return;
+    case OP_POOL:
+    case OP_POOL_BACK:
+    case OP_UP:
+    case OP_UP_BACK:
+    case OP_SPREAD:
+    case OP_SPREAD_BACK:
+    case OP_REFLECT:
+    case OP_REFLECT_BACK:
+        bind_space(n, s, &args->space);
+        return;
+    default:
+        bind_point(n, s, &args->point);
+        return;
+    }
+}
+
+/* ---- the whole ---- */
+
+enum hf_status net_build(struct cuda_net *n, const struct hf_host *host, const struct hf_net *net,
+                         const struct hf_exec_spec *spec, struct hf_error *e) {
+    struct nn_target target = {.context = n,
+                               .element = ck_type_size(n->type),
+                               .align = NET_ALIGN,
+                               .conv_new = conv_new,
+                               .conv_free = conv_free,
+                               .conv_scratch = conv_scratch,
+                               .norm_scratch = ck_norm_scratch,
+                               .loss_scratch = ck_loss_scratch};
+    struct graph *g = &n->graph;
+    struct store *s = &n->store;
+    enum hf_status st = graph_lower(g, &target, host, net, spec, e);
+    if (st == HF_OK)
+        st = ar_plan(g->block, g->blocks, &s->arena_bytes, e);
+    if (st == HF_OK)
+        st = place_params(s, g, e);
+    if (st == HF_OK)
+        st = store_allocate(n, e);
+    for (int32_t i = 0; i < g->steps && st == HF_OK; i++)
+        bind_step(n, &g->step[i], &s->args[i]);
+    return st;
+}
+
+void net_unbuild(struct cuda_net *n) {
+    struct store *s = &n->store;
+    if (s->block)
+        n->device->methods->free(n->device, s->block, s->block_bytes, NULL);
+    free(s->args);
+    free(s->place);
+    graph_clear(&n->graph);
+}
