@@ -1,0 +1,309 @@
+/*
+ * kern_loss.cu - losses and their gradient with respect to the network's output.
+ *
+ * A first pass adds up every term over blocks of voxels, one block adds the blocks and knows the
+ * totals that Dice and the weights' sum need, a second pass writes the gradient. A thread takes
+ * whole voxels; the sums of Dice, two a channel, are taken for a few channels at a time.
+ */
+#include "kern_dev.h"
+
+#define VOXELS   2048 /* of a block */
+#define CHANNELS 8    /* at a time */
+
+/* Sums over voxels; for each of CHANNELS: sum w q t, sum w (q + t). */
+enum {
+    SUM_WEIGHT,
+    SUM_L1,
+    SUM_BCE,
+    SUM_CE,
+    SUM_DICE,
+    SUMS = SUM_DICE + 2 * CHANNELS
+};
+
+#define PARTS (CK_THREADS / SUMS) /* threads that share a sum */
+
+static const double smooth = 1.0; /* of Dice */
+
+/** What the terms ask for. */
+struct want {
+    int32_t l1, bce, ce, dice, softmax;
+    float l1_factor, bce_factor, ce_factor, dice_factor, pos_weight;
+    int32_t blocks; /* of a sample */
+    int32_t groups; /* of CHANNELS */
+    int32_t first;  /* channel that Dice counts */
+};
+
+static struct want want_of(const struct ck_loss *a) {
+    struct want w = {};
+    w.pos_weight = 1.0f;
+    for (int32_t i = 0; i < a->terms; i++) {
+        const struct hf_loss_term *t = &a->term[i];
+        switch (t->kind) {
+        case HF_LOSS_L1:
+            w.l1 = 1;
+            w.l1_factor += t->factor;
+            break;
+        case HF_LOSS_DICE:
+            w.dice = 1;
+            w.dice_factor += t->factor;
+            break;
+        case HF_LOSS_BCE:
+            w.bce = 1;
+            w.bce_factor += t->factor;
+            w.pos_weight = t->pos_weight;
+            break;
+        default:
+            w.ce = 1;
+            w.ce_factor += t->factor;
+        }
+    }
+    w.softmax = (w.ce || w.dice) && a->c > 1;
+    w.blocks = (int32_t)((a->s + VOXELS - 1) / VOXELS);
+    w.groups = (int32_t)((a->c + CHANNELS - 1) / CHANNELS);
+    w.first = a->c > 1 ? 1 : 0;
+    return w;
+}
+
+/** The parts of ck_loss's scratch. */
+struct loss_parts {
+    double *part;  /* [n * blocks][groups][SUMS] */
+    double *total; /* [4], then [c][2] of Dice */
+    float *slope;  /* of L1, BCE, CE; then [c][2] of Dice: on the target, constant */
+};
+
+static size_t total_count(int64_t c) {
+    return SUM_DICE + 2 * (size_t)c;
+}
+
+static size_t part_count(int64_t n, int64_t s, int64_t c) {
+    return (size_t)n * (size_t)((s + VOXELS - 1) / VOXELS) * SUMS *
+           (size_t)((c + CHANNELS - 1) / CHANNELS);
+}
+
+extern "C" size_t ck_loss_scratch(int64_t n, int64_t s, int64_t c) {
+    return (part_count(n, s, c) + total_count(c)) * sizeof(double) + total_count(c) * sizeof(float);
+}
+
+/** One voxel. */
+template <typename T> struct voxel {
+    const T *z;               /* channels side by side */
+    const float *t;           /* channels S apart */
+    float weight, normaliser; /* log of the sum of exponentials */
+};
+
+template <typename T>
+static __device__ inline struct voxel<T> voxel_at(const struct ck_loss &a, const struct want &want,
+                                                  int64_t n, int64_t s) {
+    struct voxel<T> v;
+    v.z = ck_at<const T>(a.z, n *a.s + s, 0);
+    v.t = a.target + n * a.s * a.c + s;
+    v.weight = a.weight ? a.weight[n * a.s + s] : 1.0f;
+    v.normaliser = 0;
+    if (!want.softmax)
+        return v;
+    float top = ck_get(v.z), sum = 0;
+    for (int32_t c = 1; c < (int32_t)a.c; c++) {
+        float z = ck_get(v.z + c);
+        top = z > top ? z : top;
+    }
+    for (int32_t c = 0; c < (int32_t)a.c; c++)
+        sum += el_exp(ck_get(v.z + c) - top);
+    v.normaliser = top + el_log(sum);
+    return v;
+}
+
+static __device__ inline float
+probability(const struct want &want, float z, float normaliser) {
+    return want.softmax ? el_exp(z - normaliser) : el_sigmoid(z);
+}
+
+static __device__ inline float bce(float z, float t, float pos_weight) {
+    return pos_weight * t * el_softplus(-z) + (1.0f - t) * el_softplus(z);
+}
+
+/* ---- the sums ---- */
+
+/** Adds one channel of a voxel; `dice` are the channel's two sums. */
+static __device__ inline void add_channel(const struct want &want, float z, float t, float weight,
+                                          float normaliser, float *sum, float *dice) {
+    if (want.l1)
+        sum[SUM_L1] += weight * fabsf(z - t);
+    if (want.bce)
+        sum[SUM_BCE] += weight * bce(z, t, want.pos_weight);
+    if (want.ce)
+        sum[SUM_CE] += weight * (want.softmax ? t * (normaliser - z) : bce(z, t, 1.0f));
+    if (want.dice) {
+        float q = probability(want, z, normaliser);
+        dice[0] += weight * q * t;
+        dice[1] += weight * (q + t);
+    }
+}
+
+template <typename T>
+static __global__ void __launch_bounds__(CK_THREADS)
+    sum_terms(struct ck_loss a, struct want want, double *part) {
+    __shared__ float all[SUMS * CK_THREADS];
+    __shared__ double some[SUMS * PARTS];
+    int32_t group = (int32_t)blockIdx.y, t = (int32_t)threadIdx.x;
+    int64_t n = blockIdx.x / (unsigned)want.blocks;
+    int64_t first = blockIdx.x % (unsigned)want.blocks * (int64_t)VOXELS;
+    int64_t end = first + VOXELS < a.s ? first + VOXELS : a.s;
+    float sum[SUMS] = {0};
+    for (int64_t s = first + t; s < end; s += CK_THREADS) {
+        struct voxel<T> v = voxel_at<T>(a, want, n, s);
+        sum[SUM_WEIGHT] += group == 0 ? v.weight : 0.0f;
+#pragma unroll
+        for (int32_t k = 0; k < CHANNELS; k++) {
+            int32_t c = group * CHANNELS + k;
+            if (c < (int32_t)a.c)
+                add_channel(want, ck_get(v.z + c), v.t[c * a.s], v.weight, v.normaliser, sum,
+                            sum + SUM_DICE + 2 * k);
+        }
+    }
+#pragma unroll
+    for (int32_t q = 0; q < SUMS; q++)
+        all[q * CK_THREADS + t] = sum[q];
+    __syncthreads();
+    int32_t q = t / PARTS, share = t % PARTS;
+    if (q < SUMS) {
+        double d = 0;
+        for (int32_t i = share; i < CK_THREADS; i += PARTS)
+            d += (double)all[q * CK_THREADS + i];
+        some[t] = d;
+    }
+    __syncthreads();
+    if (t >= SUMS)
+        return;
+    double d = 0;
+    for (int32_t i = 0; i < PARTS; i++)
+        d += some[t * PARTS + i];
+    part[((int64_t)blockIdx.x * want.groups + group) * SUMS + t] = d;
+}
+
+static __device__ inline double dice_of(const double *sum) {
+    return (2 * sum[0] + smooth) / (sum[1] + smooth);
+}
+
+/** Writes total and terms, and what the gradient multiplies with. */
+static __device__ void finish(const struct ck_loss &a, const struct want &want,
+                              const struct loss_parts &parts) {
+    const double *sum = parts.total;
+    double weight = sum[SUM_WEIGHT] > 1e-6 ? sum[SUM_WEIGHT] : 1e-6, total = 0;
+    double c = (double)a.c, counted = (double)(a.c - want.first), dice = 0;
+    for (int64_t k = 0; k < a.c; k++) {
+        const double *s = sum + SUM_DICE + 2 * k;
+        bool counts = want.dice && k >= want.first;
+        double scale = counts ? (double)want.dice_factor / counted : 0;
+        dice += counts ? dice_of(s) : 0;
+        parts.slope[SUM_DICE + 2 * k] = (float)(-2 * scale / (s[1] + smooth));
+        parts.slope[SUM_DICE + 2 * k + 1] = (float)(scale * dice_of(s) / (s[1] + smooth));
+    }
+    for (int32_t i = 0; i < a.terms; i++) {
+        enum hf_loss_kind kind = a.term[i].kind;
+        double value = kind == HF_LOSS_L1    ? sum[SUM_L1] / (weight * c)
+                       : kind == HF_LOSS_BCE ? sum[SUM_BCE] / (weight * c)
+                       : kind == HF_LOSS_CE  ? sum[SUM_CE] / weight
+                                             : 1 - dice / counted;
+        a.out[1 + i] = (float)value;
+        total += (double)a.term[i].factor * value;
+    }
+    a.out[0] = (float)total;
+    parts.slope[SUM_L1] = (float)((double)want.l1_factor / (weight * c));
+    parts.slope[SUM_BCE] = (float)((double)want.bce_factor / (weight * c));
+    parts.slope[SUM_CE] = (float)((double)want.ce_factor / weight);
+}
+
+static __global__ void __launch_bounds__(CK_THREADS)
+    finish_terms(struct ck_loss a, struct want want, struct loss_parts parts) {
+    __shared__ double some[SUMS * PARTS];
+    int32_t t = (int32_t)threadIdx.x, q = t % SUMS;
+    int64_t blocks = a.n * want.blocks;
+    double scalar = 0;
+    for (int32_t group = 0; group < want.groups; group++) {
+        if (t < SUMS * PARTS) {
+            double d = 0;
+#pragma unroll 8
+            for (int64_t i = t / SUMS; i < blocks; i += PARTS)
+                d += parts.part[(i * want.groups + group) * SUMS + q];
+            some[t] = d;
+        }
+        __syncthreads();
+        if (t < SUMS) {
+            double d = 0;
+            for (int32_t i = 0; i < PARTS; i++)
+                d += some[i * SUMS + t];
+            int64_t at = (int64_t)group * 2 * CHANNELS + t;
+            if (t < SUM_DICE)
+                parts.total[t] = scalar += d;
+            else if (at < SUM_DICE + 2 * a.c)
+                parts.total[at] = d;
+        }
+        __syncthreads();
+    }
+    if (t == 0)
+        finish(a, want, parts);
+}
+
+/* ---- the gradient ---- */
+
+template <typename T>
+static __global__ void __launch_bounds__(CK_THREADS)
+    write_gradient(struct ck_loss a, struct want want, const float *slope) {
+    float l1 = slope[SUM_L1], b = slope[SUM_BCE], ce = slope[SUM_CE], p = want.pos_weight;
+    const float *dice = slope + SUM_DICE;
+    HF_CUDA_EACH(i, a.n * a.s) {
+        int64_t n = (uint32_t)i / (uint32_t)a.s;
+        struct voxel<T> v = voxel_at<T>(a, want, n, i - n * a.s);
+        float mean = 0, mass = 0; /* sum of q dloss/dq, sum of targets */
+        for (int32_t c = 0; want.softmax && c < (int32_t)a.c; c++) {
+            float t = v.t[c * a.s], q = probability(want, ck_get(v.z + c), v.normaliser);
+            mean += q * (dice[2 * c] * t + dice[2 * c + 1]);
+            mass += t;
+        }
+        T *dz = ck_at<T>(a.dz, i, 0);
+        for (int32_t c = 0; c < (int32_t)a.c; c++) {
+            float z = ck_get(v.z + c), t = v.t[c * a.s], g = 0, d = z - t;
+            if (want.l1)
+                g += l1 * (d > 0 ? 1.0f : d < 0 ? -1.0f : 0.0f);
+            if (want.bce || (want.ce && !want.softmax)) {
+                float q = el_sigmoid(z);
+                g += b * ((1.0f - t) * q - p * t * (1.0f - q));
+                g += want.softmax ? 0.0f : ce * (q - t);
+            }
+            float slope_of_q = dice[2 * c] * t + dice[2 * c + 1];
+            if (want.softmax) {
+                float q = probability(want, z, v.normaliser);
+                g += q * (slope_of_q - mean) + ce * (q * mass - t);
+            } else if (want.dice) {
+                float q = probability(want, z, v.normaliser);
+                g += slope_of_q * q * (1.0f - q);
+            }
+            ck_put(dz + c, g * v.weight);
+        }
+    }
+}
+
+template <typename T>
+static enum hf_status loss(const struct ck_loss *args, void *stream, struct hf_error *e) {
+    struct ck_loss a = *args;
+    struct want want = want_of(&a);
+    struct loss_parts parts;
+    parts.part = (double *)a.scratch;
+    parts.total = parts.part + part_count(a.n, a.s, a.c);
+    parts.slope = (float *)(parts.total + total_count(a.c));
+    auto sums = sum_terms<T>;
+    auto gradient = write_gradient<T>;
+    dim3 grid((unsigned)(a.n * want.blocks), (unsigned)want.groups);
+    HF_CUDA_LAUNCH(sums, grid, CK_THREADS, stream, a, want, parts.part);
+    HF_CUDA_LAUNCH(finish_terms, 1, CK_THREADS, stream, a, want, parts);
+    if (a.dz.data)
+        HF_CUDA_LAUNCH(gradient, hf_cuda_grid(a.n * a.s), CK_THREADS, stream, a, want, parts.slope);
+    return hf_cuda_launched("loss", e);
+}
+
+extern "C" enum hf_status ck_loss(const struct ck_loss *a, void *stream, struct hf_error *e) {
+    enum hf_status s = ck_check("loss", a->n * a->s, a->c, e);
+    if (s != HF_OK)
+        return s;
+    return a->type == CK_BF16 ? loss<__nv_bfloat16>(a, stream, e) : loss<float>(a, stream, e);
+}
