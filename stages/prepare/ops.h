@@ -10,5 +10,7 @@
 
 extern const struct hf_op prepare_window_cpu;
 extern const struct hf_op prepare_inside_cpu;
+extern const struct hf_op prepare_box_cpu;
+extern const struct hf_op prepare_histogram_cpu;
 
 #endif

@@ -3,14 +3,10 @@
  * that networks see. The grid as loaded stays in the sample, and so does the window, so that
  * `evaluate` and `save` find the way back.
  */
-#include <stdlib.h>
-
 #include <hepaflow/hepaflow.h>
 
 #include "canvas.h"
 #include "ops.h"
-
-#define AIR (-1024.0f)
 
 enum {
     RELATIVE_NONE,
@@ -62,18 +58,37 @@ static struct canvas_request request_of(const struct options *o) {
     return r;
 }
 
+/** Runs an op that sums volumes up in a few numbers, i32 [n], and reads these: a new reference. */
+static enum hf_status sum_up(struct work *w, const char *op, struct hf_tensor *const *in,
+                             int32_t inputs, int64_t n, struct hf_tensor **ret) {
+    struct hf_tensor *there = NULL;
+    enum hf_status st = hf_tensor_new(w->s, HF_I32, 1, &n, &there, w->e);
+    struct hf_op_call call = {.out = {there}, .inputs = inputs, .outputs = 1};
+    for (int32_t i = 0; i < inputs; i++)
+        call.in[i] = in[i];
+    if (st == HF_OK)
+        st = hf_launch(w->s, op, &call, w->e);
+    if (st == HF_OK)
+        st = hf_tensor_read(w->s, there, ret, w->e);
+    w->s->host->tensor_unref(there);
+    return st;
+}
+
 /** Finds the box, and from it the new grid. */
 static enum hf_status place(struct work *w) {
     const struct options *o = w->s->options;
-    struct hf_tensor *liver = NULL;
+    struct hf_tensor *liver = hf_sample_get(w->in, "liver"), *found = NULL;
     const int64_t *size = w->in->grid.size;
-    enum hf_status st = hf_tensor_read(w->s, hf_sample_get(w->in, "liver"), &liver, w->e);
+    enum hf_status st = sum_up(w, "prepare.box", &liver, 1, 6, &found);
     if (st != HF_OK)
         return st;
     struct canvas_box box;
-    int found = canvas_find(HF_DATA(uint8_t, liver), size, &box);
-    w->s->host->tensor_unref(liver);
-    if (!found)
+    for (int a = 0; a < 3; a++) {
+        box.low[a] = HF_DATA(int32_t, found)[a];
+        box.high[a] = HF_DATA(int32_t, found)[3 + a];
+    }
+    w->s->host->tensor_unref(found);
+    if (box.high[0] < 0)
         return hf_fail(w->e, HF_INVALID,
                        "the liver mask has no voxel; prepare needs a liver in the image");
     if (o->crop == CROP_NONE)
@@ -143,36 +158,24 @@ static enum hf_status through(struct work *w, const char *op, struct hf_tensor *
 
 /** The median HU inside the liver, to an eighth of a HU. */
 static enum hf_status liver_median(struct work *w, float *ret) {
-    enum {
-        STEPS = 8,
-        BINS = 4096 * STEPS
-    };
-    const struct hf_host *h = w->s->host;
-    struct hf_tensor *image = NULL, *liver = NULL;
-    int64_t *bins = calloc(BINS, sizeof *bins), total = 0, below = 0;
-    enum hf_status st = bins ? HF_OK : hf_fail(w->e, HF_NO_MEMORY, "no memory for a histogram");
-    if (st == HF_OK)
-        st = hf_tensor_read(w->s, w->image, &image, w->e);
-    if (st == HF_OK)
-        st = hf_tensor_read(w->s, w->liver, &liver, w->e);
-    for (int64_t i = 0; st == HF_OK && i < hf_tensor_count(liver); i++) {
-        if (!HF_DATA(uint8_t, liver)[i])
-            continue;
-        float at = (HF_DATA(float, image)[i] - AIR) * STEPS;
-        bins[at > 0 ? at < BINS - 1 ? (int)at : BINS - 1 : 0]++;
-        total++;
-    }
-    if (st == HF_OK && total == 0)
+    struct hf_tensor *const in[2] = {w->image, w->liver};
+    struct hf_tensor *bins = NULL;
+    enum hf_status st = sum_up(w, "prepare.histogram", in, 2, PREPARE_BINS, &bins);
+    if (st != HF_OK)
+        return st;
+    const int32_t *count = HF_DATA(int32_t, bins);
+    int64_t total = 0, below = 0;
+    for (int i = 0; i < PREPARE_BINS; i++)
+        total += count[i];
+    if (total == 0)
         st = hf_fail(w->e, HF_INVALID,
                      "the liver is smaller than a voxel of the new grid; lower `spacing`");
     int middle = 0;
-    for (; st == HF_OK && 2 * (below + bins[middle]) < total; middle++)
-        below += bins[middle];
+    for (; 2 * (below + count[middle]) < total; middle++)
+        below += count[middle];
     if (st == HF_OK)
-        *ret = AIR + ((float)middle + 0.5f) / STEPS;
-    h->tensor_unref(image);
-    h->tensor_unref(liver);
-    free(bins);
+        *ret = prepare_bin_middle(middle);
+    w->s->host->tensor_unref(bins);
     return st;
 }
 
@@ -257,7 +260,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     drop_others(&w);
     st = place(&w);
     if (st == HF_OK)
-        st = bring(&w, "image", HF_RESAMPLE_AREA, AIR, &w.image);
+        st = bring(&w, "image", HF_RESAMPLE_AREA, PREPARE_AIR, &w.image);
     if (st == HF_OK)
         st = bring(&w, "liver", HF_RESAMPLE_AREA, 0, &w.liver);
     if (st == HF_OK)
@@ -409,8 +412,9 @@ static const struct hf_option option_table[] = {
      .help = "Keep `tumor` as `truth` on the image's own grid, for evaluate."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"resample", "blur", "prepare.window", "prepare.inside",
-                                       NULL};
+static const char *const ops_used[] = {
+    "resample",       "blur",           "prepare.box", "prepare.histogram",
+    "prepare.window", "prepare.inside", NULL};
 
 static const struct hf_stage_class prepare = {
     .name = "prepare",
@@ -424,7 +428,8 @@ static const struct hf_stage_class prepare = {
 };
 
 static const struct hf_stage_class *const stages[] = {&prepare, NULL};
-static const struct hf_op *const ops[] = {&prepare_window_cpu, &prepare_inside_cpu, NULL};
+static const struct hf_op *const ops[] = {&prepare_window_cpu, &prepare_inside_cpu,
+                                          &prepare_box_cpu, &prepare_histogram_cpu, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,
