@@ -15,14 +15,12 @@
  * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
  * reaches the method.
  */
-#include <stdlib.h>
-
 #include <hepaflow/hepaflow.h>
 
 #include "../geometry/geometry.h"
 #include "ops.h"
 
-#define ENTRIES 9 /* of a row of an annotation: annotated at all, segments 1 to 8 */
+#define ENTRIES COUNT_ENTRIES /* of a row of an annotation: annotated at all, segments 1 to 8 */
 
 enum {
     LABELS_GIVEN,
@@ -50,22 +48,21 @@ static enum hf_status rows_new(const struct hf_stage *s, int64_t rows, int64_t e
 
 /* ---- the annotation, a row for each slice ---- */
 
-/** Tumor voxels in each slice and segment: counts [D][9]. */
+/** Tumor voxels in each slice and segment, i32 [D,9] on the host: a new reference. */
 static enum hf_status count_tumor(const struct hf_stage *s, const struct hf_sample *in,
-                                  int64_t *counts, struct hf_error *e) {
-    struct hf_tensor *tumor = NULL, *couinaud = NULL;
-    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "tumor"), &tumor, e);
+                                  struct hf_tensor **ret, struct hf_error *e) {
+    const int64_t shape[2] = {in->grid.size[0], COUNT_ENTRIES};
+    struct hf_tensor *there = NULL;
+    enum hf_status st = hf_tensor_new(s, HF_I32, 2, shape, &there, e);
+    struct hf_op_call call = {.in = {hf_sample_get(in, "tumor"), hf_sample_get(in, "couinaud")},
+                              .out = {there},
+                              .inputs = 2,
+                              .outputs = 1};
     if (st == HF_OK)
-        st = hf_tensor_read(s, hf_sample_get(in, "couinaud"), &couinaud, e);
-    if (st == HF_OK) {
-        const uint8_t *t = HF_DATA(uint8_t, tumor), *c = HF_DATA(uint8_t, couinaud);
-        int64_t slice = in->grid.size[1] * in->grid.size[2];
-        for (int64_t i = 0; i < in->grid.size[0] * slice; i++)
-            if (t[i] && c[i] < ENTRIES)
-                counts[i / slice * ENTRIES + c[i]]++;
-    }
-    s->host->tensor_unref(tumor);
-    s->host->tensor_unref(couinaud);
+        st = hf_launch(s, "couinaud_mask.count", &call, e);
+    if (st == HF_OK)
+        st = hf_tensor_read(s, there, ret, e);
+    s->host->tensor_unref(there);
     return st;
 }
 
@@ -79,26 +76,24 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
         return hf_fail(e, HF_INVALID,
                        "there is no tumor mask to derive the annotation from; "
                        "require it in `load`, or use `labels: given`");
-    int64_t *counts = calloc((size_t)(depth * ENTRIES), sizeof *counts);
-    if (!counts)
-        return hf_fail(e, HF_NO_MEMORY, "no memory to count the tumors of '%s'", in->case_id);
-    enum hf_status st = count_tumor(s, in, counts, e);
-    for (int64_t i = ENTRIES; rows == 1 && i < depth * ENTRIES; i++)
-        counts[i % ENTRIES] += counts[i];
-    struct hf_tensor *t = NULL;
+    struct hf_tensor *counts = NULL, *t = NULL;
+    enum hf_status st = count_tumor(s, in, &counts, e);
     if (st == HF_OK)
         st = rows_new(s, rows, ENTRIES, &t, e);
     if (st == HF_OK) {
+        int32_t *count = HF_DATA(int32_t, counts);
+        for (int64_t i = ENTRIES; rows == 1 && i < depth * ENTRIES; i++)
+            count[i % ENTRIES] += count[i];
         uint8_t *row = HF_DATA(uint8_t, t);
         for (int64_t i = 0; i < rows * ENTRIES; i++) {
-            double n = (double)counts[i];
+            double n = (double)count[i];
             int enough =
                 o->per == PER_SLICE ? n * area >= o->min_area : n * volume >= o->min_volume;
             row[i] = i % ENTRIES == 0 || (n > 0 && enough);
         }
         *ret = t;
     }
-    free(counts);
+    s->host->tensor_unref(counts);
     return st;
 }
 
@@ -373,7 +368,7 @@ static const struct hf_option option_table[] = {
     {.name = NULL}};
 
 static const char *const ops_used[] = {"distance", "couinaud_mask.mark", "couinaud_mask.grow",
-                                       NULL};
+                                       "couinaud_mask.count", NULL};
 
 static const struct hf_stage_class couinaud_mask = {
     .name = "couinaud_mask",
@@ -387,7 +382,8 @@ static const struct hf_stage_class couinaud_mask = {
 };
 
 static const struct hf_stage_class *const stages[] = {&couinaud_mask, NULL};
-static const struct hf_op *const ops[] = {&couinaud_mask_mark_cpu, &couinaud_mask_grow_cpu, NULL};
+static const struct hf_op *const ops[] = {&couinaud_mask_mark_cpu, &couinaud_mask_grow_cpu,
+                                          &couinaud_mask_count_cpu, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

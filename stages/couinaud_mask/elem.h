@@ -53,4 +53,21 @@ HF_DEVICE static inline uint8_t grow_segments(float distance, uint8_t liver, flo
     return liver && distance <= reach;
 }
 
+HF_DEVICE static inline uint8_t grow_clean(uint8_t clean, uint8_t segments) {
+    return clean && !segments;
+}
+
+/* Entries of a row of counts: those of segment k at k, of what the map leaves out at 0. */
+enum {
+    COUNT_ENTRIES = 9
+};
+
+/* "couinaud_mask.count": in[0] tumor u8, in[1] couinaud u8; out[0] i32 [D,9]: tumor voxels of each
+ * slice and segment. */
+
+/** The entry that counts the voxel; -1: none. */
+HF_DEVICE static inline int count_entry(uint8_t tumor, uint8_t couinaud) {
+    return tumor && couinaud < COUNT_ENTRIES ? couinaud : -1;
+}
+
 #endif
