@@ -37,4 +37,13 @@ HF_DEVICE static inline float infer_softmax(const float *z, int64_t stride, int3
     return expf(z[c * stride] - most) / sum;
 }
 
+/** The value of channel `c` of the volume; `z` is the network's first channel at the voxel. With
+ * softmax that is the background, which the volume leaves out. */
+HF_DEVICE static inline float infer_value(const float *z, int64_t stride, int32_t channels,
+                                          int32_t c, int32_t activation) {
+    if (activation == INFER_SOFTMAX)
+        return infer_softmax(z, stride, channels, c + 1);
+    return activation == INFER_SIGMOID ? infer_sigmoid(z[c * stride]) : z[c * stride];
+}
+
 #endif

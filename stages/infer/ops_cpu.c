@@ -69,16 +69,10 @@ enum hf_status infer_scatter_cpu(const struct hf_op_call *call, void *scratch, v
             call->inputs > 1 ? HF_DATA(uint8_t, call->in[1]) + p->slice[n] * plane : NULL;
         for (int64_t c = 0; c < volume[0]; c++) {
             float *out = HF_DATA(float, call->out[0]) + (c * volume[1] + p->slice[n]) * plane;
-            for (int64_t i = 0; i < plane; i++) {
-                if (gate && !gate[i])
-                    out[i] = 0;
-                else if (p->activation == INFER_SOFTMAX)
-                    out[i] = infer_softmax(z + i, plane, channels, (int32_t)c + 1);
-                else if (p->activation == INFER_SIGMOID)
-                    out[i] = infer_sigmoid(z[c * plane + i]);
-                else
-                    out[i] = z[c * plane + i];
-            }
+            for (int64_t i = 0; i < plane; i++)
+                out[i] = gate && !gate[i]
+                             ? 0
+                             : infer_value(z + i, plane, channels, (int32_t)c, p->activation);
         }
     }
     return HF_OK;

@@ -35,7 +35,7 @@ static int is_named(const struct options *o, const char *case_id) {
     return o->cases.count == 0;
 }
 
-/** Voxels of a mask in each slice, on the host: a new reference. */
+/** Voxels of a mask in each slice: a new reference. */
 static enum hf_status count_slices(const struct hf_stage *s, const struct hf_sample *in,
                                    const char *field, struct hf_tensor **ret, struct hf_error *e) {
     struct hf_tensor *mask = hf_sample_get(in, field), *counts = NULL;
@@ -47,8 +47,9 @@ static enum hf_status count_slices(const struct hf_stage *s, const struct hf_sam
     struct hf_op_call call = {.in = {mask}, .out = {counts}, .inputs = 1, .outputs = 1};
     st = hf_launch(s, "select.count", &call, e);
     if (st == HF_OK)
-        st = hf_tensor_read(s, counts, ret, e);
-    s->host->tensor_unref(counts);
+        *ret = counts;
+    else
+        s->host->tensor_unref(counts);
     return st;
 }
 
@@ -70,13 +71,17 @@ static enum hf_status choose(const struct hf_stage *s, const struct hf_sample *i
                              struct hf_tensor **ret_slices, struct hf_error *e) {
     const struct options *o = s->options;
     const struct hf_host *h = s->host;
-    struct hf_tensor *segments = NULL, *clean = NULL, *slices = NULL;
+    struct hf_tensor *counts[2] = {NULL, NULL}, *segments = NULL, *clean = NULL, *slices = NULL;
     struct hf_tensor *earlier = hf_sample_get(in, "slices"), *before = NULL;
     int64_t depth = in->grid.size[0], annotated = 0, free_of = 0, chosen = 0;
     double area = geometry_area(&in->grid);
-    enum hf_status st = count_slices(s, in, "segments", &segments, e);
+    enum hf_status st = count_slices(s, in, "segments", &counts[0], e);
     if (st == HF_OK)
-        st = count_slices(s, in, "clean", &clean, e);
+        st = count_slices(s, in, "clean", &counts[1], e);
+    if (st == HF_OK)
+        st = hf_tensor_read(s, counts[0], &segments, e);
+    if (st == HF_OK)
+        st = hf_tensor_read(s, counts[1], &clean, e);
     if (st == HF_OK && earlier && hf_tensor_count(earlier) == depth)
         st = hf_tensor_read(s, earlier, &before, e);
     if (st == HF_OK)
@@ -92,8 +97,8 @@ static enum hf_status choose(const struct hf_stage *s, const struct hf_sample *i
     double volume = (double)free_of * geometry_volume(&in->grid);
     int keep = chosen > 0 && (o->keep != KEEP_CLEAN_SEGMENTS || volume >= o->min_volume) &&
                (o->keep != KEEP_HEALTHY || annotated == 0);
-    struct hf_tensor *const mine[3] = {segments, clean, before};
-    for (int i = 0; i < 3; i++)
+    struct hf_tensor *const mine[5] = {counts[0], counts[1], segments, clean, before};
+    for (int i = 0; i < 5; i++)
         h->tensor_unref(mine[i]);
     if (slices && !(st == HF_OK && keep)) {
         h->tensor_unref(slices);

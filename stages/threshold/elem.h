@@ -48,9 +48,34 @@ HF_DEVICE static inline uint8_t cut_voxel(float v, float value, int32_t side) {
     return cut_measure(v, side) >= (side == CUT_BELOW ? -value : value);
 }
 
-/** Down to where a component is grown from its likeliest voxel. */
+/* Couinaud's segments are 1..8; arrays are indexed by the segment. */
+enum {
+    BEST_SEGMENTS = 9
+};
+
+/** The segment that a voxel of the map belongs to; 0: none. */
+HF_DEVICE static inline int best_segment(uint8_t couinaud) {
+    return couinaud < BEST_SEGMENTS ? couinaud : 0;
+}
+
+/** Whether a segment is wanted and had nothing. */
+HF_DEVICE static inline int best_misses(const struct best_params *p, int segment, uint32_t found) {
+    return (p->segments & ~found) >> segment & 1;
+}
+
+/** Whether a component is grown from a segment's likeliest voxel: a measure of nothing at all names
+ *  no voxel. */
+HF_DEVICE static inline int best_grows(float most, int32_t side) {
+    return side == CUT_BELOW || most > 0;
+}
+
+/** Down to where it is grown. */
 HF_DEVICE static inline float best_level(float most) {
     return most - 0.5f * fabsf(most);
+}
+
+HF_DEVICE static inline int best_joins(float measure, float level) {
+    return !(measure < level);
 }
 
 #endif

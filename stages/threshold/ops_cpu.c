@@ -5,8 +5,6 @@
 
 #include "ops.h"
 
-#define SEGMENTS 9 /* Couinaud's are 1..8 */
-
 static int passes(const struct hf_op_call *call, int32_t first_gate, int64_t i) {
     for (int32_t k = first_gate; k < call->inputs; k++)
         if (!HF_DATA(uint8_t, call->in[k])[i])
@@ -72,8 +70,8 @@ static void grow(const struct hf_op_call *call, int64_t seed, float level, int32
             for (int dir = -1; dir <= 1; dir += 2) {
                 int64_t next = at + dir * step[axis];
                 if (place + dir < 0 || place + dir >= shape[axis + 1] || mask[next] ||
-                    couinaud[next] != couinaud[seed] || cut_measure(field[next], p->side) < level ||
-                    !passes(call, 3, next))
+                    couinaud[next] != couinaud[seed] ||
+                    !best_joins(cut_measure(field[next], p->side), level) || !passes(call, 3, next))
                     continue;
                 mask[next] = 1;
                 stack[top++] = (int32_t)next;
@@ -90,27 +88,27 @@ static enum hf_status best(const struct hf_op_call *call, void *scratch, void *s
     const float *field = HF_DATA(float, call->in[0]);
     const uint8_t *couinaud = HF_DATA(uint8_t, call->in[2]);
     uint8_t *mask = HF_DATA(uint8_t, call->out[0]);
-    int64_t n = hf_tensor_count(call->in[0]), seed[SEGMENTS];
+    int64_t n = hf_tensor_count(call->in[0]), seed[BEST_SEGMENTS];
     uint32_t found = 0;
     memcpy(mask, call->in[1]->dl.data, (size_t)n);
-    for (int k = 0; k < SEGMENTS; k++)
+    for (int k = 0; k < BEST_SEGMENTS; k++)
         seed[k] = -1;
     for (int64_t i = 0; i < n; i++) {
-        int k = couinaud[i];
-        if (k < 1 || k >= SEGMENTS)
+        int k = best_segment(couinaud[i]);
+        float v = cut_measure(field[i], p->side);
+        if (k == 0)
             continue;
         if (mask[i])
             found |= 1u << k;
-        if (passes(call, 3, i) &&
-            (seed[k] < 0 || cut_measure(field[i], p->side) > cut_measure(field[seed[k]], p->side)))
+        if (passes(call, 3, i) && !isnan(v) &&
+            (seed[k] < 0 || v > cut_measure(field[seed[k]], p->side)))
             seed[k] = i;
     }
-    for (int k = 1; k < SEGMENTS; k++) {
-        if (!(p->segments >> k & 1) || found >> k & 1 || seed[k] < 0)
+    for (int k = 1; k < BEST_SEGMENTS; k++) {
+        if (!best_misses(p, k, found) || seed[k] < 0)
             continue;
         float most = cut_measure(field[seed[k]], p->side);
-        /* A measure of nothing at all names no voxel. */
-        if (p->side == CUT_BELOW || most > 0)
+        if (best_grows(most, p->side))
             grow(call, seed[k], best_level(most), scratch);
     }
     return HF_OK;

@@ -17,4 +17,9 @@ HF_DEVICE static inline float train_target(float value, int32_t classes, int32_t
     return (int32_t)(value + 0.5f) == channel ? 1.0f : 0.0f;
 }
 
+/** Whether a voxel of the target counts as positive. */
+HF_DEVICE static inline int train_positive(float value) {
+    return value > 0.5f;
+}
+
 #endif

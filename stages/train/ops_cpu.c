@@ -46,7 +46,7 @@ static enum hf_status profile(const struct hf_op_call *call, void *scratch, void
     for (int64_t d = 0; d < in->shape[1]; d++) {
         int64_t n = 0;
         for (int64_t i = 0; i < plane; i++)
-            n += load(in, d * plane + i) > 0.5f;
+            n += train_positive(load(in, d * plane + i));
         HF_DATA(float, call->out[0])[d] = (float)n;
     }
     return HF_OK;
