@@ -1,0 +1,73 @@
+/*
+ * test_train.c - the CUDA ops of `train` beside the CPU's.
+ */
+#include "kit.h"
+#include "sizes.h"
+
+#include "../../stages/train/ops.h"
+
+enum {
+    CHANNELS = 6 /* of a slice */
+};
+
+static void take_as(enum hf_dtype dtype, const int64_t *size, int32_t classes) {
+    const int64_t shape[3] = {CHANNELS, size[2], size[3]};
+    for (int64_t d = 0; d < size[1]; d += 3) {
+        struct train_take_params p = {d, 2, classes};
+        int64_t channels = classes ? 1 : size[0];
+        struct hf_tensor *t[2] = {sized_random(dtype, channels, size, 0, 4, 1),
+                                  kit_tensor(HF_F32, 3, shape)};
+        kit_random(t[1], 5, 6, 2); /* the channels of others stay as they are */
+        struct hf_op_call call = KIT_CALL(t[0], t[1], p);
+        kit_compare("train.take", &call, &(struct kit_limits){.keep = 1});
+        free_all(t, 2);
+    }
+}
+
+static void take(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        take_as(HF_U8, size, 0);
+        take_as(HF_F32, size, 0);
+        take_as(HF_U8, size, 4);
+        take_as(HF_F32, size, 4);
+    }
+}
+
+static void put(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        const int64_t slice[3] = {CHANNELS, size[2], size[3]};
+        const int64_t batch[5] = {3, 2, 1, size[2], size[3]};
+        for (int64_t n = 0; n < 3; n++) {
+            struct train_put_params p = {n, (int32_t)n + 1};
+            struct hf_tensor *t[2] = {kit_tensor(HF_F32, 3, slice), kit_tensor(HF_F32, 5, batch)};
+            kit_random(t[0], 0, 1, 3);
+            kit_random(t[1], 5, 6, 4);
+            struct hf_op_call call = KIT_CALL(t[0], t[1], p);
+            kit_compare("train.put", &call, &(struct kit_limits){.keep = 1});
+            free_all(t, 2);
+        }
+    }
+}
+
+static void profile(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        struct hf_tensor *t[4] = {sized_random(HF_F32, size[0], size, 0, 1, 5),
+                                  sized_mask(size, 0.2, 6), kit_tensor(HF_F32, 1, size + 1),
+                                  sized_mask(size, 0, 7)};
+        HF_DATA(float, t[0])[0] = 0.5f; /* does not exceed one half */
+        for (int i = 0; i < 4; i += i == 1 ? 2 : 1) {
+            struct hf_op_call call = {.in = {t[i]}, .out = {t[2]}, .inputs = 1, .outputs = 1};
+            kit_compare("train.profile", &call, &exact);
+        }
+        free_all(t, 4);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(take), cmocka_unit_test(put),
+                                       cmocka_unit_test(profile)};
+    return KIT_RUN("train", tests);
+}
