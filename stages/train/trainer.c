@@ -14,6 +14,7 @@
 
 #include "curve.h"
 #include "ops.h"
+#include "pace.h"
 #include "slices.h"
 
 enum {
@@ -51,6 +52,7 @@ struct trainer {
 
     struct flight flight;
     struct curve curve;
+    struct pace pace;
     float *best;
     double best_loss;
     int64_t best_step;
@@ -359,6 +361,7 @@ static enum hf_status land(struct trainer *t) {
         return HF_OK;
     double loss = 0;
     enum hf_status st = read_loss(t, f->loss, &loss);
+    pace_step(&t->pace);
     if (st == HF_OK && !isfinite(loss))
         st = hf_fail(t->err, HF_INVALID,
                      "the loss is no longer finite at step %lld; a lower `rate` or a `clip` helps",
@@ -495,6 +498,8 @@ static enum hf_status train_epoch(struct trainer *t, struct hf_stream *in) {
         if (st == HF_OK)
             st = check_sizes(t, sample);
         if (st == HF_OK)
+            pace_sample(&t->pace);
+        if (st == HF_OK)
             st = take_volume(t, sample);
     }
     if (st == HF_END)
@@ -600,6 +605,10 @@ static enum hf_status finish(struct trainer *t) {
     }
     if (st == HF_OK)
         st = t->host->publish(t->s, model, t->err);
+    if (st == HF_OK) {
+        pace_describe(&t->pace, notes, sizeof notes);
+        t->host->log(t->s, HF_LOG_INFO, notes);
+    }
     t->host->model_unref(model);
     return st;
 }

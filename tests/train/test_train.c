@@ -11,6 +11,7 @@
 
 #include "curve.h"
 #include "ops.h"
+#include "pace.h"
 #include "slices.h"
 
 /* Tensors that are only counted: `bytes` is the number of the slice, `dl.ndim` its references. */
@@ -171,12 +172,30 @@ static void test_curve_is_written(void **state) {
     curve_clear(&c);
 }
 
+static void test_pace_is_told(void **state) {
+    (void)state;
+    char text[128];
+    struct pace p = {.ms = {10, 30, 20}, .steps = 4, .samples = 3, .first = 1000, .last = 3000};
+    pace_describe(&p, text, sizeof text);
+    assert_string_equal(text, "4 steps, median 20.00 ms a step, 1.50 samples/s");
+    p = (struct pace){0};
+    pace_sample(&p);
+    pace_step(&p);
+    pace_describe(&p, text, sizeof text);
+    assert_string_equal(text, "1 step");
+    for (int i = 0; i < 3 * PACE_KEPT; i++)
+        pace_step(&p);
+    pace_describe(&p, text, sizeof text);
+    assert_non_null(strstr(text, "3073 steps, median 0.0"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool_gives_each_slice_once),
         cmocka_unit_test(test_pool_that_keeps_holds_the_latest),
         cmocka_unit_test(test_slices_become_batches),
         cmocka_unit_test(test_curve_is_written),
+        cmocka_unit_test(test_pace_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
