@@ -144,6 +144,9 @@ template <typename T> static inline T atomicCAS(T *p, T expected, T v) {
         *p = v;
     return old;
 }
+static inline int __clz(int v) {
+    return v ? __builtin_clz((unsigned)v) : 32;
+}
 static inline int __popc(unsigned v) {
     return __builtin_popcount(v);
 }
