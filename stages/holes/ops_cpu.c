@@ -34,11 +34,9 @@ static int64_t draw_voxel(const struct plane *s, struct hf_rng *r, int segment, 
 }
 
 static void draw_segments(struct plane *s, struct hf_rng *r) {
-    uint32_t taken = 0;
-    for (int n = draw_whole(r, s->p->segments); n > 0; n--)
-        taken |= 1u << draw_segment(r, s->count, s->least, taken);
+    uint32_t taken = draw_taken(r, s->p, s->count, s->least);
     for (int64_t i = 0; i < s->h * s->w; i++)
-        s->drawn[i] = in_segment(s, i, 0) && s->couinaud[i] && (taken >> s->couinaud[i] & 1);
+        s->drawn[i] = in_segment(s, i, 0) && is_taken(taken, s->couinaud[i]);
 }
 
 static void draw_one_ellipse(struct plane *s, struct hf_rng *r) {
@@ -47,26 +45,18 @@ static void draw_one_ellipse(struct plane *s, struct hf_rng *r) {
     float dy = s->p->spacing[0], dx = s->p->spacing[1];
     struct ellipse e =
         draw_ellipse(r, (float)(at % s->w) * dx, (float)(at / s->w) * dy, s->p->radius);
-    for (int64_t y = 0; y < s->h; y++)
-        for (int64_t x = 0; x < s->w; x++)
-            if (in_segment(s, y * s->w + x, k) &&
-                ellipse_depth(&e, (float)x * dx, (float)y * dy) >= 0)
+    for (int32_t y = 0; y < s->h; y++)
+        for (int32_t x = 0; x < s->w; x++)
+            if (in_segment(s, y * s->w + x, k) && in_ellipse(&e, s->p->spacing, x, y))
                 s->drawn[y * s->w + x] = 1;
     s->drawn[at] = 1;
 }
 
-/* Marks the clean voxels within half a width of a line (mm). */
-static void mark_line(struct plane *s, const float from[2], const float to[2], float width) {
-    float dy = s->p->spacing[0], dx = s->p->spacing[1], half = width / 2;
-    int64_t x0 = (int64_t)fmaxf(0, ceilf((fminf(from[0], to[0]) - half) / dx));
-    int64_t y0 = (int64_t)fmaxf(0, ceilf((fminf(from[1], to[1]) - half) / dy));
-    int64_t x1 = (int64_t)fminf((float)(s->w - 1), floorf((fmaxf(from[0], to[0]) + half) / dx));
-    int64_t y1 = (int64_t)fminf((float)(s->h - 1), floorf((fmaxf(from[1], to[1]) + half) / dy));
-    for (int64_t y = y0; y <= y1; y++)
-        for (int64_t x = x0; x <= x1; x++)
-            if (in_segment(s, y * s->w + x, 0) &&
-                line_distance2((float)x * dx, (float)y * dy, from[0], from[1], to[0], to[1]) <=
-                    half * half)
+/* Marks the clean voxels on a line. */
+static void mark_line(struct plane *s, const struct line *l) {
+    for (int32_t y = l->y0; y <= l->y1; y++)
+        for (int32_t x = l->x0; x <= l->x1; x++)
+            if (in_segment(s, y * s->w + x, 0) && on_line(l, s->p->spacing, x, y))
                 s->drawn[y * s->w + x] = 1;
 }
 
@@ -82,12 +72,14 @@ static void draw_strokes(struct plane *s, struct hf_rng *r) {
         float angle = 6.28318530718f * hf_rng_uniform(r);
         s->drawn[at] = 1;
         for (int v = draw_whole(r, s->p->vertices); v > 0; v--) {
-            float length = draw_range(r, s->p->length);
-            float to[2] = {from[0] + length * cosf(angle), from[1] + length * sinf(angle)};
-            mark_line(s, from, to, width);
+            struct part part = draw_part(r, s->p);
+            float to[2];
+            part_end(from, angle, part.length, to);
+            struct line line = make_line(s->p, (int32_t)s->h, (int32_t)s->w, from, to, width);
+            mark_line(s, &line);
             from[0] = to[0];
             from[1] = to[1];
-            angle += 0.8f * hf_rng_normal(r);
+            angle += part.turn;
         }
     }
 }
@@ -115,14 +107,11 @@ static void dilate(const struct plane *s, int radius, uint8_t *grown) {
 
 /* Counts what can be drawn from; 1 if there is a segment that is large enough. */
 static int count_segments(struct plane *s) {
-    int enough = 0;
     for (int64_t i = 0; i < s->h * s->w; i++)
         if (in_segment(s, i, 0) && s->couinaud[i] < SHAPES_SEGMENTS)
             s->count[s->couinaud[i]]++;
-    s->least = (int32_t)fmaxf(1, s->p->min_area / (s->p->spacing[0] * s->p->spacing[1]));
-    for (int k = 1; k < SHAPES_SEGMENTS; k++)
-        enough |= s->count[k] >= s->least;
-    return enough;
+    s->least = least_voxels(s->p);
+    return any_segment(s->count, s->least);
 }
 
 static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *stream,

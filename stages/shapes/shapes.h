@@ -62,6 +62,22 @@ HF_DEVICE static inline int draw_whole(struct hf_rng *r, struct range range) {
     return low + (int)hf_rng_below(r, (uint32_t)(high - low + 1));
 }
 
+/** What hf_rng_below makes of a word, for a number `n` that is known only later. */
+HF_DEVICE static inline int32_t shapes_below(uint32_t word, int32_t n) {
+    return (int32_t)(((uint64_t)word * (uint32_t)n) >> 32);
+}
+
+/** What is added up as a whole number has the same sum in any order: multiples of 2^-24, up to 2^15
+ *  either way. */
+HF_DEVICE static inline int64_t shapes_fixed(float v) {
+    return (int64_t)(fminf(fmaxf(v, -0x1p15f), 0x1p15f) * 0x1p24f);
+}
+
+/** The mean of `n` numbers that shapes_fixed made. */
+HF_DEVICE static inline float shapes_mean(int64_t sum, int64_t n) {
+    return (float)((double)sum * 0x1p-24 / (double)n);
+}
+
 /** Log-uniform: every octave is as likely. */
 HF_DEVICE static inline float draw_log(struct hf_rng *r, struct range range) {
     return range.low * powf(range.high / range.low, hf_rng_uniform(r));
@@ -118,6 +134,11 @@ HF_DEVICE static inline float line_distance2(float x, float y, float x0, float y
     t = fminf(fmaxf(t, 0.0f), 1.0f);
     float ex = x - x0 - t * dx, ey = y - y0 - t * dy;
     return ex * ex + ey * ey;
+}
+
+/** Where a voxel counts: values that are no segment count as none. */
+HF_DEVICE static inline int segment_of(uint8_t couinaud) {
+    return couinaud < SHAPES_SEGMENTS ? couinaud : 0;
 }
 
 /** Draws one of the segments whose count reaches `least`, other than those of the set `taken` (a
