@@ -1,5 +1,6 @@
 /**
- * op_call.h - tensors in plain memory, and an op's launch with scratch, for the tests of ops.
+ * op_call.h - tensors in plain memory and an op's launch, for the tests of ops. op_cpu.c launches
+ * the CPU's ops; the same tests run with CUDA's.
  */
 #ifndef TESTS_OP_CALL_H
 #define TESTS_OP_CALL_H
@@ -36,26 +37,15 @@ static inline void op_tensor_free(struct hf_tensor *t) {
     free(t);
 }
 
-/** Launches with exactly as much scratch as the op asks for, filled with rubbish. */
-static inline enum hf_status op_launch(const struct hf_op *op, const struct hf_op_call *call,
-                                       struct hf_error *e) {
-    size_t bytes = op->scratch ? op->scratch(call) : 0;
-    void *scratch = NULL;
-    if (bytes > 0) {
-        scratch = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-        assert_non_null(scratch);
-        memset(scratch, 0xff, bytes);
-    }
-    enum hf_status st = op->launch(call, scratch, NULL, e);
-    free(scratch);
-    return st;
-}
+/** One launch of the op, with exactly as much scratch as it asks for, filled with rubbish. */
+enum hf_status op_try(const char *op, const struct hf_op_call *call, struct hf_error *e);
+/** The op, which must succeed. */
+void op_run(const char *op, const struct hf_op_call *call);
 
-/** The same, and the op must succeed. */
-static inline void op_run(const struct hf_op *op, const struct hf_op_call *call) {
-    struct hf_error e = {0};
-    if (op_launch(op, call, &e) != HF_OK)
-        fail_msg("%s", e.text);
-}
+/** Runs the tests; the program's exit status. */
+#define OP_TESTS(tests) (op_open() ? op_close(cmocka_run_group_tests(tests, NULL, NULL)) : OP_SKIP)
+#define OP_SKIP         77
+int op_open(void);
+int op_close(int failed);
 
 #endif

@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "op_call.h"
-#include "ops.h"
 
 #define D 6
 #define H 9
@@ -49,7 +48,7 @@ static void check(const float sigma[3], int masked) {
                               .outputs = 1,
                               .params = &params,
                               .params_size = sizeof params};
-    op_run(&cpu_op_blur, &call);
+    op_run("blur", &call);
     for (int64_t i = 0; i < 2 * D * H * W; i++) {
         int64_t c = i / (D * H * W), at = i % (D * H * W);
         double want = expected(HF_DATA(float, in) + c * D * H * W,
@@ -81,7 +80,7 @@ static void refuses_negative_sigma(void **state) {
                               .params = &params,
                               .params_size = sizeof params};
     struct hf_error e = {0};
-    assert_int_equal(op_launch(&cpu_op_blur, &call, &e), HF_INVALID);
+    assert_int_equal(op_try("blur", &call, &e), HF_INVALID);
     assert_non_null(strstr(e.text, "sigma"));
     op_tensor_free(t);
 }
@@ -91,5 +90,5 @@ int main(void) {
         cmocka_unit_test(matches_the_full_sum),
         cmocka_unit_test(refuses_negative_sigma),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return OP_TESTS(tests);
 }

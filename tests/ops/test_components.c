@@ -2,7 +2,6 @@
  * test_components.c - the components op against a flood fill, for every connectivity.
  */
 #include "op_call.h"
-#include "ops.h"
 
 #define D 7
 #define H 13
@@ -39,7 +38,7 @@ static int32_t run(struct hf_tensor *mask, struct hf_tensor *label, int32_t conn
                               .outputs = 2,
                               .params = &params,
                               .params_size = sizeof params};
-    op_run(&cpu_op_components, &call);
+    op_run("components", &call);
     int32_t n = HF_DATA(int32_t, count)[0];
     op_tensor_free(count);
     return n;
@@ -85,5 +84,5 @@ int main(void) {
         cmocka_unit_test(matches_flood_fill),
         cmocka_unit_test(empty_has_none),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return OP_TESTS(tests);
 }

@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "op_call.h"
-#include "ops.h"
 
 static void check(int64_t d, int64_t h, int64_t w, const double spacing[3], uint32_t per_mille,
                   uint64_t seed) {
@@ -20,7 +19,7 @@ static void check(int64_t d, int64_t h, int64_t w, const double spacing[3], uint
                               .outputs = 1,
                               .params = &params,
                               .params_size = sizeof params};
-    op_run(&cpu_op_distance, &call);
+    op_run("distance", &call);
     for (int64_t i = 0; i < n; i++) {
         double best = INFINITY;
         for (int64_t j = 0; j < n; j++) {
@@ -56,5 +55,5 @@ static void matches_brute_force(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(matches_brute_force)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return OP_TESTS(tests);
 }

@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "op_call.h"
-#include "ops.h"
 
 static struct hf_rng draws;
 
@@ -26,7 +25,7 @@ static struct hf_tensor *resampled(const struct hf_tensor *in, const double matr
                               .outputs = 1,
                               .params = &params,
                               .params_size = sizeof params};
-    op_run(&cpu_op_resample, &call);
+    op_run("resample", &call);
     return out;
 }
 
@@ -226,13 +225,13 @@ static void refuses_other_operands(void **state) {
                               .params = &params,
                               .params_size = sizeof params};
     struct hf_error e = {0};
-    assert_int_equal(op_launch(&cpu_op_resample, &call, &e), HF_INVALID);
+    assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
     assert_non_null(strstr(e.text, "f32"));
     call.out[0] = in;
     params.matrix[1][1] = NAN;
-    assert_int_equal(op_launch(&cpu_op_resample, &call, &e), HF_INVALID);
+    assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
     call.params_size = 1;
-    assert_int_equal(op_launch(&cpu_op_resample, &call, &e), HF_INVALID);
+    assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
     op_tensor_free(in);
     op_tensor_free(out);
 }
@@ -245,5 +244,5 @@ int main(void) {
         cmocka_unit_test(nearest_keeps_labels),      cmocka_unit_test(identity_is_exact),
         cmocka_unit_test(refuses_other_operands),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return OP_TESTS(tests);
 }
