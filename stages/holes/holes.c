@@ -82,7 +82,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         st = hf_sample_set(s, out, writes[i], t, e);
     }
     if (st == HF_OK)
-        st = slices_set(s, in, call.out[DRAWN], out, e);
+        st = slices_set(s, in, "holes.allow", call.out[DRAWN], out, e);
     for (int i = 0; i < OUTPUTS; i++)
         s->host->tensor_unref(call.out[i]);
     if (st == HF_OK)
@@ -220,7 +220,7 @@ static const struct hf_option option_table[] = {
      .help = "Value of blanked voxels; `inpaint` needs the same."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"holes.draw", NULL};
+static const char *const ops_used[] = {"holes.draw", "holes.allow", NULL};
 
 static const struct hf_stage_class holes = {
     .name = "holes",
@@ -235,7 +235,9 @@ static const struct hf_stage_class holes = {
 };
 
 static const struct hf_stage_class *const stages[] = {&holes, NULL};
-static const struct hf_op *const ops[] = {&holes_draw_cpu, NULL};
+
+static const struct hf_op allow = {"holes.allow", HF_KIND_CPU, allow_cpu, NULL};
+static const struct hf_op *const ops[] = {&holes_draw_cpu, &allow, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

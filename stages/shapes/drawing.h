@@ -1,12 +1,13 @@
 /**
- * drawing.h - what stages that draw shapes share on the host: ranges from options, and the field
- * `slices` that says from which slices a training may draw.
+ * drawing.h - what stages that draw shapes share beside the shapes: ranges from options, and the
+ * field `slices` that says from which slices a training may draw.
  */
 #ifndef HF_STAGES_DRAWING_H
 #define HF_STAGES_DRAWING_H
 
 #include <hepaflow/plugin.h>
 
+#include "allow.h"
 #include "shapes.h"
 
 /** A checked option `[low, high]` as a range. */
@@ -24,30 +25,45 @@ static inline enum hf_status range_check(const char *option, const struct hf_rea
                    r->value[0], r->value[1]);
 }
 
+/** "<stage>.allow" on the CPU. */
+static inline enum hf_status allow_cpu(const struct hf_op_call *call, void *scratch, void *stream,
+                                       struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    const uint8_t *drawn = HF_DATA(uint8_t, call->in[0]), *allowed = HF_DATA(uint8_t, call->in[1]);
+    int64_t n = hf_tensor_count(call->out[0]);
+    for (int64_t d = 0; d < n; d++)
+        HF_DATA(uint8_t, call->out[0])[d] = allow_slice(drawn[d], allowed[d]);
+    return HF_OK;
+}
+
 /**
- * Sets `slices` of `out`: 1 where `drawn` (u8 [D], on the stage's device) is 1 and the sample that
- * came in allows the slice.
+ * Sets `slices` of `out`: 1 where `drawn` (u8 [D] of 0 and 1, on the stage's device) is 1 and the
+ * sample that came in allows the slice. It stays on the device, so that nobody waits for it before
+ * he needs it; `op` is the stage's "<stage>.allow".
  */
 static inline enum hf_status slices_set(const struct hf_stage *s, const struct hf_sample *in,
-                                        struct hf_tensor *drawn, struct hf_sample *out,
-                                        struct hf_error *e) {
-    struct hf_tensor *host = NULL, *allowed = NULL, *slices = NULL;
-    enum hf_status st = hf_tensor_read(s, drawn, &host, e);
-    if (st == HF_OK && hf_sample_get(in, "slices"))
-        st = hf_tensor_read(s, hf_sample_get(in, "slices"), &allowed, e);
-    if (st == HF_OK && allowed && allowed->shape[0] != host->shape[0])
-        st = hf_fail(e, HF_INVALID, "case '%s': 'slices' has %lld entries for %lld slices",
-                     in->case_id, (long long)allowed->shape[0], (long long)host->shape[0]);
-    if (st == HF_OK)
-        st = hf_tensor_new_host(s, HF_U8, 1, host->shape, &slices, e);
-    if (st == HF_OK) {
-        uint8_t *to = HF_DATA(uint8_t, slices);
-        for (int64_t d = 0; d < host->shape[0]; d++)
-            to[d] = HF_DATA(uint8_t, host)[d] && (!allowed || HF_DATA(uint8_t, allowed)[d]);
-        st = s->host->sample_set(out, "slices", HF_ON_HOST, slices, e);
+                                        const char *op, struct hf_tensor *drawn,
+                                        struct hf_sample *out, struct hf_error *e) {
+    struct hf_tensor *earlier = hf_sample_get(in, "slices"), *allowed = NULL, *slices = NULL;
+    if (!earlier) {
+        s->host->tensor_ref(drawn);
+        return s->host->sample_set(out, "slices", HF_ON_HOST, drawn, e);
     }
-    s->host->tensor_unref(host);
+    if (hf_tensor_count(earlier) != drawn->shape[0])
+        return hf_fail(e, HF_INVALID, "'slices' has %lld entries for %lld slices",
+                       (long long)hf_tensor_count(earlier), (long long)drawn->shape[0]);
+    enum hf_status st = s->host->tensor_to(s->host, earlier, s->device, s->queue, &allowed, e);
+    if (st == HF_OK)
+        st = hf_tensor_new(s, HF_U8, 1, drawn->shape, &slices, e);
+    struct hf_op_call call = {.in = {drawn, allowed}, .out = {slices}, .inputs = 2, .outputs = 1};
+    if (st == HF_OK)
+        st = hf_launch(s, op, &call, e);
     s->host->tensor_unref(allowed);
+    if (st == HF_OK)
+        return s->host->sample_set(out, "slices", HF_ON_HOST, slices, e);
+    s->host->tensor_unref(slices);
     return st;
 }
 

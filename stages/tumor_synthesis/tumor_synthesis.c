@@ -109,7 +109,7 @@ static enum hf_status make_sample(struct hf_stage *s, const struct hf_sample *in
         call->out[i] = NULL;
         st = hf_sample_set(s, out, writes[i], t, e);
     }
-    return st == HF_OK ? slices_set(s, in, call->out[DRAWN], out, e) : st;
+    return st == HF_OK ? slices_set(s, in, "tumor_synthesis.allow", call->out[DRAWN], out, e) : st;
 }
 
 /* Blurs the liver within slices as `prepare` does, so that a lesion is as smooth as what is around
@@ -426,7 +426,8 @@ static const struct hf_option option_table[] = {
      .help = "Sigma of a Gaussian within each slice of the liver, in voxels, once lesions are in."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"tumor_synthesis.draw", "blur", NULL};
+static const char *const ops_used[] = {"tumor_synthesis.draw", "tumor_synthesis.allow", "blur",
+                                       NULL};
 
 static const struct hf_stage_class tumor_synthesis = {
     .name = "tumor_synthesis",
@@ -441,7 +442,9 @@ static const struct hf_stage_class tumor_synthesis = {
 };
 
 static const struct hf_stage_class *const stages[] = {&tumor_synthesis, NULL};
-static const struct hf_op *const ops[] = {&tumor_synthesis_draw_cpu, NULL};
+
+static const struct hf_op allow = {"tumor_synthesis.allow", HF_KIND_CPU, allow_cpu, NULL};
+static const struct hf_op *const ops[] = {&tumor_synthesis_draw_cpu, &allow, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,
