@@ -4,13 +4,17 @@
  * One kernel runs at a time. Each thread of a block is a fiber that runs until it ends or comes to
  * a barrier; the scheduler takes them in the order that the test asked for.
  */
+#undef _FORTIFY_SOURCE /* its longjmp takes another stack for an error */
+
 #include "kernel.h"
 
+#include <deque>
 #include <mutex>
 #include <random>
 #include <string>
 #include <vector>
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -30,7 +34,9 @@ enum class at {
 
 struct fiber {
     ucontext_t context;
+    jmp_buf place; /* once it has begun */
     std::vector<char> stack;
+    bool begun;
     at where;
     unsigned mask;
     const char *file;
@@ -40,24 +46,56 @@ struct fiber {
 };
 
 std::mutex one_kernel;
-ucontext_t scheduler;
-std::vector<fiber> fibers;
+std::deque<fiber> fibers; /* never moved: a context points into itself */
 size_t count, current;
 const std::function<void()> *body;
 int order;
 std::string fault;
 
+/* swapcontext asks the kernel for the signal mask, twice a switch; setjmp does not, but the address
+ * sanitizer takes a jump to another stack for an error. */
+#ifdef __SANITIZE_ADDRESS__
+ucontext_t scheduler;
+
+void enter(fiber &f) {
+    swapcontext(&scheduler, &f.context);
+}
+
+void leave(fiber &f) {
+    swapcontext(&f.context, &scheduler);
+}
+#else
+jmp_buf scheduler;
+
+__attribute__((noinline)) void enter(fiber &f) {
+    if (_setjmp(scheduler) != 0)
+        return;
+    if (f.begun)
+        _longjmp(f.place, 1);
+    f.begun = true;
+    setcontext(&f.context);
+}
+
+__attribute__((noinline)) void leave(fiber &f) {
+    if (_setjmp(f.place) == 0)
+        _longjmp(scheduler, 1);
+}
+#endif
+
+/* A fiber serves one thread after another. */
 void fiber_main() {
-    (*body)();
-    fibers[current].where = at::done;
-    /* uc_link leads back to the scheduler. */
+    for (;;) {
+        (*body)();
+        fibers[current].where = at::done;
+        leave(fibers[current]);
+    }
 }
 
 void resume(size_t i) {
     current = i;
     threadIdx = fibers[i].index;
     fibers[i].where = at::running;
-    swapcontext(&scheduler, &fibers[i].context);
+    enter(fibers[i]);
 }
 
 std::vector<size_t> sequence(size_t n, unsigned salt) {
@@ -72,19 +110,23 @@ std::vector<size_t> sequence(size_t n, unsigned salt) {
     return s;
 }
 
+__attribute__((noinline)) void begin_fiber(fiber &f) {
+    f.stack.resize(stack_bytes);
+    f.begun = false;
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.data();
+    f.context.uc_stack.ss_size = f.stack.size();
+    f.context.uc_link = NULL;
+    makecontext(&f.context, fiber_main, 0);
+}
+
 void begin_block(dim3 block) {
     for (size_t i = 0; i < count; i++) {
         fiber &f = fibers[i];
-        f.where = at::running;
         f.index = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y),
                        (unsigned)(i / block.x / block.y));
-        if (f.stack.empty())
-            f.stack.resize(stack_bytes);
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = f.stack.size();
-        f.context.uc_link = &scheduler;
-        makecontext(&f.context, fiber_main, 0);
+        if (f.where != at::done) /* else it waits at its end for a new thread */
+            begin_fiber(f);
     }
 }
 
@@ -196,7 +238,7 @@ void barrier(bool warp, unsigned mask, const char *file, int line) {
         if (count - first < (size_t)warpSize)
             f.mask &= (1u << (count - first)) - 1;
     }
-    swapcontext(&f.context, &scheduler);
+    leave(f);
 }
 
 void lane_put(const void *value, size_t size) {
