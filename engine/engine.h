@@ -32,6 +32,7 @@ struct hf_engine {
     pthread_mutex_t *lock;      /* of what a module's opening changes */
     const struct hf_host *host; /* the services (run/host.c) */
     struct run *run;            /* the run in progress, or NULL */
+    bool no_device;             /* the last run ended before it began, for want of its device */
 };
 
 /* What the modules bring, opened as needed (more in modules.h); NULL: not there. */
@@ -67,7 +68,17 @@ struct plan_field {
     enum hf_place place;
     int64_t shape[4];
     const struct lineage *lineage;
+    bool written; /* by the stage that the edge leaves */
+    unsigned at;  /* where it is: bits of graph/devices.c */
 };
+
+/* The fields on the grid that a stage reads. */
+struct reads {
+    bool all;
+    int count;
+    char name[HF_MAX_FIELDS][HF_FIELD_NAME];
+};
+bool reads_field(const struct reads *r, const char *field);
 
 #define PLAN_MAX_INPUTS 8
 
@@ -85,8 +96,11 @@ struct plan_stage {
     int depth;                          /* items that each outgoing edge may hold */
     int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
     bool random;                        /* this stage or one upstream draws random numbers */
-    bool on_device; /* runs on the run's device; else on the CPU, and copies are inserted */
-    struct hf_model_info yields; /* stages that yield a model */
+    bool on_device;                     /* runs on the run's device; else on the CPU */
+    const char *missing_op;             /* that keeps it from the device, or NULL */
+    struct reads reads;
+    uint32_t copied[PLAN_MAX_INPUTS]; /* per input: its fields that are copied, by index */
+    struct hf_model_info yields;      /* stages that yield a model */
     int fields;
     struct plan_field field[HF_MAX_FIELDS]; /* on the edge that leaves it */
     /* Stages that yield a model: what they read; first inputs, target, weight. */
@@ -109,7 +123,8 @@ struct hf_plan {
     char *path;
     uint64_t seed;
     char *device;        /* "auto", "cpu", ... */
-    const char *runs_on; /* the device class that this most likely is */
+    const char *runs_on; /* the device class that this comes to */
+    char *not_taken;     /* why `auto` took no better one, or NULL */
     int64_t hold;        /* bytes of memory for held samples, in all */
     int64_t nn_threads;  /* 0 = all cores */
     int jobs_at_once;

@@ -450,12 +450,41 @@ const char *engine_kind_name(const struct hf_engine *en, enum hf_device_kind kin
     return NULL;
 }
 
-const struct hf_device_class *engine_device_auto(const struct hf_engine *en) {
-    const struct hf_device_class *best = NULL, *k;
-    for (int i = 0; (k = device_at(en, i)); i++)
-        if (k->priority >= 0 && (!best || k->priority > best->priority))
-            best = k;
-    return best;
+/* Of those of one priority, the first stands first. */
+const struct hf_device_class *engine_device_ranked(const struct hf_engine *en, int i) {
+    const struct hf_device_class *last = NULL, *k;
+    int last_at = -1;
+    do {
+        const struct hf_device_class *best = NULL;
+        int best_at = -1;
+        for (int at = 0; (k = device_at(en, at)); at++) {
+            bool left = !last || k->priority < last->priority ||
+                        (k->priority == last->priority && at > last_at);
+            if (k->priority >= 0 && left && (!best || k->priority > best->priority)) {
+                best = k;
+                best_at = at;
+            }
+        }
+        last = best;
+        last_at = best_at;
+    } while (last && i-- > 0);
+    return last;
+}
+
+const char *engine_lost_device(const struct hf_engine *en, int i, const char **ret_why) {
+    engine_open_all(en);
+    for (int m = 0; m < en->modules; m++) {
+        const struct module *lost = &en->module[m];
+        bool wanted = false;
+        for (int k = 0; k < en->modules && lost->refusal && !lost->device; k++)
+            wanted =
+                wanted || (en->module[k].device && strcmp(en->module[k].device, lost->name) == 0);
+        if (wanted && i-- == 0) {
+            *ret_why = lost->refusal;
+            return lost->name;
+        }
+    }
+    return NULL;
 }
 
 enum hf_status engine_device_open(const struct hf_device_class *cls,

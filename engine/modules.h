@@ -18,8 +18,11 @@ void engine_open_companion(const struct hf_engine *en, const char *name);
 const char *engine_stage_name(const struct hf_engine *en, int i);
 const char *engine_network_name(const struct hf_engine *en, int i);
 const char *engine_device_name(const struct hf_engine *en, int i);
-/* The device that opens first when any will do: the highest priority; NULL: none. */
-const struct hf_device_class *engine_device_auto(const struct hf_engine *en);
+/* The i-th device that `auto` tries: by priority, the highest first; NULL past the last. */
+const struct hf_device_class *engine_device_ranked(const struct hf_engine *en, int i);
+/* The i-th refused module that should bring a device, as its companions show; NULL past the last.
+ */
+const char *engine_lost_device(const struct hf_engine *en, int i, const char **ret_why);
 /* The name of the devices of that kind, or NULL where no module brings them. */
 const char *engine_kind_name(const struct hf_engine *en, enum hf_device_kind kind);
 /* A device of the class, whose table of methods is whole. */

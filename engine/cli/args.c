@@ -89,6 +89,11 @@ bool args_read(const char *command, const struct arg *args, int argc, char **arg
     return true;
 }
 
+void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]) {
+    (void)snprintf(text, DEVICE_SET, "device=%s", name);
+    sets->item[sets->count++] = text;
+}
+
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
                struct hf_plan **ret_plan) {
     struct hf_error e = {0};

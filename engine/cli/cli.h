@@ -49,6 +49,10 @@ struct arg {
 bool args_read(const char *command, const struct arg *args, int argc, char **argv,
                const char **words, const char *needed, int most);
 
+/* What `--device NAME` amounts to: a setting of the graph's key, written into `text`. */
+#define DEVICE_SET 256
+void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]);
+
 /* Opens the engine and checks the graph, or says what is wrong; the exit status otherwise. */
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
                struct hf_plan **ret_plan);

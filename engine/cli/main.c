@@ -16,9 +16,10 @@ static const struct command commands[] = {
      "      [--seed N] [--json]\n"
      "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>)"},
     {"plan", command_plan,
-     "plan GRAPH [--set stage.option=value]... [--dot | --json]\n"
-     "      checks a graph; shows its jobs and stages, what is on every edge, and what supervises\n"
-     "      each model"},
+     "plan GRAPH [--set stage.option=value]... [--device NAME] [--dot | --json]\n"
+     "      checks a graph; shows its jobs and stages, what is on every edge, what is copied to "
+     "and\n"
+     "      from the device (which need not be there), and what supervises each model"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "

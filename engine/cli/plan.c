@@ -2,10 +2,11 @@
 #include "cli/cli.h"
 
 int command_plan(int argc, char **argv) {
-    const char *path = NULL;
+    const char *path = NULL, *device = NULL;
     struct sets sets = {0};
     bool dot = false, json = false;
     const struct arg args[] = {{"--set", ARG_SETS, &sets},
+                               {"--device", ARG_TEXT, &device},
                                {"--dot", ARG_FLAG, &dot},
                                {"--json", ARG_FLAG, &json},
                                {NULL, ARG_FLAG, NULL}};
@@ -15,6 +16,9 @@ int command_plan(int argc, char **argv) {
         fputs("hepaflow plan: one of --dot and --json\n", stderr);
         return EXIT_USAGE;
     }
+    char device_set[DEVICE_SET];
+    if (device)
+        set_device(&sets, device, device_set);
     struct hf_engine *engine = NULL;
     struct hf_plan *plan = NULL;
     int status = graph_open(path, &sets, &engine, &plan);

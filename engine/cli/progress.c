@@ -385,11 +385,12 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_di
     if (st == HF_CANCELED)
         fputs("canceled\n", stderr);
     else if (st != HF_OK)
-        fprintf(stderr, "hepaflow: %s\n", e.text);
+        fprintf(stderr, "hepaflow: %s%s\n", e.text,
+                engine->no_device ? "; use --device cpu or auto" : "");
     for (int i = 0; i < v->results; i++) {
         free(v->result_name[i]);
         cJSON_Delete(v->result[i]);
     }
     free(v);
-    return st == HF_OK ? EXIT_DONE : EXIT_FAILED;
+    return st == HF_OK ? EXIT_DONE : engine->no_device ? EXIT_USAGE : EXIT_FAILED;
 }

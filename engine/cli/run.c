@@ -21,11 +21,9 @@ int command_run(int argc, char **argv) {
         return EXIT_USAGE;
     }
     /* Both are keys of the graph, so the plan is checked and shown with them. */
-    char device_set[256], seed_set[64];
-    if (device) {
-        (void)snprintf(device_set, sizeof device_set, "device=%s", device);
-        sets.item[sets.count++] = device_set;
-    }
+    char device_set[DEVICE_SET], seed_set[64];
+    if (device)
+        set_device(&sets, device, device_set);
     if (seed >= 0) {
         (void)snprintf(seed_set, sizeof seed_set, "seed=%lld", (long long)seed);
         sets.item[sets.count++] = seed_set;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/devices.h"
 #include "modules.h"
 
 static const char *const stage_keys[] = {"use",   "from", "model",   "like", "replicas",
@@ -30,47 +31,6 @@ static bool name_is_good(const char *name) {
 
 /* ---- top keys ---- */
 
-static bool device_known(const struct checker *c, const char *name, struct words *words) {
-    if (strcmp(name, "auto") == 0)
-        return true;
-    for (int i = 0; i < c->engine->modules; i++)
-        if (strcmp(c->engine->module[i].name, name) == 0)
-            return true; /* opened when the run begins */
-    const char *known;
-    for (int i = 0; (known = engine_device_name(c->engine, i)); i++) {
-        if (strcmp(known, name) == 0)
-            return true;
-        words_try(words, known);
-    }
-    words_try(words, "auto");
-    return false;
-}
-
-/* The nearest spelling of a device that is not known, or all that are. */
-static const char *device_hint(const struct checker *c, const struct words *words) {
-    if (words->nearest)
-        return words_hint(words, c->arena);
-    const char *list = "; there are auto", *known;
-    for (int i = 0; (known = engine_device_name(c->engine, i)); i++)
-        list = arena_printf(c->arena, "%s, %s", list, known);
-    return list;
-}
-
-static void check_device(struct checker *c, const struct node *n) {
-    struct words words;
-    if (n->broken)
-        return;
-    if (n->kind != NODE_SCALAR) {
-        message_error(c->m, n->where, "'device' takes the name of a device or auto, not %s",
-                      node_shown(n, c->arena));
-        return;
-    }
-    words_begin(&words, n->text);
-    if (!device_known(c, n->text, &words))
-        message_error(c->m, n->where, "unknown device '%.60s'%s", n->text, device_hint(c, &words));
-    c->plan->device = arena_strdup(c->arena, n->text);
-}
-
 static void check_top(struct checker *c, const struct node *root) {
     struct hf_plan *p = c->plan;
     for (int i = 0; i < root->count; i++) {
@@ -88,7 +48,7 @@ static void check_top(struct checker *c, const struct node *root) {
             if (whole_parse(c->m, n, "seed", 0, INT64_MAX, &value))
                 p->seed = (uint64_t)value;
         } else if (strcmp(key->text, "device") == 0) {
-            check_device(c, n);
+            devices_check_key(c, n);
         } else if (strcmp(key->text, "hold") == 0) {
             (void)bytes_parse(c->m, n, "hold", &p->hold);
         } else if (strcmp(key->text, "nn_threads") == 0) {
@@ -553,22 +513,6 @@ static void check_random(struct checker *c, int at) {
             p->name);
 }
 
-static void check_devices(struct checker *c) {
-    const struct hf_device_class *device = NULL;
-    if (strcmp(c->plan->device, "auto") == 0)
-        device = engine_device_auto(c->engine);
-    else
-        device = engine_device(c->engine, c->plan->device);
-    enum hf_device_kind kind = device ? device->op_kind : HF_KIND_CPU;
-    c->plan->runs_on = device ? device->name : "cpu";
-    for (int i = 0; i < c->plan->stages; i++) {
-        struct plan_stage *p = &c->plan->stage[i];
-        /* On the CPU there is nowhere else to go: what is missing there is said by the run. */
-        p->on_device =
-            kind == HF_KIND_CPU || (p->cls && !engine_missing_op(c->engine, p->cls, kind));
-    }
-}
-
 /* ---- the whole ---- */
 
 static void check_graph(struct checker *c, const struct node *root) {
@@ -587,7 +531,7 @@ static void check_graph(struct checker *c, const struct node *root) {
     }
     if (c->m->errors > 0)
         return;
-    check_devices(c);
+    devices_choose(c);
     jobs_make(c, root->key[node_find(root, "stages")]->where);
 }
 

@@ -124,6 +124,8 @@ static void edge_of(const struct checker *c, int stage, struct edge *ret) {
     const struct plan_stage *p = &c->plan->stage[stage];
     ret->fields = p->fields;
     memcpy(ret->field, p->field, sizeof ret->field);
+    for (int i = 0; i < ret->fields; i++)
+        ret->field[i].written = false;
     memcpy(ret->grid, c->draft[c->order[stage]].grid, sizeof ret->grid);
 }
 
@@ -264,6 +266,8 @@ static void field_missing(struct flow *f, const char *field) {
 
 static void check_read(struct flow *f, const struct entry *n) {
     const struct plan_field *on = edge_find(&f->in, n->field);
+    if (strcmp(n->field, HF_EVERY_FIELD) == 0)
+        return;
     if (!on) {
         /* A mix may find it on one of its edges, and fill it in on the others. */
         if (!(n->flags & HF_READ_OPTIONAL))
@@ -424,7 +428,7 @@ static void check_filled(struct flow *f, const struct entry *n) {
 }
 
 static void write_field(struct flow *f, const struct entry *n) {
-    struct plan_field field = {.dtype = n->dtype, .place = n->place};
+    struct plan_field field = {.dtype = n->dtype, .place = n->place, .written = true};
     if (strlen(n->field) >= HF_FIELD_NAME || !n->field[0] || n->dtype >= HF_DTYPES) {
         const struct node *named = naming_node(f, n->field);
         message_error(f->c->m, named ? named->where : f->stage->where,
@@ -451,6 +455,45 @@ static void leave(struct flow *f) {
             write_field(f, n);
         else if (n->kind == ENTRY_DROP)
             drop_field(&f->out, n->field);
+    }
+}
+
+/* ---- what is read ---- */
+
+static void keep_read(struct reads *r, const char *field) {
+    if (!field || reads_field(r, field) || strlen(field) >= HF_FIELD_NAME)
+        return;
+    if (r->count == HF_MAX_FIELDS)
+        r->all = true;
+    else
+        memcpy(r->name[r->count++], field, strlen(field) + 1);
+}
+
+/* What is read on the grid, so that it can be brought to where the stage runs: what the class says,
+ * and what an option names that it said nothing of. */
+static void keep_reads(struct flow *f) {
+    struct reads *r = &f->stage->reads;
+    for (int i = 0; i < f->decl.entries; i++) {
+        const struct entry *n = &f->decl.entry[i];
+        if (n->kind != ENTRY_READ || n->place != HF_ON_GRID)
+            continue;
+        if (strcmp(n->field, HF_EVERY_FIELD) == 0)
+            r->all = true;
+        else
+            keep_read(r, n->field);
+    }
+    for (const struct hf_option *o = f->stage->cls->options; o && o->name; o++) {
+        const char *at = (const char *)f->stage->options + o->offset;
+        const struct hf_names *names = (const void *)at;
+        const char *one = NULL;
+        if (!(o->flags & HF_OPTION_FIELD))
+            continue;
+        if (o->type == HF_OPTION_STRING && (one = *(const char *const *)(const void *)at) &&
+            !declared(f, one))
+            keep_read(r, one);
+        for (int i = 0; o->type == HF_OPTION_NAMES && i < names->count; i++)
+            if (!declared(f, names->name[i]))
+                keep_read(r, names->name[i]);
     }
 }
 
@@ -561,6 +604,7 @@ static void declare(struct flow *f) {
                       f->stage->name, cls->name, MAX_ENTRIES);
     if (f->c->m->errors != f->errors_before)
         return;
+    keep_reads(f);
     leave(f);
     if (yields)
         keep_model(f);

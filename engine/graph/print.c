@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/devices.h"
 #include "graph/lineage.h"
 
 const char *stage_kind_name(enum hf_stage_kind kind) {
@@ -34,16 +35,6 @@ const char *shape_print(const struct plan_field *f, char *buffer, size_t size) {
     if (used + 1 < size)
         memcpy(buffer + used, "]", 2);
     return buffer;
-}
-
-const char *plan_copied_to(const struct hf_plan *p, const struct plan_stage *s, int k) {
-    const struct plan_stage *from = &p->stage[s->input[k]];
-    bool any = false;
-    for (int i = 0; i < from->fields; i++)
-        any = any || from->field[i].place == HF_ON_GRID;
-    if (!any || from->on_device == s->on_device)
-        return NULL;
-    return s->on_device ? p->runs_on : "cpu";
 }
 
 /* Puts a word into a line of at most 100 columns, or begins the next one. */
@@ -229,15 +220,45 @@ static void print_fields(FILE *out, const struct plan_stage *s, const struct hf_
         fputc('\n', out);
 }
 
+/* What is brought to where the stage runs, input by input. */
+static void print_copies(FILE *out, const struct plan_stage *s, const struct hf_plan *p,
+                         int width) {
+    for (int k = 0; k < s->inputs; k++) {
+        const char *to = plan_copied_to(p, s, k);
+        const struct plan_field *f;
+        int indent = width + 9, column = indent - 3;
+        char word[HF_FIELD_NAME + 96];
+        bool slice;
+        if (!to)
+            continue;
+        column += fprintf(out, "%*scopies", indent - 3, "") - (indent - 3);
+        if (s->inputs > 1) {
+            print_word(out, "from", indent, &column);
+            print_word(out, p->stage[s->input[k]].name, indent, &column);
+        }
+        for (int i = 0; (f = plan_copied_field(p, s, k, i)); i++) {
+            (void)snprintf(word, sizeof word, "%s%s", f->name,
+                           plan_copied_field(p, s, k, i + 1) ? "," : "");
+            print_word(out, word, indent, &column);
+        }
+        print_word(out, strcmp(to, "cpu") == 0 ? "to the" : "to", indent, &column);
+        print_word(out, to, indent, &column);
+        int64_t bytes = plan_copied_bytes(p, s, k, &slice);
+        if (bytes >= 0) {
+            (void)snprintf(word, sizeof word, "(%.3g MB a %s)", (double)bytes / 1e6,
+                           slice ? "slice" : "sample");
+            print_word(out, word, indent, &column);
+        }
+        fputc('\n', out);
+    }
+}
+
 static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_plan *p, int width) {
     fprintf(out, "  %-*s  %s", width, s->name, s->cls->name);
     for (int k = 0; k < s->inputs; k++) {
         fprintf(out, "%s%s", k == 0 ? " from " : ", ", p->stage[s->input[k]].name);
         if (s->mix_weight[k] > 0)
             fprintf(out, " (%g)", s->mix_weight[k]);
-        const char *to = plan_copied_to(p, s, k);
-        if (to)
-            fprintf(out, " (copied to %s%s)", strcmp(to, "cpu") == 0 ? "the " : "", to);
     }
     if (s->model >= 0)
         fprintf(out, ", model of %s", p->stage[s->model].name);
@@ -247,9 +268,12 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
     if (s->replicas > 1)
         fprintf(out, ", %d replicas", s->replicas);
-    if (!s->on_device)
-        fputs(", on the CPU for want of an op", out);
+    if (s->missing_op)
+        fprintf(out, ", on the CPU for want of the op '%s'", s->missing_op);
+    else if (!s->on_device)
+        fputs(", on the CPU", out);
     fputc('\n', out);
+    print_copies(out, s, p, width);
     print_fields(out, s, p, width);
 }
 
@@ -259,8 +283,13 @@ char *plan_print_text(const struct hf_plan *p) {
     FILE *out = open_memstream(&ret, &size);
     if (!out)
         return NULL;
-    fprintf(out, "%s (%s), seed %llu, device %s\n\n", p->name, p->path, (unsigned long long)p->seed,
+    fprintf(out, "%s (%s), seed %llu, device %s\n", p->name, p->path, (unsigned long long)p->seed,
             p->device);
+    char *device = plan_device_line(p);
+    if (device)
+        fprintf(out, "%s\n", device);
+    free(device);
+    fputc('\n', out);
     print_jobs(out, p);
     int width = 0;
     for (int i = 0; i < p->stages; i++)
@@ -289,8 +318,10 @@ char *plan_print_dot(const struct hf_plan *p) {
             strchr(p->name, '"') || strchr(p->name, '\\') ? "graph" : p->name);
     for (int i = 0; i < p->stages; i++) {
         const struct plan_stage *s = &p->stage[i];
-        fprintf(out, "  \"%s\" [label=\"%s\\n%s\", shape=%s%s];\n", s->name, s->name, s->cls->name,
-                shape[s->cls->kind], s->random ? ", style=rounded" : "");
+        bool device = s->on_device && strcmp(p->runs_on, "cpu") != 0;
+        fprintf(out, "  \"%s\" [label=\"%s\\n%s%s%s\", shape=%s%s];\n", s->name, s->name,
+                s->cls->name, device ? "\\non " : "", device ? p->runs_on : "", shape[s->cls->kind],
+                s->random ? ", style=rounded" : "");
     }
     for (int i = 0; i < p->stages; i++) {
         const struct plan_stage *s = &p->stage[i];
@@ -298,8 +329,10 @@ char *plan_print_dot(const struct hf_plan *p) {
             const struct plan_stage *in = &p->stage[s->input[k]];
             fprintf(out, "  \"%s\" -> \"%s\" [label=\"", in->name, s->name);
             for (int n = 0; n < in->fields; n++)
-                fprintf(out, "%s%s", n == 0 ? "" : "\\n", in->field[n].name);
-            fputs("\"];\n", out);
+                fprintf(out, "%s%s%s%s", n == 0 ? "" : "\\n", in->field[n].name,
+                        s->copied[k] >> n & 1 ? " to " : "",
+                        s->copied[k] >> n & 1 ? plan_copied_to(p, s, k) : "");
+            fprintf(out, "\"%s];\n", s->copied[k] ? ", color=blue" : "");
         }
         if (s->model >= 0)
             fprintf(out, "  \"%s\" -> \"%s\" [label=\"model\", style=dashed];\n",

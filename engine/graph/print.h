@@ -12,8 +12,6 @@ const char *stage_kind_name(enum hf_stage_kind kind);
 const char *place_name(enum hf_place place);
 /* "[1,D,H,W]", "table" for what is no image. */
 const char *shape_print(const struct plan_field *f, char *buffer, size_t size);
-/* Where the samples of the stage's input `k` are copied to on that edge; NULL: nowhere. */
-const char *plan_copied_to(const struct hf_plan *p, const struct plan_stage *s, int k);
 
 /* The fields of sources that a model learns from, and how. */
 struct leaf {

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "graph/devices.h"
 #include "graph/options.h"
 
 const char *option_type_name(enum hf_option_type type) {
@@ -118,12 +119,20 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON *copies = NULL;
     for (int k = 0; k < s->inputs; k++) {
         const char *to = plan_copied_to(p, s, k);
+        const struct plan_field *f;
+        bool slice;
         cJSON *one = to ? cJSON_CreateObject() : NULL;
         if (!one)
             continue;
         copies = copies ? copies : cJSON_AddArrayToObject(ret, "copies");
         cJSON_AddStringToObject(one, "from", p->stage[s->input[k]].name);
         cJSON_AddStringToObject(one, "to", to);
+        cJSON *fields = cJSON_AddArrayToObject(one, "fields");
+        for (int i = 0; (f = plan_copied_field(p, s, k, i)); i++)
+            cJSON_AddItemToArray(fields, cJSON_CreateString(f->name));
+        int64_t bytes = plan_copied_bytes(p, s, k, &slice);
+        if (bytes >= 0)
+            cJSON_AddNumberToObject(one, slice ? "slice_bytes" : "sample_bytes", (double)bytes);
         cJSON_AddItemToArray(copies, one);
     }
     if (s->model >= 0)
@@ -136,6 +145,8 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON_AddNumberToObject(ret, "hold", (double)s->hold);
     cJSON_AddBoolToObject(ret, "random", s->random);
     cJSON_AddBoolToObject(ret, "on_device", s->on_device);
+    if (s->missing_op)
+        cJSON_AddStringToObject(ret, "missing_op", s->missing_op);
     cJSON_AddItemToObject(ret, "fields", fields_json(s));
     return ret;
 }
@@ -182,6 +193,9 @@ char *plan_print_json(const struct hf_plan *p) {
     cJSON_AddStringToObject(root, "path", p->path);
     cJSON_AddNumberToObject(root, "seed", (double)p->seed);
     cJSON_AddStringToObject(root, "device", p->device);
+    cJSON_AddStringToObject(root, "runs_on", p->runs_on);
+    if (p->not_taken)
+        cJSON_AddStringToObject(root, "not_taken", p->not_taken);
     cJSON_AddNumberToObject(root, "hold", (double)p->hold);
     cJSON_AddNumberToObject(root, "nn_threads", (double)p->nn_threads);
     cJSON_AddNumberToObject(root, "jobs_at_once", p->jobs_at_once);

@@ -136,7 +136,8 @@ struct run {
     uint64_t seed;
     const char *out_dir;
     struct hf_device *device;      /* of stages with on_device; the host's, or another one */
-    bool *on_device;               /* per stage, for this device */
+    char device_line[256];         /* its name and description */
+    char not_taken[1024];          /* why `auto` took no better one; "": there is none */
     const struct hf_model **model; /* per stage: published, and somebody still needs it */
     struct hold *hold;             /* NULL: nothing is held */
 
@@ -188,6 +189,9 @@ void instance_init(struct instance *in, struct job *job, int stage, int replica)
 /* Makes it ready where that has not been done. */
 enum hf_status instance_start(struct instance *in, struct hf_error *e);
 void instance_stop(struct instance *in);
+/* The sample with the fields that the stage reads where it runs. */
+enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
+                              const struct hf_sample **ret, struct hf_error *e);
 /* Under run->lock: wakes workers for what has become possible. */
 void workers_wake(struct run *run);
 /* Under run->lock: stops the tree above `edge`; true once none of its tasks runs. */

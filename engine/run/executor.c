@@ -55,7 +55,7 @@ void instance_init(struct instance *in, struct job *job, int stage, int replica)
         .host = &run->services->host,
         .options = ps->options,
         .name = ps->name,
-        .device = run->on_device[stage] ? run->device : run->services->host_device,
+        .device = ps->on_device ? run->device : run->services->host_device,
         .model = ps->model >= 0 ? run->model[ps->model] : NULL,
         .seed = run->seed,
         .replica = replica,
@@ -87,10 +87,28 @@ void instance_stop(struct instance *in) {
         class_of(in)->stop(&in->stage);
     if (in->stage.queue)
         d->methods->queue_free(d, in->stage.queue);
+    d = in->job->run->device;
+    if (in->copies)
+        d->methods->queue_free(d, in->copies);
     free(in->stage.state);
-    in->stage.queue = NULL;
+    in->stage.queue = in->copies = NULL;
     in->stage.state = NULL;
     in->began = false;
+}
+
+/* On a queue of its own: what the stage has enqueued before need not be done first. */
+enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
+                              const struct hf_sample **ret, struct hf_error *e) {
+    const struct reads *reads = &in->job->run->plan->stage[in->index].reads;
+    struct hf_device *d = in->job->run->device;
+    if (sample_lies_on(s, reads, in->stage.device)) {
+        sample_ref(s);
+        *ret = s;
+        return HF_OK;
+    }
+    enum hf_status st = in->copies ? HF_OK : d->methods->queue_new(d, &in->copies, e);
+    return st == HF_OK ? sample_to(in->stage.host, s, reads, in->stage.device, in->copies, ret, e)
+                       : st;
 }
 
 /* ---- doing a task; no lock is held ---- */
@@ -105,7 +123,7 @@ static enum hf_status process_one(struct instance *in, const struct hf_sample *s
                                   struct hf_error *e) {
     const struct hf_stage_class *cls = class_of(in);
     const struct hf_sample *here = NULL;
-    enum hf_status st = sample_to(in->stage.host, s, in->stage.device, in->stage.queue, &here, e);
+    enum hf_status st = instance_bring(in, s, &here, e);
     if (st != HF_OK)
         return st;
     st = cls->process(&in->stage, here, e);

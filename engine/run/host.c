@@ -205,22 +205,22 @@ enum hf_status services_new(struct services **ret, struct hf_error *e) {
         return hf_fail(e, HF_NO_MEMORY, "no memory for the host");
     sv->host = host_table;
     sv->host.engine = sv;
-    pthread_mutex_init(&sv->transfer_lock, NULL);
+    sv->transfer = transfer_new();
+    if (!sv->transfer) {
+        free(sv);
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the host");
+    }
     *ret = sv;
     return HF_OK;
 }
 
 void services_release_device(struct services *sv) {
-    if (sv->transfer_queue)
-        sv->transfer_device->methods->queue_free(sv->transfer_device, sv->transfer_queue);
-    sv->transfer_queue = NULL;
-    sv->transfer_device = NULL;
+    transfer_release(sv->transfer);
 }
 
 void services_free(struct services *sv) {
     if (!sv)
         return;
-    services_release_device(sv);
-    pthread_mutex_destroy(&sv->transfer_lock);
+    transfer_free(sv->transfer);
     free(sv);
 }

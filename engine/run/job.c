@@ -213,8 +213,7 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
     pthread_mutex_lock(&run->notes_lock);
     k->samples++;
     pthread_mutex_unlock(&run->notes_lock);
-    struct hf_stage *stage = &k->instance.stage;
-    enum hf_status st = sample_to(stage->host, s, stage->device, stage->queue, &k->current, e);
+    enum hf_status st = instance_bring(&k->instance, s, &k->current, e);
     sample_unref(s);
     if (st == HF_OK)
         *ret = k->current;

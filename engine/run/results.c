@@ -194,14 +194,16 @@ static void put_heading(FILE *f, const char *title, const char *stage) {
 }
 
 static void put_report(FILE *f, const struct results *r, const cJSON *all, const char *graph,
-                       uint64_t seed) {
+                       uint64_t seed, const char *device) {
     (void)fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                 "<meta name=\"viewport\" content=\"width=device-width\"><title>",
                 f);
     put_text(f, graph);
     (void)fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
     put_text(f, graph);
-    (void)fprintf(f, "</h1><p class=\"about\">hepaflow, seed %llu</p>\n", (unsigned long long)seed);
+    (void)fprintf(f, "</h1><p class=\"about\">hepaflow, seed %llu, ", (unsigned long long)seed);
+    put_text(f, device);
+    (void)fputs("</p>\n", f);
     put_scores(f, all);
     for (int i = 0; i < r->stages; i++)
         for (int k = 0; k < r->stage[i].sections; k++) {
@@ -213,13 +215,14 @@ static void put_report(FILE *f, const struct results *r, const cJSON *all, const
 }
 
 static enum hf_status write_report(const struct results *r, const cJSON *all, const char *graph,
-                                   uint64_t seed, const char *path, struct hf_error *e) {
+                                   uint64_t seed, const char *device, const char *path,
+                                   struct hf_error *e) {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return hf_fail(e, HF_NO_MEMORY, "%s: no memory for the report", path);
-    put_report(f, r, all, graph, seed);
+    put_report(f, r, all, graph, seed, device);
     bool bad = ferror(f);
     bad = fclose(f) != 0 || bad;
     enum hf_status st = bad ? hf_fail(e, HF_NO_MEMORY, "%s: no memory for the report", path)
@@ -237,7 +240,7 @@ static enum hf_status write_scores(const cJSON *all, const char *path, struct hf
 }
 
 enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
-                             const char *folder, struct hf_error *e) {
+                             const char *device, const char *folder, struct hf_error *e) {
     char path[PATH_MAX];
     if (!results_any(r))
         return HF_OK;
@@ -250,7 +253,7 @@ enum hf_status results_write(const struct results *r, const char *graph, uint64_
     }
     if (st == HF_OK) {
         (void)snprintf(path, sizeof path, "%s/report.html", folder);
-        st = write_report(r, all, graph, seed, path, e);
+        st = write_report(r, all, graph, seed, device, path, e);
     }
     cJSON_Delete(all);
     return st;

@@ -32,8 +32,9 @@ enum hf_status results_set(struct results *r, int stage, const char *json, struc
 /* One more section of the report. */
 enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
                            struct hf_error *e);
-/* Writes scores.json if there is a score, and report.html if there is anything, into the folder. */
+/* Writes scores.json if there is a score, and report.html if there is anything, into the folder.
+ * `device` is a line about what it ran on. */
 enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
-                             const char *folder, struct hf_error *e);
+                             const char *device, const char *folder, struct hf_error *e);
 
 #endif

@@ -10,12 +10,12 @@
 
 #include <uv.h>
 
+#include "graph/devices.h"
 #include "modules.h"
 #include "nn/model.h"
 
 #define READ_AHEAD_BYTES ((int64_t)256 << 20)
 #define TICK_MS          100
-#define MAX_DEVICES      16
 #define AGAIN_NS         UINT64_C(1000000000)
 
 struct control {
@@ -412,52 +412,61 @@ static enum hf_status open_device(struct run *run, const struct hf_device_class 
     return engine_device_open(cls, &options, ret, e);
 }
 
-/* The device of highest priority that opens; the host's is one of them. */
-static void open_any_device(struct run *run) {
-    const struct hf_device_class *list[MAX_DEVICES];
-    int count = 0;
-    const char *name;
-    for (int i = 0; count < MAX_DEVICES && (name = engine_device_name(run->engine, i)); i++) {
-        const struct hf_device_class *cls = engine_device(run->engine, name);
-        int at = count;
-        if (!cls || cls->priority < 0)
-            continue;
-        for (; at > 0 && list[at - 1]->priority < cls->priority; at--)
-            list[at] = list[at - 1];
-        list[at] = cls;
-        count++;
+static enum hf_status try_device(void *arg, const struct hf_device_class *cls, struct hf_error *e) {
+    struct run *run = arg;
+    return open_device(run, cls, &run->device, e);
+}
+
+/* The device that is asked for, or what `auto` comes to now. */
+static enum hf_status open_asked(struct run *run, const char *name,
+                                 const struct hf_device_class **ret, struct hf_error *e) {
+    if (strcmp(name, "auto") == 0) {
+        *ret =
+            plan_device_auto(run->engine, try_device, run, run->not_taken, sizeof run->not_taken);
+        return HF_OK;
     }
-    run->device = run->services->host_device;
-    for (int i = 0; i < count && strcmp(list[i]->name, "cpu") != 0; i++) {
-        struct hf_error ignored;
-        if (open_device(run, list[i], &run->device, &ignored) == HF_OK)
-            return;
-    }
+    const struct hf_device_class *cls = engine_device(run->engine, name);
+    const char *why = cls ? NULL : engine_refusal(run->engine, name);
+    if (!cls)
+        return hf_fail(e, HF_NOT_FOUND, "device '%s': %s", name, why ? why : "no module brings it");
+    *ret = cls;
+    return open_device(run, cls, &run->device, e) == HF_OK ? HF_OK
+                                                           : hf_fail_in(e, "device '%s'", name);
 }
 
 static enum hf_status open_devices(struct run *run, struct hf_error *e) {
     const char *name = run->options->device ? run->options->device : run->plan->device;
-    const struct hf_device_class *cpu = engine_device(run->engine, "cpu");
+    const struct hf_device_class *cpu = engine_device(run->engine, "cpu"), *cls = cpu;
     if (!cpu)
         return hf_fail(e, HF_NOT_FOUND, "the module of the device 'cpu' was not found");
     enum hf_status st = open_device(run, cpu, &run->services->host_device, e);
     if (st != HF_OK)
         return hf_fail_in(e, "device 'cpu'");
     run->device = run->services->host_device;
-    if (!name || strcmp(name, "auto") == 0) {
-        open_any_device(run);
-    } else if (strcmp(name, "cpu") != 0) {
-        const struct hf_device_class *cls = engine_device(run->engine, name);
-        if (!cls)
-            return hf_fail(e, HF_NOT_FOUND, "no module brings the device '%s'", name);
-        if (open_device(run, cls, &run->device, e) != HF_OK)
-            return hf_fail_in(e, "device '%s'", name);
-    }
-    for (int i = 0; i < run->plan->stages; i++)
-        run->on_device[i] =
-            run->plan->stage[i].on_device &&
-            !engine_missing_op(run->engine, run->plan->stage[i].cls, run->device->op_kind);
+    if (!name || strcmp(name, "cpu") != 0)
+        st = open_asked(run, name ? name : "auto", &cls, e);
+    if (st != HF_OK)
+        return st;
+    /* What the plan came to may have gone, or the caller may want another one. */
+    if (strcmp(run->plan->runs_on, cls->name) != 0)
+        plan_place(run->plan, cls);
+    (void)snprintf(run->device_line, sizeof run->device_line, "device %s: %s", cls->name,
+                   run->device->methods->describe(run->device));
     return HF_OK;
+}
+
+/* Which device it is, unless that goes without saying. */
+static void tell_device(struct run *run) {
+    char line[sizeof run->not_taken + 32];
+    const char *text = run->device_line;
+    if (run->device == run->services->host_device) {
+        if (!run->not_taken[0])
+            return;
+        (void)snprintf(line, sizeof line, "device cpu (%s)", run->not_taken);
+        text = line;
+    }
+    tell(run, (struct hf_run_event){
+                  .kind = HF_EVENT_LOG, .level = HF_LOG_INFO, .job = "", .text = text});
 }
 
 static void close_devices(struct run *run) {
@@ -488,21 +497,22 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->notes_lock, NULL);
     pthread_cond_init(&run->work, NULL);
-    run->on_device = calloc(stages, sizeof *run->on_device);
     run->model = calloc(stages, sizeof *run->model);
     run->active = calloc(jobs, sizeof *run->active);
     run->live = calloc(jobs, sizeof *run->live);
     run->state = calloc(jobs, sizeof *run->state);
     run->worker = calloc((size_t)run->workers, sizeof *run->worker);
-    if (!run->on_device || !run->model || !run->active || !run->live || !run->state || !run->worker)
+    if (!run->model || !run->active || !run->live || !run->state || !run->worker)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
     enum hf_status st = results_init(&run->results, plan->stages, e);
     for (int i = 0; st == HF_OK && i < plan->stages; i++)
         run->results.stage[i].name = plan->stage[i].name;
+    if (st == HF_OK) {
+        st = open_devices(run, e);
+        run->engine->no_device = st != HF_OK;
+    }
     if (st == HF_OK)
         st = folder_make(run->out_dir, e);
-    if (st == HF_OK)
-        st = open_devices(run, e);
     if (st == HF_OK)
         st = hold_new(plan, &run->hold, e);
     return st;
@@ -518,7 +528,6 @@ static void run_close(struct run *run) {
     pthread_cond_destroy(&run->work);
     pthread_mutex_destroy(&run->notes_lock);
     pthread_mutex_destroy(&run->lock);
-    free(run->on_device);
     free(run->model);
     free(run->active);
     free(run->live);
@@ -570,6 +579,8 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
     if (st == HF_OK)
         st = check_sources(run, e);
     run->services->post = on_message;
+    if (st == HF_OK)
+        tell_device(run);
     if (st == HF_OK && plan->jobs > 0)
         st = run_loop(run, e);
     if (st == HF_OK && run->stopping) {
@@ -579,7 +590,7 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
     /* What was found out stands, even if something failed later. */
     struct hf_error late;
     enum hf_status written =
-        results_write(&run->results, plan->name, run->seed, run->out_dir, &late);
+        results_write(&run->results, plan->name, run->seed, run->device_line, run->out_dir, &late);
     if (st == HF_OK && written != HF_OK) {
         st = written;
         *e = late;

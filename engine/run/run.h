@@ -17,6 +17,8 @@
 #include <hepaflow/plugin.h>
 
 struct readahead;
+struct reads;
+struct transfer;
 
 /* What a stage says while it works; the texts are lent for the call. */
 enum message_kind {
@@ -45,16 +47,13 @@ struct services {
     struct readahead *readahead; /* NULL: none */
     atomic_int canceled;
     atomic_llong tensors, samples; /* alive */
-    /* Copies to the host come from any worker; one queue of their device carries them all. */
-    pthread_mutex_t transfer_lock;
-    struct hf_device *transfer_device;
-    struct hf_queue *transfer_queue;
+    struct transfer *transfer;     /* what copies between host and device need (transfer.c) */
 };
 
 /* The services, with everything but the devices and the callbacks in place. */
 enum hf_status services_new(struct services **ret, struct hf_error *e);
 void services_free(struct services *sv);
-/* Forgets the transfer queue; before its device is destroyed. */
+/* Lets go of what copies still hold of the device; before it is destroyed. */
 void services_release_device(struct services *sv);
 
 static inline struct services *services_of(const struct hf_host *h) {
@@ -67,8 +66,12 @@ struct tensor {
     struct hf_tensor pub;
     atomic_int refs;
     struct services *services;
-    struct hf_tensor *source; /* host memory that a copy may still be reading, or NULL */
-    int held;                 /* entries of the hold cache that it is in; under that cache's lock */
+    struct hf_tensor *source; /* that this is a copy of, or NULL */
+    struct hf_event *arrival; /* of a copy to the host: an event of the source's device, or NULL */
+    atomic_bool arrived;
+    bool shared;         /* a copy of a field, which never changes: either stands for the other */
+    struct tensor *copy; /* the shared one of this, while it lives; under its transfer lock */
+    int held;            /* entries of the hold cache that it is in; under that cache's lock */
 };
 
 enum hf_status tensor_new(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
@@ -79,8 +82,32 @@ void tensor_unref(struct hf_tensor *t);
 enum hf_status tensor_wait(const struct hf_tensor *t, struct hf_error *e);
 enum hf_status tensor_to(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
                          struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e);
+/*
+ * The same for a field of a sample: everybody who asks while the copy lives gets the same one, and
+ * a copy is brought back by its source. `q` is a queue of the device, whichever way it goes. A copy
+ * to the host is begun; tensor_wait ends it.
+ */
+enum hf_status tensor_share(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
+                            struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e);
 enum hf_status op_launch(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
                          const struct hf_op *op, const struct hf_op_call *call, struct hf_error *e);
+
+/* ---- between host and device (transfer.c) ---- */
+
+struct transfer *transfer_new(void);
+void transfer_free(struct transfer *tr);
+/* A queue of `d` that nobody else uses until it is given back. */
+enum hf_status transfer_take_queue(struct transfer *tr, struct hf_device *d, struct hf_queue **ret,
+                                   struct hf_error *e);
+void transfer_give_queue(struct transfer *tr, struct hf_queue *q);
+/* Takes over a reference to `source`, which is let go when the event has happened; of the event a
+ * reference is taken. Waits only where much is kept that way. */
+void transfer_linger(struct transfer *tr, struct hf_tensor *source, struct hf_device *d,
+                     struct hf_event *ev);
+/* Guards what a tensor knows of its shared copy. */
+void transfer_lock(struct transfer *tr, const struct tensor *t);
+void transfer_unlock(struct transfer *tr, const struct tensor *t);
+void transfer_release(struct transfer *tr);
 
 /* ---- samples (sample.c) ---- */
 
@@ -95,9 +122,14 @@ enum hf_status sample_set(struct hf_sample *s, const char *field, enum hf_place 
 void sample_drop(struct hf_sample *s, const char *field);
 /* Ends the building: checks that every field lies on its grid. From here on it is immutable. */
 enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e);
-/* The sample with its ON_GRID fields on `d`: itself with one more reference, or a derived one. */
-enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s, struct hf_device *d,
-                         struct hf_queue *q, const struct hf_sample **ret, struct hf_error *e);
+/* Whether all of these fields are on `d`. */
+bool sample_lies_on(const struct hf_sample *s, const struct reads *reads,
+                    const struct hf_device *d);
+/* The sample with these fields on `d`: itself with one more reference, or a derived one. `q` is a
+ * queue of the device that is not the host. */
+enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
+                         const struct reads *reads, struct hf_device *d, struct hf_queue *q,
+                         const struct hf_sample **ret, struct hf_error *e);
 int64_t sample_bytes(const struct hf_sample *s);
 /* Drops a reference under a lock: releasing a tensor may wait for its device, so what nobody refers
  * to any more is put on the list, for sample_free_retired without the lock. */
@@ -124,11 +156,12 @@ struct sink;
 /* The engine's side of a stage instance: `stage.engine` points at it. */
 struct instance {
     struct hf_stage stage;
-    struct samples out; /* what `emit` has collected in the present call */
-    struct job *job;    /* NULL in stage tests */
-    struct sink *sink;  /* NULL: runs on the workers */
-    int index;          /* of the plan's stage */
-    bool began;         /* `start` has been called */
+    struct samples out;      /* what `emit` has collected in the present call */
+    struct hf_queue *copies; /* of the run's device, for what the stage reads; NULL: none yet */
+    struct job *job;         /* NULL in stage tests */
+    struct sink *sink;       /* NULL: runs on the workers */
+    int index;               /* of the plan's stage */
+    bool began;              /* `start` has been called */
 };
 
 /* A stream is whatever implements these two. */

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "engine.h"
+
 struct sample {
     struct hf_sample pub;
     atomic_int refs;
@@ -153,27 +155,42 @@ enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e) {
     return HF_OK;
 }
 
-enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s, struct hf_device *d,
-                         struct hf_queue *q, const struct hf_sample **ret, struct hf_error *e) {
+static bool moves(const struct hf_field *f, const struct reads *reads, const struct hf_device *d) {
+    return f->place == HF_ON_GRID && f->tensor->device != d && reads_field(reads, f->name);
+}
+
+bool sample_lies_on(const struct hf_sample *s, const struct reads *reads,
+                    const struct hf_device *d) {
+    for (int32_t i = 0; i < s->fields; i++)
+        if (moves(&s->field[i], reads, d))
+            return false;
+    return true;
+}
+
+enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
+                         const struct reads *reads, struct hf_device *d, struct hf_queue *q,
+                         const struct hf_sample **ret, struct hf_error *e) {
     struct hf_sample *moved = NULL;
-    for (int32_t i = 0; i < s->fields; i++) {
-        struct hf_tensor *t = s->field[i].tensor, *there = NULL;
-        if (s->field[i].place != HF_ON_GRID || t->device == d)
+    enum hf_status st = sample_derive(h, s, NULL, &moved, e);
+    /* All are on their way before the first is waited for. */
+    for (int32_t i = 0; st == HF_OK && i < s->fields; i++) {
+        struct hf_tensor *there = NULL;
+        if (!moves(&s->field[i], reads, d))
             continue;
-        enum hf_status st = moved ? HF_OK : sample_derive(h, s, NULL, &moved, e);
-        if (st == HF_OK)
-            st = tensor_to(h, t, d, q, &there, e);
-        if (st != HF_OK) {
-            sample_unref(moved);
-            return st;
+        st = tensor_share(h, s->field[i].tensor, d, q, &there, e);
+        if (st == HF_OK) {
+            tensor_unref(moved->field[i].tensor);
+            moved->field[i].tensor = there;
         }
-        tensor_unref(moved->field[i].tensor);
-        moved->field[i].tensor = there;
     }
-    if (!moved)
-        sample_ref(s);
-    *ret = moved ? moved : s;
-    return HF_OK;
+    for (int32_t i = 0; st == HF_OK && d->host_memory && i < moved->fields; i++)
+        if (moves(&s->field[i], reads, d))
+            st = tensor_wait(moved->field[i].tensor, e);
+    if (st == HF_OK)
+        *ret = moved;
+    else
+        sample_unref(moved);
+    return st;
 }
 
 int64_t sample_bytes(const struct hf_sample *s) {

@@ -1,8 +1,8 @@
 /*
  * tensor.c - tensors: allocation, references, readiness, copies between devices, ops, and DLPack.
  *
- * A tensor owns one reference on its `ready` event. Copies to a device run behind the caller's
- * back, so the copy keeps its host source alive; copies to the host are waited for.
+ * A tensor owns one reference on its `ready` event. A copy keeps its source: the one to a device
+ * runs behind the caller's back and may still read it, and a field that comes back is there still.
  */
 #include "run.h"
 
@@ -58,16 +58,43 @@ void tensor_ref(struct hf_tensor *t) {
     atomic_fetch_add_explicit(&tensor_of(t)->refs, 1, memory_order_relaxed);
 }
 
+/* A reference, unless the last one is gone already. */
+static bool try_ref(struct tensor *t) {
+    int refs = atomic_load_explicit(&t->refs, memory_order_relaxed);
+    while (refs > 0)
+        if (atomic_compare_exchange_weak_explicit(&t->refs, &refs, refs + 1, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Lets go of what the tensor is a copy of. */
+static void leave_source(struct tensor *t) {
+    struct transfer *tr = t->services->transfer;
+    struct tensor *source = tensor_of(t->source);
+    if (t->shared) {
+        transfer_lock(tr, source);
+        if (source->copy == t)
+            source->copy = NULL;
+        transfer_unlock(tr, source);
+    }
+    if (t->arrival) {
+        (void)tensor_wait(&t->pub, NULL); /* the copy may still write here */
+        t->source->device->methods->event_unref(t->source->device, t->arrival);
+    }
+    if (t->pub.ready) /* the copy may still read the source */
+        transfer_linger(tr, t->source, t->pub.device, t->pub.ready);
+    else
+        tensor_unref(t->source);
+}
+
 void tensor_unref(struct hf_tensor *pub) {
     struct tensor *t = tensor_of(pub);
     if (!pub || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
     struct hf_device *d = pub->device;
-    if (t->source) {
-        if (pub->ready)
-            (void)d->methods->sync(d, pub->ready, NULL); /* the copy may still read the source */
-        tensor_unref(t->source);
-    }
+    if (t->source)
+        leave_source(t);
     d->methods->free(d, pub->dl.data, pub->bytes ? pub->bytes : 1, pub->ready);
     if (pub->ready)
         d->methods->event_unref(d, pub->ready);
@@ -75,8 +102,16 @@ void tensor_unref(struct hf_tensor *pub) {
     free(t);
 }
 
-enum hf_status tensor_wait(const struct hf_tensor *t, struct hf_error *e) {
-    return t->ready ? t->device->methods->sync(t->device, t->ready, e) : HF_OK;
+enum hf_status tensor_wait(const struct hf_tensor *pub, struct hf_error *e) {
+    struct tensor *t = tensor_of(pub);
+    if (t->arrival && !atomic_load_explicit(&t->arrived, memory_order_acquire)) {
+        struct hf_device *from = t->source->device;
+        enum hf_status st = from->methods->sync(from, t->arrival, e);
+        if (st != HF_OK)
+            return st;
+        atomic_store_explicit(&t->arrived, true, memory_order_release);
+    }
+    return pub->ready ? pub->device->methods->sync(pub->device, pub->ready, e) : HF_OK;
 }
 
 /* The queue's present end becomes the tensor's event. */
@@ -105,41 +140,27 @@ static enum hf_status copy_to_device(struct hf_tensor *from, struct hf_device *d
     return st;
 }
 
-static enum hf_status copy_to_host(struct services *sv, struct hf_tensor *from,
-                                   struct hf_tensor *to, struct hf_error *e) {
+/* Begins the copy; `q` is a queue of the device that it comes from. */
+static enum hf_status copy_to_host(struct hf_tensor *from, struct hf_queue *q, struct hf_tensor *to,
+                                   struct hf_error *e) {
     struct hf_device *d = from->device;
     struct hf_event *ev = NULL;
-    enum hf_status st = HF_OK;
-    pthread_mutex_lock(&sv->transfer_lock);
-    if (!sv->transfer_queue) {
-        st = d->methods->queue_new(d, &sv->transfer_queue, e);
-        sv->transfer_device = d;
-    } else if (sv->transfer_device != d) {
-        st = hf_fail(e, HF_UNSUPPORTED, "a run copies from one device only");
-    }
-    if (st == HF_OK && from->ready)
-        st = d->methods->wait(d, sv->transfer_queue, from->ready, e);
+    enum hf_status st = from->ready ? d->methods->wait(d, q, from->ready, e) : HF_OK;
     if (st == HF_OK)
-        st = d->methods->copy(d, sv->transfer_queue, to->dl.data, from->dl.data, from->bytes, e);
+        st = d->methods->copy(d, q, to->dl.data, from->dl.data, from->bytes, e);
     if (st == HF_OK)
-        st = d->methods->record(d, sv->transfer_queue, &ev, e);
-    pthread_mutex_unlock(&sv->transfer_lock);
-    if (ev) {
-        if (st == HF_OK)
-            st = d->methods->sync(d, ev, e);
-        d->methods->event_unref(d, ev);
+        st = d->methods->record(d, q, &ev, e);
+    if (st == HF_OK && ev) {
+        tensor_of(to)->arrival = ev;
+        tensor_of(to)->source = from;
+        tensor_ref(from);
     }
     return st;
 }
 
-/* `q` is a queue of `d` when the tensor goes to a device, and does not matter otherwise. */
-enum hf_status tensor_to(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
-                         struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e) {
-    if (t->device == d) {
-        tensor_ref(t);
-        *ret = t;
-        return HF_OK;
-    }
+/* A new copy on `d`; `q` is a queue of the device that is not the host. */
+static enum hf_status copy_new(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
+                               struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e) {
     if (!t->device->host_memory && !d->host_memory)
         return hf_fail(e, HF_UNSUPPORTED, "a tensor cannot go from one device to another");
     struct hf_tensor *to = NULL;
@@ -147,10 +168,75 @@ enum hf_status tensor_to(const struct hf_host *h, struct hf_tensor *t, struct hf
         tensor_new(h, d, d->host_memory ? NULL : q, t->dtype, t->dl.ndim, t->shape, &to, e);
     if (st != HF_OK)
         return st;
-    if (t->device->host_memory)
-        st = copy_to_device(t, d, q, to, e);
+    st = d->host_memory ? copy_to_host(t, q, to, e) : copy_to_device(t, d, q, to, e);
+    if (st == HF_OK)
+        *ret = to;
     else
-        st = copy_to_host(services_of(h), t, to, e);
+        tensor_unref(to);
+    return st;
+}
+
+/* The tensor itself, or what stands for it, where that is on `d` already; a reference, or NULL. */
+static struct hf_tensor *find_copy(struct tensor *t, const struct hf_device *d) {
+    struct hf_tensor *found = NULL;
+    if (t->pub.device == d)
+        found = &t->pub;
+    else if (t->shared && t->source->device == d)
+        found = t->source;
+    if (found)
+        tensor_ref(found);
+    else if (t->copy && t->copy->pub.device == d && try_ref(t->copy))
+        found = &t->copy->pub;
+    return found;
+}
+
+enum hf_status tensor_share(const struct hf_host *h, struct hf_tensor *pub, struct hf_device *d,
+                            struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e) {
+    struct transfer *tr = services_of(h)->transfer;
+    struct tensor *t = tensor_of(pub);
+    enum hf_status st = HF_OK;
+    transfer_lock(tr, t);
+    *ret = find_copy(t, d);
+    if (!*ret)
+        st = copy_new(h, pub, d, q, ret, e);
+    if (st == HF_OK && tensor_of(*ret)->source == pub && !tensor_of(*ret)->shared) {
+        tensor_of(*ret)->shared = true;
+        t->copy = tensor_of(*ret);
+    }
+    transfer_unlock(tr, t);
+    return st;
+}
+
+/* A copy that has arrived and is nobody's twin stands alone. */
+static void forget_source(struct tensor *t) {
+    if (!t->source)
+        return;
+    t->source->device->methods->event_unref(t->source->device, t->arrival);
+    tensor_unref(t->source);
+    t->arrival = NULL;
+    t->source = NULL;
+}
+
+/* `q` is a queue of `d` when the tensor goes to a device, and does not matter otherwise. */
+enum hf_status tensor_to(const struct hf_host *h, struct hf_tensor *pub, struct hf_device *d,
+                         struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e) {
+    struct transfer *tr = services_of(h)->transfer;
+    struct tensor *t = tensor_of(pub);
+    struct hf_queue *own = NULL;
+    transfer_lock(tr, t);
+    struct hf_tensor *to = find_copy(t, d);
+    transfer_unlock(tr, t);
+    enum hf_status st = HF_OK;
+    if (!to && d->host_memory) /* one of its own: behind the tensor, but not behind later work */
+        st = transfer_take_queue(tr, pub->device, &own, e);
+    if (!to && st == HF_OK)
+        st = copy_new(h, pub, d, own ? own : q, &to, e);
+    if (st == HF_OK && d->host_memory)
+        st = tensor_wait(to, e);
+    if (own)
+        transfer_give_queue(tr, own);
+    if (st == HF_OK && own)
+        forget_source(tensor_of(to));
     if (st == HF_OK)
         *ret = to;
     else

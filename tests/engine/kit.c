@@ -349,7 +349,12 @@ int kit_stage_(struct kit *k, const char *name, const struct hf_stage_class *cls
     (void)snprintf(k->name[i], sizeof k->name[i], "%s", name);
     k->knobs[i] = knobs;
     k->knobs[i].probe = knobs.probe ? knobs.probe : &k->probe;
-    *ps = (struct plan_stage){.name = k->name[i], .cls = cls, .options = &k->knobs[i], .model = -1};
+    *ps = (struct plan_stage){.name = k->name[i],
+                              .cls = cls,
+                              .options = &k->knobs[i],
+                              .model = -1,
+                              .on_device = true,
+                              .reads = {.all = true}};
     while (inputs[ps->inputs] >= 0) {
         ps->input[ps->inputs] = inputs[ps->inputs];
         ps->random = ps->random || k->stage[inputs[ps->inputs]].random;
@@ -379,6 +384,7 @@ enum hf_status kit_try(struct kit *k, struct hf_error *e) {
                                      .seed = -1,
                                      .on_event = k->on_event,
                                      .arg = k->arg};
+    k->plan.runs_on = k->device ? k->device : "cpu"; /* as placed by hand */
     return hf_run(k->engine, &k->plan, &options, e);
 }
 

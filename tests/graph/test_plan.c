@@ -6,6 +6,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "graph/devices.h"
+
 /* As laid out in the fake module. */
 struct cut_options {
     const char *field, *output;
@@ -204,24 +206,16 @@ static int times(const char *text, const char *word) {
     return n;
 }
 
-/* The edges between devices, counted apart from the code that prints them. */
-static int crossings(const struct hf_plan *p) {
-    int n = 0;
-    for (int i = 0; i < p->stages; i++)
-        for (int k = 0; k < p->stage[i].inputs; k++)
-            n += p->stage[i].on_device != p->stage[p->stage[i].input[k]].on_device;
-    return n;
-}
-
-static int stages_crossed(const struct hf_plan *p) {
-    int n = 0;
-    for (int i = 0; i < p->stages; i++) {
-        bool any = false;
-        for (int k = 0; k < p->stage[i].inputs; k++)
-            any = any || p->stage[i].on_device != p->stage[p->stage[i].input[k]].on_device;
-        n += any;
+/* The fields that the stage's input `k` brings it from elsewhere, as one word: "image,liver". */
+static const char *copied(const struct hf_plan *p, const char *name, int k) {
+    static char text[512];
+    const struct plan_field *f;
+    text[0] = 0;
+    for (int i = 0; (f = plan_copied_field(p, stage_of(p, name), k, i)); i++) {
+        (void)strcat(text, i ? "," : "");
+        (void)strcat(text, f->name);
     }
-    return n;
+    return text;
 }
 
 /* Whatever the device is, a stage whose ops it lacks runs on the CPU, and the plan says so. */
@@ -231,28 +225,75 @@ static void test_missing_ops(void **state) {
     struct hf_error e;
     char *text = NULL;
     struct hf_plan *p = plan_of(method, sets, 1);
+    assert_string_equal(p->runs_on, "t_bare");
     assert_false(stage_of(p, "pseudo")->on_device);
+    assert_string_equal(stage_of(p, "pseudo")->missing_op, "blur");
     assert_true(stage_of(p, "removed")->on_device);
+    assert_false(stage_of(p, "cases")->on_device); /* it launches nothing */
+    assert_null(stage_of(p, "cases")->missing_op);
     assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
     const char *line = strstr(text, "\n  pseudo ");
     assert_non_null(line);
-    const char *why = strstr(line, "on the CPU for want of an op");
+    const char *why = strstr(line, ", on the CPU for want of the op 'blur'\n");
     assert_true(why && why < strchr(line + 1, '\n'));
-    /* Both edges of it are crossed by copies. */
-    assert_int_equal(times(text, "(copied to "), crossings(p));
-    assert_true(crossings(p) >= 2);
-    const char *copied = strstr(line, "(copied to the cpu)");
-    assert_true(copied && copied < why);
-    assert_non_null(strstr(text, " from pseudo (copied to t_bare)"));
-    hf_free(text);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &text, &e), HF_OK);
-    assert_int_equal(times(text, "\"copies\""), stages_crossed(p));
     hf_free(text);
     hf_plan_free(p);
     p = plan_of(method, NULL, 0);
-    assert_true(stage_of(p, "pseudo")->on_device);
+    assert_true(stage_of(p, "pseudo")->on_device && stage_of(p, "cases")->on_device);
     assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
-    assert_int_equal(times(text, "copied"), 0);
+    assert_int_equal(times(text, "copies"), 0);
+    assert_int_equal(times(text, "on the CPU"), 0);
+    hf_free(text);
+    hf_plan_free(p);
+}
+
+/* What a stage reads is brought to it, once; what it hands on unread stays where it is. */
+static void test_copies(void **state) {
+    (void)state;
+    const char *sets[] = {"device=t_bare"};
+    struct hf_error e;
+    char *text = NULL;
+    struct hf_plan *p = plan_of(method, sets, 1);
+    /* cases, prepared, segments and holes launch nothing: all is on the host until `removed`, which
+     * applies a model. */
+    assert_string_equal(copied(p, "prepared", 0), "");
+    assert_string_equal(copied(p, "holes", 0), "");
+    assert_string_equal(copied(p, "removed", 0), "hole,masked");
+    assert_string_equal(copied(p, "inpainter", 0), "image,hole,masked");
+    /* Its score is made there, and read here; the mask it gates with never left. */
+    assert_string_equal(copied(p, "pseudo", 0), "score");
+    assert_string_equal(plan_copied_to(p, stage_of(p, "pseudo"), 0), "cpu");
+    bool slice;
+    assert_int_equal(plan_copied_bytes(p, stage_of(p, "pseudo"), 0, &slice), 128 * 128 * 4);
+    assert_true(slice);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
+    assert_non_null(strstr(text, "copies score to the cpu (0.0655 MB a slice)\n"));
+    assert_non_null(strstr(text, "copies hole, masked to t_bare (0.0819 MB a slice)\n"));
+    hf_free(text);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &text, &e), HF_OK);
+    cJSON *root = cJSON_Parse(text);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "runs_on")), "t_bare");
+    int count = 0;
+    const cJSON *s;
+    cJSON_ArrayForEach(s, cJSON_GetObjectItem(root, "stages")) {
+        const cJSON *copies = cJSON_GetObjectItem(s, "copies");
+        if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(s, "name")), "removed") == 0) {
+            const cJSON *one = cJSON_GetArrayItem(copies, 0);
+            assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(one, "fields")), 2);
+            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(one, "to")), "t_bare");
+        }
+        count += cJSON_GetArraySize(copies);
+    }
+    cJSON_Delete(root);
+    hf_free(text);
+    int edges = 0;
+    for (int i = 0; i < p->stages; i++)
+        for (int k = 0; k < p->stage[i].inputs; k++)
+            edges += plan_copied_to(p, &p->stage[i], k) != NULL;
+    assert_int_equal(count, edges);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_DOT, &text, &e), HF_OK);
+    assert_int_equal(times(text, "color=blue"), edges);
+    assert_non_null(strstr(text, "score to cpu"));
     hf_free(text);
     hf_plan_free(p);
 }
@@ -586,15 +627,25 @@ static void test_json_parses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_jobs_and_order),
-        cmocka_unit_test(test_sinks_join),       cmocka_unit_test(test_engine_keys),
-        cmocka_unit_test(test_values),           cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_include_folder),   cmocka_unit_test(test_var_is_a_list),
-        cmocka_unit_test(test_supervision),      cmocka_unit_test(test_weak_branch),
-        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_jobs_and_order),
+        cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_var_is_a_list),
+        cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),
+        cmocka_unit_test(test_shipped_graphs),
+        cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_slices_supervise),
+        cmocka_unit_test(test_golden),
         cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);

@@ -105,9 +105,15 @@ enum hf_read_flags {
     HF_READ_OPTIONAL = 1 /* used when there */
 };
 
+/** What `read` takes for all fields on the grid, whatever they are. */
+#define HF_EVERY_FIELD "*"
+
 /** Sizes that declare does not know are -1. */
 struct hf_io {
-    /** Says that the stage reads a field; any dtype if dtype == HF_DTYPES. */
+    /**
+     * Says that the stage reads a field; any dtype if dtype == HF_DTYPES. What is read ON_GRID lies
+     * on the stage's device when it runs; other fields are where they happen to be.
+     */
     void (*read)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
                  uint32_t flags);
     /**
