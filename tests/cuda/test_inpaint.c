@@ -43,16 +43,14 @@ static void merge(void **state) {
     }
 }
 
-static void survey(void **state) {
+static void survey_of(const char *stage, const int64_t *size) {
     const double shares[] = {0, 0.01, 1};
-    EACH_SIZE(size) {
-        for (int i = 0; i < 3; i++) {
-            struct hf_tensor *t[3] = {sized_mask(size, shares[i], 6),
-                                      kit_tensor(HF_U8, 1, size + 1), sized(HF_F32, size[0], size)};
-            struct hf_op_call call = {.in = {t[0]}, .out = {t[1], t[2]}, .inputs = 1, .outputs = 2};
-            kit_compare(op_of(*state, "survey"), &call, &exact);
-            free_all(t, 3);
-        }
+    for (int i = 0; i < 3; i++) {
+        struct hf_tensor *t[3] = {sized_mask(size, shares[i], 6), kit_tensor(HF_U8, 1, size + 1),
+                                  sized(HF_F32, size[0], size)};
+        struct hf_op_call call = {.in = {t[0]}, .out = {t[1], t[2]}, .inputs = 1, .outputs = 2};
+        kit_compare(op_of(stage, "survey"), &call, &exact);
+        free_all(t, 3);
     }
 }
 
@@ -64,64 +62,76 @@ static void choose(int32_t slice[INFER_MAX_BATCH], int64_t depth, int64_t batch)
         slice[(3 * n + 1) % batch] = (int32_t)(depth - 1 - n);
 }
 
-static void gather(void **state) {
-    EACH_SIZE(size) {
-        const int64_t batch = 8, shape[5] = {batch, size[0] + 2, 1, size[2], size[3]};
-        struct infer_gather_params p;
+static void gather_of(const char *stage, const int64_t *size) {
+    const int64_t batch = 8, shape[5] = {batch, size[0] + 2, 1, size[2], size[3]};
+    struct infer_gather_params p;
+    choose(p.slice, size[1], batch);
+    struct hf_tensor *t[4] = {sized_random(HF_F32, size[0], size, -1, 1, 7),
+                              sized_mask(size, 0.5, 8), sized_random(HF_F32, 1, size, 0, 1, 9),
+                              kit_tensor(HF_F32, 5, shape)};
+    struct hf_op_call call = KIT_CALL(t[0], t[3], p);
+    call.in[call.inputs++] = t[1];
+    call.in[call.inputs++] = t[2];
+    kit_compare(op_of(stage, "gather"), &call, &exact);
+    free_all(t, 4);
+}
+
+static void scatter_of(const char *stage, const int64_t *size) {
+    for (int32_t activation = INFER_NONE; activation <= INFER_SOFTMAX; activation++) {
+        const int64_t batch = 5;
+        int64_t kept = size[0], channels = kept + (activation == INFER_SOFTMAX);
+        const int64_t shape[5] = {batch, channels, 1, size[2], size[3]};
+        struct infer_scatter_params p = {.activation = activation};
         choose(p.slice, size[1], batch);
-        struct hf_tensor *t[4] = {sized_random(HF_F32, size[0], size, -1, 1, 7),
-                                  sized_mask(size, 0.5, 8), sized_random(HF_F32, 1, size, 0, 1, 9),
-                                  kit_tensor(HF_F32, 5, shape)};
-        struct hf_op_call call = KIT_CALL(t[0], t[3], p);
+        struct hf_tensor *t[3] = {kit_tensor(HF_F32, 5, shape), sized_mask(size, 0.7, 10),
+                                  sized_random(HF_F32, kept, size, 2, 3, 11)};
+        kit_random(t[0], -30, 30, 12);
+        struct hf_op_call call = KIT_CALL(t[0], t[2], p);
+        struct kit_limits limits = activation == INFER_NONE ? exact : libm;
+        limits.keep = 1; /* slices that are not in the batch stay as they were */
+        kit_compare(op_of(stage, "scatter"), &call, &limits);
         call.in[call.inputs++] = t[1];
-        call.in[call.inputs++] = t[2];
-        kit_compare(op_of(*state, "gather"), &call, &exact);
-        free_all(t, 4);
+        kit_compare(op_of(stage, "scatter"), &call, &limits);
+        free_all(t, 3);
+    }
+}
+
+static void survey(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        survey_of("inpaint", size);
+    }
+}
+
+static void gather(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        gather_of("inpaint", size);
     }
 }
 
 static void scatter(void **state) {
+    (void)state;
     EACH_SIZE(size) {
-        for (int32_t activation = INFER_NONE; activation <= INFER_SOFTMAX; activation++) {
-            const int64_t batch = 5;
-            int64_t kept = size[0], channels = kept + (activation == INFER_SOFTMAX);
-            const int64_t shape[5] = {batch, channels, 1, size[2], size[3]};
-            struct infer_scatter_params p = {.activation = activation};
-            choose(p.slice, size[1], batch);
-            struct hf_tensor *t[3] = {kit_tensor(HF_F32, 5, shape), sized_mask(size, 0.7, 10),
-                                      sized_random(HF_F32, kept, size, 2, 3, 11)};
-            kit_random(t[0], -30, 30, 12);
-            struct hf_op_call call = KIT_CALL(t[0], t[2], p);
-            struct kit_limits limits = activation == INFER_NONE ? exact : libm;
-            limits.keep = 1; /* slices that are not in the batch stay as they were */
-            kit_compare(op_of(*state, "scatter"), &call, &limits);
-            call.in[call.inputs++] = t[1];
-            kit_compare(op_of(*state, "scatter"), &call, &limits);
-            free_all(t, 3);
-        }
+        scatter_of("inpaint", size);
     }
 }
 
-static int load_spot(void **state) {
+static void spot_and_segment(void **state) {
     (void)state;
-    kit_load("spot");
-    return 0;
+    const int64_t size[4] = {2, 3, 9, 13};
+    const char *const stages[2] = {"spot", "segment"};
+    for (int i = 0; i < 2; i++) {
+        kit_load(stages[i]);
+        survey_of(stages[i], size);
+        gather_of(stages[i], size);
+        scatter_of(stages[i], size);
+    }
 }
-
-static int load_segment(void **state) {
-    (void)state;
-    kit_load("segment");
-    return 0;
-}
-
-#define OF(stage, test, setup)                                                                     \
-    { #stage "." #test, test, setup, NULL, #stage }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blank),   cmocka_unit_test(merge),    OF(inpaint, survey, NULL),
-        OF(inpaint, gather, NULL), OF(inpaint, scatter, NULL), OF(spot, survey, load_spot),
-        OF(spot, gather, NULL),    OF(spot, scatter, NULL),    OF(segment, survey, load_segment),
-        OF(segment, gather, NULL), OF(segment, scatter, NULL)};
+        cmocka_unit_test(blank),  cmocka_unit_test(merge),   cmocka_unit_test(survey),
+        cmocka_unit_test(gather), cmocka_unit_test(scatter), cmocka_unit_test(spot_and_segment)};
     return KIT_RUN("inpaint", tests);
 }

@@ -69,24 +69,20 @@ static void box_of_one_voxel(void **state) {
 
 static void histogram(void **state) {
     (void)state;
-    const int64_t bins = PREPARE_BINS;
-    const double shares[] = {0, 0.5, 1};
-    EACH_SIZE(size) {
-        for (int i = 0; i < 3; i++) {
-            /* beyond both ends, and many voxels to a bin */
-            double span = i == 1 ? 5000 : 1;
-            struct hf_tensor *t[3] = {sized_random(HF_F32, 1, size, -span, span, 5),
-                                      sized_mask(size, shares[i], 6), kit_tensor(HF_I32, 1, &bins)};
-            struct hf_op_call call = {.in = {t[0], t[1]}, .out = {t[2]}, .inputs = 2, .outputs = 1};
-            kit_compare("prepare.histogram", &call, &exact);
-            int64_t total = 0, voxels = 0;
-            for (int64_t k = 0; k < bins; k++)
-                total += HF_DATA(int32_t, t[2])[k];
-            for (int64_t k = 0; k < hf_tensor_count(t[1]); k++)
-                voxels += HF_DATA(uint8_t, t[1])[k] != 0;
-            assert_int_equal(total, voxels);
-            free_all(t, 3);
-        }
+    const int64_t bins = PREPARE_BINS, size[4] = {1, 5, 17, 33};
+    const double shares[] = {0, 0.5, 1}, spans[] = {1, 5000, 1}; /* HU: beyond both ends, or few */
+    for (int i = 0; i < 3; i++) {
+        struct hf_tensor *t[3] = {sized_random(HF_F32, 1, size, -spans[i], spans[i], 5),
+                                  sized_mask(size, shares[i], 6), kit_tensor(HF_I32, 1, &bins)};
+        struct hf_op_call call = {.in = {t[0], t[1]}, .out = {t[2]}, .inputs = 2, .outputs = 1};
+        kit_compare("prepare.histogram", &call, &exact);
+        int64_t total = 0, voxels = 0;
+        for (int64_t k = 0; k < bins; k++)
+            total += HF_DATA(int32_t, t[2])[k];
+        for (int64_t k = 0; k < hf_tensor_count(t[1]); k++)
+            voxels += HF_DATA(uint8_t, t[1])[k] != 0;
+        assert_int_equal(total, voxels);
+        free_all(t, 3);
     }
 }
 
