@@ -58,8 +58,8 @@ template <typename Window> struct pool_forward {
     template <typename T, int V>
     static __device__ inline void at(const struct ck_space &a, int64_t r, int32_t column) {
         Window window(a, place_of(r, a.out), a.in);
-        float best[V];
-        index_pack<V> index;
+        float best[V] = {0};
+        index_pack<V> index = {};
         window.each([&](int32_t k, int64_t row) {
             float x[V];
             ck_load<V>(ck_at<const T>(a.x, row, column), x);
