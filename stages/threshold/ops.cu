@@ -97,7 +97,7 @@ static enum hf_status launch_keep(const struct hf_op_call *call, void *scratch, 
  * likeliest voxel. A component's root is its first voxel, whatever the order of the threads.
  */
 
-#define BEST_BLOCKS 256
+#define BEST_BLOCKS 128
 
 /* The start of the scratch; the union-find's parents follow it. */
 struct best_found {

@@ -30,10 +30,11 @@ static inline struct hf_tensor *sized_random(enum hf_dtype dtype, int64_t channe
 static inline struct hf_tensor *sized_mask(const int64_t *size, double share, uint64_t seed) {
     struct hf_tensor *t = sized(HF_U8, 1, size);
     struct hf_rng draws = hf_rng_init(seed, "test", "mask", 0);
-    for (int64_t i = 0; i < hf_tensor_count(t); i++)
-        HF_DATA(uint8_t, t)
-        [i] =
-            (double)hf_rng_uniform(&draws) < share ? (uint8_t)(1 + hf_rng_below(&draws, 2) * 8) : 0;
+    uint8_t *mask = HF_DATA(uint8_t, t);
+    for (int64_t i = 0; i < hf_tensor_count(t); i++) {
+        uint8_t value = (uint8_t)(1 + 8 * hf_rng_below(&draws, 2));
+        mask[i] = (double)hf_rng_uniform(&draws) < share ? value : 0;
+    }
     return t;
 }
 

@@ -18,7 +18,20 @@ static void count(void **state) {
     }
 }
 
+/* More slices than a grid has blocks along y. */
+static void count_of_many_slices(void **state) {
+    (void)state;
+    const int64_t size[4] = {1, 70000, 2, 3};
+    if (!kit_gpu())
+        return;
+    struct hf_tensor *t[2] = {sized_mask(size, 0.5, 3), kit_tensor(HF_I32, 1, size + 1)};
+    struct hf_op_call call = {.in = {t[0]}, .out = {t[1]}, .inputs = 1, .outputs = 1};
+    kit_compare("select.count", &call, &exact);
+    free_all(t, 2);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(count)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(count),
+                                       cmocka_unit_test(count_of_many_slices)};
     return KIT_RUN("select", tests);
 }

@@ -152,6 +152,67 @@ static void best_follows_a_path(void **state) {
     scene_free(&s);
 }
 
+/* An empty scene but for voxels at the given places of the given segment. */
+struct dot {
+    int64_t voxel;
+    uint8_t segment;
+    float value;
+};
+
+static struct scene scene_of_dots(const int64_t *size, float ground, const struct dot *dots,
+                                  int n) {
+    struct scene s = scene_new(size, 12, 0);
+    for (int64_t i = 0; i < hf_tensor_count(s.field); i++) {
+        HF_DATA(float, s.field)[i] = ground;
+        HF_DATA(uint8_t, s.couinaud)[i] = 1;
+    }
+    for (int i = 0; i < n; i++) {
+        HF_DATA(float, s.field)[dots[i].voxel] = dots[i].value;
+        HF_DATA(uint8_t, s.couinaud)[dots[i].voxel] = dots[i].segment;
+    }
+    return s;
+}
+
+/* What is next to each other in memory alone does not hang together. */
+static void best_ends_at_borders(void **state) {
+    (void)state;
+    const int64_t size[4] = {1, 3, 5, 7};
+    const struct dot dots[] = {{6, 7, 0.9f},
+                               {7, 7, 0.8f}, /* the end of a row, the next's */
+                               {31, 8, 0.9f},
+                               {38, 8, 0.8f}}; /* the last row of a slice */
+    struct scene s = scene_of_dots(size, 0, dots, 4);
+    compare(&s, 1u << 7 | 1u << 8, CUT_ABOVE, 0);
+    assert_int_equal(set_in(&s, 7), 1);
+    assert_int_equal(set_in(&s, 8), 1);
+    assert_int_equal(HF_DATA(uint8_t, s.out)[6] + HF_DATA(uint8_t, s.out)[31], 2);
+    scene_free(&s);
+}
+
+/* -0 is not below 0: the first of the two stays the likeliest. */
+static void best_of_zeros(void **state) {
+    (void)state;
+    const int64_t size[4] = {1, 1, 5, 7};
+    const struct dot dots[] = {{3, 7, 0.0f}, {30, 7, -0.0f}};
+    struct scene s = scene_of_dots(size, 1, dots, 2);
+    compare(&s, 1u << 7, CUT_BELOW, 0);
+    assert_int_equal(set_in(&s, 7), 1);
+    assert_int_equal(HF_DATA(uint8_t, s.out)[3], 1);
+    scene_free(&s);
+}
+
+/* More voxels than the search has threads. */
+static void best_of_a_large_volume(void **state) {
+    (void)state;
+    const int64_t size[4] = {1, 10, 60, 60};
+    const struct dot dots[] = {{700, 7, 0.9f}, {33468, 7, 0.8f}, {35999, 7, 0.7f}};
+    struct scene s = scene_of_dots(size, 0, dots, 3);
+    compare(&s, 1u << 7, CUT_ABOVE, 0);
+    assert_int_equal(set_in(&s, 7), 1);
+    assert_int_equal(HF_DATA(uint8_t, s.out)[700], 1);
+    scene_free(&s);
+}
+
 /* Ties, zeros of either sign, infinities and NaN. */
 static void best_of_odd_values(void **state) {
     (void)state;
@@ -173,6 +234,9 @@ int main(void) {
                                        cmocka_unit_test(best_of_nothing),
                                        cmocka_unit_test(best_leaves_what_has_something),
                                        cmocka_unit_test(best_follows_a_path),
+                                       cmocka_unit_test(best_ends_at_borders),
+                                       cmocka_unit_test(best_of_zeros),
+                                       cmocka_unit_test(best_of_a_large_volume),
                                        cmocka_unit_test(best_of_odd_values)};
     return KIT_RUN("threshold", tests);
 }
