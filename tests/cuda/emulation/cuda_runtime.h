@@ -209,6 +209,8 @@ const char *emulation_fault(void);
 /** Kernels on the default stream run at once (1, so that an op can be tested alone) or are a fault
  *  (0). Anything else on the default stream is always a fault. */
 void emulation_default_stream(int allowed);
+/** Work on the stream that goes wrong, as a kernel that touches foreign memory does. */
+void emulation_break(cudaStream_t stream);
 /** How much memory the GPU has. */
 void emulation_memory(size_t bytes);
 /** Bytes that are handed out, and the most there have been since the last emulation_memory. */

@@ -80,6 +80,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "invalid device ordinal";
     case cudaErrorNotReady:
         return "device not ready";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
     case cudaErrorLaunchFailure: {
         std::lock_guard<std::recursive_mutex> lock(one);
         told = "unspecified launch failure: " + launch_failure;

@@ -698,6 +698,10 @@ void emulation_default_stream(int allowed) {
     default_stream = allowed != 0;
 }
 
+void emulation_break(cudaStream_t stream) {
+    enqueue(stream, [] { device_error = cudaErrorIllegalAddress; });
+}
+
 void emulation_memory(size_t bytes) {
     std::lock_guard<std::recursive_mutex> lock(one);
     memory_size(bytes);
