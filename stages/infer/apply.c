@@ -28,7 +28,8 @@ enum hf_status apply_process(struct hf_stage *s, const struct hf_sample *in,
                             .sample = in,
                             .within = hf_sample_get(in, o->within),
                             .gated = 1,
-                            .batch = o->batch};
+                            .batch = o->batch,
+                            .precision = o->precision};
     struct hf_tensor *made = NULL;
     struct hf_sample *out = NULL;
     enum hf_status st = infer_volume(s, &state->infer, &job, &made, e);

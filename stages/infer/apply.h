@@ -10,6 +10,7 @@ struct apply_options {
     const char *within; /* mask outside which the probability is 0 */
     const char *output; /* field */
     int64_t batch;
+    int32_t precision; /* enum hf_precision */
 };
 
 struct apply_state {

@@ -33,16 +33,23 @@ enum hf_status infer_declare(struct hf_io *io, const char *const *own, struct hf
     return HF_OK;
 }
 
-void infer_close(struct infer *x) {
+static void drop_exec(struct infer *x) {
     if (x->exec)
         x->exec->methods->destroy(x->exec);
     x->exec = NULL;
 }
 
+void infer_close(struct infer *x) {
+    drop_exec(x);
+    if (x->side)
+        x->device->methods->queue_free(x->device, x->side);
+    x->side = NULL;
+}
+
 /* The network for slices of this size, compiled if it is not yet. */
-static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const int64_t shape[5],
-                                   struct hf_error *e) {
-    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD};
+static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, int32_t precision,
+                                   const int64_t shape[5], struct hf_error *e) {
+    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD, .precision = (enum hf_precision)precision};
     if (x->exec && memcmp(x->shape, shape, sizeof x->shape) == 0)
         return HF_OK;
     if (s->model->net->dims != 2)
@@ -50,13 +57,13 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const in
                        "the model of '%s' is %d-dimensional; only 2D networks run over "
                        "slices",
                        s->model->info.stage, s->model->net->dims);
-    infer_close(x);
+    drop_exec(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
     enum hf_status st = hf_compile(s, s->model->net, &spec, &x->exec, e);
     if (st == HF_OK)
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
-        infer_close(x);
+        drop_exec(x);
         return hf_fail_in(e, "model of '%s' on slices of %lld x %lld", s->model->info.stage,
                           (long long)shape[3], (long long)shape[4]);
     }
@@ -152,31 +159,49 @@ static enum hf_status run_slices(struct hf_stage *s, struct infer *x, const stru
         if (s->host->canceled(s))
             return hf_fail(e, HF_CANCELED, "canceled");
         int64_t shape[5] = {job->batch, channels, 1, size[2], size[3]};
-        st = prepare_exec(s, x, shape, e);
+        st = prepare_exec(s, x, job->precision, shape, e);
         if (st == HF_OK)
             st = run_batch(s, x, job, &gather, params.slice, volume, e);
     }
     return st;
 }
 
-enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct infer_job *job,
-                            struct hf_tensor **ret, struct hf_error *e) {
-    struct hf_tensor *flags = NULL, *occupied = NULL, *volume = NULL;
+/* Which slices have something of `within`, and the volume, still empty. */
+static enum hf_status survey(struct hf_stage *s, struct infer *x, const struct infer_job *job,
+                             struct hf_tensor **ret_occupied, struct hf_tensor **ret_volume,
+                             struct hf_error *e) {
+    const struct hf_host *h = s->host;
+    const struct hf_op *op = h->op_find(h, s->device, job->survey);
     const int64_t *size = job->within->shape;
     int64_t shape[4] = {infer_channels(&s->model->info), size[1], size[2], size[3]};
-    enum hf_status st = hf_tensor_new(s, HF_U8, 1, size + 1, &flags, e);
+    struct hf_tensor *flags = NULL;
+    enum hf_status st = HF_OK;
+    x->device = s->device;
+    if (!op)
+        return hf_fail(e, HF_NOT_FOUND, "the device has no op '%s'", job->survey);
+    if (!x->side)
+        st = s->device->methods->queue_new(s->device, &x->side, e);
     if (st == HF_OK)
-        st = hf_tensor_new(s, HF_F32, 4, shape, &volume, e);
+        st = h->tensor_new(h, s->device, x->side, HF_U8, 1, size + 1, &flags, e);
+    if (st == HF_OK)
+        st = h->tensor_new(h, s->device, x->side, HF_F32, 4, shape, ret_volume, e);
     if (st == HF_OK) {
         struct hf_op_call call = {
-            .in = {job->within}, .out = {flags, volume}, .inputs = 1, .outputs = 2};
-        st = hf_launch(s, job->survey, &call, e);
+            .in = {job->within}, .out = {flags, *ret_volume}, .inputs = 1, .outputs = 2};
+        st = h->launch(h, s->device, x->side, op, &call, e);
     }
     if (st == HF_OK)
-        st = hf_tensor_read(s, flags, &occupied, e);
+        st = hf_tensor_read(s, flags, ret_occupied, e);
+    h->tensor_unref(flags);
+    return st;
+}
+
+enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct infer_job *job,
+                            struct hf_tensor **ret, struct hf_error *e) {
+    struct hf_tensor *occupied = NULL, *volume = NULL;
+    enum hf_status st = survey(s, x, job, &occupied, &volume, e);
     if (st == HF_OK)
         st = run_slices(s, x, job, HF_DATA(uint8_t, occupied), volume, e);
-    s->host->tensor_unref(flags);
     s->host->tensor_unref(occupied);
     if (st == HF_OK)
         *ret = volume;

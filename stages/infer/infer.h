@@ -18,6 +18,16 @@
 
 #define INFER_MAX_BATCH 64
 
+/** The option `precision` of a stage, an int32_t. */
+#define INFER_PRECISION(at)                                                                        \
+    {                                                                                              \
+        .name = "precision", .type = HF_OPTION_ENUM, .offset = (at), .initial = "auto",            \
+        .choices = "auto|f32|tf32|bf16",                                                           \
+        .help =                                                                                    \
+            "Arithmetic of the network: `auto` is bf16 on a GPU and f32 on the CPU, which has "    \
+            "no other."                                                                            \
+    }
+
 /** "survey": in[0] u8 [1,D,H,W]; out[0] u8 [D]: 1 where a slice has a nonzero voxel; out[1] f32
  *  [C,D,H,W] is set to 0. */
 enum hf_status infer_survey_cpu(const struct hf_op_call *call, void *scratch, void *stream,
@@ -51,6 +61,8 @@ struct infer_scatter_params {
 struct infer {
     struct hf_executable *exec;
     int64_t shape[5]; /* that it was compiled for */
+    struct hf_device *device;
+    struct hf_queue *side; /* for what the host asks, so that it does not wait for networks */
 };
 
 /** An input that the stage makes itself instead of taking it from the sample. */
@@ -66,6 +78,7 @@ struct infer_job {
     struct hf_tensor *within;    /* u8 [1,D,H,W]: slices where it is empty are skipped */
     int gated;                   /* 1: voxels outside `within` are 0 */
     int64_t batch;
+    int32_t precision; /* enum hf_precision */
 };
 
 /** Reads the fields that the model of `model:` takes, but for those named in `own`

@@ -14,6 +14,7 @@ struct options {
     const char *region;
     double blank;
     int64_t batch;
+    int32_t precision; /* enum hf_precision */
 };
 
 struct state {
@@ -53,7 +54,8 @@ static enum hf_status fill(struct hf_stage *s, const struct hf_sample *in, struc
                                 .sample = in,
                                 .given = {{"masked", masked}, {"hole", region}},
                                 .within = region,
-                                .batch = o->batch};
+                                .batch = o->batch,
+                                .precision = o->precision};
         st = infer_volume(s, &state->infer, &job, ret, e);
     }
     s->host->tensor_unref(masked);
@@ -139,6 +141,7 @@ static const struct hf_option option_table[] = {
      .min = 1,
      .max = INFER_MAX_BATCH,
      .help = "Slices that the network sees at once."},
+    INFER_PRECISION(OFFSET(precision)),
     {.name = NULL}};
 
 static const char *const ops_used[] = {"inpaint.blank",  "inpaint.merge",   "inpaint.survey",

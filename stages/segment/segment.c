@@ -33,6 +33,7 @@ static const struct hf_option option_table[] = {
      .min = 1,
      .max = INFER_MAX_BATCH,
      .help = "Slices that the network sees at once."},
+    INFER_PRECISION(OFFSET(precision)),
     {.name = NULL}};
 
 static const struct hf_stage_class segment = {

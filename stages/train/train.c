@@ -121,6 +121,9 @@ static const struct hf_option options[] = {
     {OPTION(keep, ENUM, "best"), .choices = "best|last",
      .help = "Parameters that are kept: of the best validation loss (where there is validation), "
              "or the last ones."},
+    {OPTION(precision, ENUM, "auto"), .choices = "auto|f32|tf32|bf16",
+     .help = "Arithmetic of the network: `auto` is bf16 on a GPU and f32 on the CPU, which has no "
+             "other; parameters and losses are f32 always."},
     {.name = NULL},
 };
 

@@ -35,6 +35,7 @@ struct train_options {
     double validate;
     int64_t validation_slices;
     int32_t keep;
+    int32_t precision; /* enum hf_precision */
 };
 
 /** Channels that the network yields: one a class, or those of the target. */

@@ -3,7 +3,8 @@
  *
  * Two batches are in flight: while the device runs one step, the next batch is put together. The
  * loss of a step is read when the one after it has been handed over, so the host never waits for
- * a step that it has just begun.
+ * a step that it has just begun. What a volume is asked for goes on a queue of its own, and so does
+ * not wait for steps either.
  */
 #include "train.h"
 
@@ -39,6 +40,7 @@ struct trainer {
     /* known from the first sample on */
     struct hf_net *net;
     struct hf_executable *x;
+    struct hf_queue *side; /* for what the host asks about volumes */
     int64_t param_count;
     int32_t inputs, targets; /* channels */
     int64_t height, width;
@@ -76,6 +78,7 @@ static struct hf_exec_spec make_spec(const struct trainer *t) {
     const struct train_options *o = t->o;
     struct hf_exec_spec spec = {
         .mode = HF_EXEC_TRAIN,
+        .precision = (enum hf_precision)o->precision,
         .shape = {o->batch, t->inputs, 1, t->height, t->width},
         .optimizer = {.kind = (enum hf_optimizer_kind)o->optimizer,
                       .beta1 = (float)o->beta1,
@@ -221,12 +224,18 @@ static enum hf_status read_profile(struct trainer *t, const struct hf_sample *sa
     *ret = NULL;
     if (t->o->positive <= 0)
         return HF_OK;
+    struct hf_device *d = t->s->device;
     const struct hf_tensor *target = hf_sample_get(sample, t->o->target);
+    const struct hf_op *op = t->host->op_find(t->host, d, "train.profile");
     struct hf_tensor *sums = NULL;
-    enum hf_status st = hf_tensor_new(t->s, HF_F32, 1, &target->shape[1], &sums, t->err);
+    enum hf_status st = t->side ? HF_OK : d->methods->queue_new(d, &t->side, t->err);
+    if (st == HF_OK && !op)
+        st = hf_fail(t->err, HF_NOT_FOUND, "the device has no op 'train.profile'");
+    if (st == HF_OK)
+        st = t->host->tensor_new(t->host, d, t->side, HF_F32, 1, &target->shape[1], &sums, t->err);
     struct hf_op_call call = {.in = {target}, .out = {sums}, .inputs = 1, .outputs = 1};
     if (st == HF_OK)
-        st = hf_launch(t->s, "train.profile", &call, t->err);
+        st = t->host->launch(t->host, d, t->side, op, &call, t->err);
     if (st == HF_OK)
         st = hf_tensor_read(t->s, sums, ret, t->err);
     t->host->tensor_unref(sums);
@@ -449,27 +458,44 @@ static enum hf_status train_while_full(struct trainer *t) {
 
 /* ---- validation ---- */
 
-static enum hf_status validation_batch(struct trainer *t, int64_t from, double *ret) {
+/* Adds the loss of a batch that is in flight, if there is one. */
+static enum hf_status validation_land(struct trainer *t, struct flight *f, double *sum) {
+    double loss = 0;
+    enum hf_status st = f->loss ? read_loss(t, f->loss, &loss) : HF_OK;
+    *sum += loss;
+    flight_clear(t->host, f);
+    return st;
+}
+
+/* The batch is handed over before the one ahead of it is waited for. */
+static enum hf_status validation_batch(struct trainer *t, int64_t from, struct flight *ahead,
+                                       double *sum) {
     struct flight f = {0};
     enum hf_status st = put_batch(t, t->validation + from, &f);
     if (st == HF_OK)
         st = t->x->methods->evaluate(t->x, f.input, f.target, f.weight, f.loss, t->err);
     if (st == HF_OK)
-        st = read_loss(t, f.loss, ret);
-    flight_clear(t->host, &f);
+        st = land(t);
+    if (st == HF_OK)
+        st = validation_land(t, ahead, sum);
+    if (st == HF_OK)
+        *ahead = f;
+    else
+        flight_clear(t->host, &f);
     return st;
 }
 
 /* Runs over whole batches only, so that each loss has the same weight. */
 static enum hf_status validate(struct trainer *t) {
     int64_t batches = t->validation_count / t->o->batch;
+    struct flight ahead = {0};
     double sum = 0;
-    enum hf_status st = land(t);
-    for (int64_t i = 0; st == HF_OK && i < batches; i++) {
-        double loss = 0;
-        st = validation_batch(t, i * t->o->batch, &loss);
-        sum += loss;
-    }
+    enum hf_status st = HF_OK;
+    for (int64_t i = 0; st == HF_OK && i < batches; i++)
+        st = validation_batch(t, i * t->o->batch, &ahead, &sum);
+    if (st == HF_OK)
+        st = validation_land(t, &ahead, &sum);
+    flight_clear(t->host, &ahead);
     if (st != HF_OK || batches == 0 || t->curve.count == 0)
         return st;
     double loss = sum / (double)batches;
@@ -568,15 +594,31 @@ static enum hf_status write_curve(struct trainer *t, const char *folder) {
     return st;
 }
 
+/* A text as it stands between the quotes of JSON; what does not fit is left out. */
+static void escape(const char *text, char *ret, size_t size) {
+    size_t used = 0;
+    for (; *text && used + 7 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20)
+            used += (size_t)snprintf(ret + used, size - used, "\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            used += (size_t)snprintf(ret + used, size - used, "\\%c", c);
+        else
+            ret[used++] = (char)c;
+    }
+    ret[used] = 0;
+}
+
 static void describe(const struct trainer *t, char *ret, size_t size) {
-    const struct hf_device *d = t->s->device;
+    static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
+    char device[512];
+    escape(t->s->device->methods->describe(t->s->device), device, sizeof device);
     (void)snprintf(ret, size,
                    "{\"steps\":%lld,\"kept_step\":%lld,\"seed\":%llu,\"batch\":%lld,"
-                   "\"size\":[%lld,%lld],\"device\":\"%s\"}",
+                   "\"size\":[%lld,%lld],\"precision\":\"%s\",\"device\":\"%s\"}",
                    (long long)t->steps, (long long)t->best_step, (unsigned long long)t->s->seed,
                    (long long)t->o->batch, (long long)t->height, (long long)t->width,
-                   d->methods->describe ? d->methods->describe((struct hf_device *)(uintptr_t)d)
-                                        : "");
+                   precisions[t->o->precision], device);
 }
 
 static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {
@@ -585,8 +627,8 @@ static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {
 }
 
 static enum hf_status finish(struct trainer *t) {
-    enum hf_status st = HF_OK;
-    if (t->best_step == 0) { /* never validated */
+    enum hf_status st = land(t);
+    if (st == HF_OK && t->best_step == 0) { /* never validated */
         t->best_step = t->steps;
         st = t->x->methods->get_params(t->x, t->best, t->err);
     }
@@ -622,6 +664,8 @@ static void clear(struct trainer *t) {
     free(t->validation);
     if (t->x)
         t->x->methods->destroy(t->x);
+    if (t->side)
+        t->s->device->methods->queue_free(t->s->device, t->side);
     if (t->net)
         t->host->net_free(t->net);
     free(t->best);
