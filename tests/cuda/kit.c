@@ -34,7 +34,8 @@ static struct {
     int modules;
     struct hf_device *device;
     struct hf_queue *queue;
-    void (*order)(int order); /* of the emulation; NULL: a real GPU */
+    void (*order)(int order);   /* of the emulation; NULL: a real GPU */
+    const char *(*fault)(void); /* of the emulation: what was done wrong */
 } kit;
 
 static void must(enum hf_status st, const struct hf_error *e) {
@@ -70,6 +71,9 @@ static const struct hf_plugin *load_cuda(const char *name, int required) {
     void *order = dlsym(handle, "emulation_order");
     if (order)
         memcpy(&kit.order, &order, sizeof order);
+    void *fault = dlsym(handle, "emulation_fault");
+    if (fault)
+        memcpy(&kit.fault, &fault, sizeof fault);
     return plugin;
 }
 
@@ -108,7 +112,10 @@ int kit_close(int failed) {
         kit.device->methods->destroy(kit.device);
     }
     harness_close(kit.harness);
-    return failed;
+    const char *fault = kit.fault ? kit.fault() : NULL;
+    if (fault)
+        print_error("the emulation found a fault: %s\n", fault);
+    return failed + (fault != NULL);
 }
 
 int kit_gpu(void) {
