@@ -1,0 +1,236 @@
+/*
+ * test_kern_loss.c - the CUDA device's losses against float64, their gradients against numeric
+ * differences of it, and the optimiser against plain loops.
+ */
+#include "kern_kit.h"
+#include "../../nn/ref64.h"
+
+#include <math.h>
+
+struct problem {
+    int64_t n, s, c;
+    int32_t weighted, terms;
+    struct hf_loss_term term[HF_MAX_LOSS_TERMS];
+};
+
+/* z in [N,C,S] from rows of channels, as the reference takes it. */
+static void turn(const struct problem *p, const double *rows, double *to) {
+    for (int64_t i = 0; i < p->n * p->s * p->c; i++)
+        to[(i / p->c / p->s * p->c + i % p->c) * p->s + i / p->c % p->s] = rows[i];
+}
+
+static double *wider(const float *f, int64_t count) {
+    double *d = kk_doubles(count);
+    for (int64_t i = 0; f && i < count; i++)
+        d[i] = (double)f[i];
+    return d;
+}
+
+static void loss(const struct kk_setting *k, const void *arg) {
+    const struct problem *p = arg;
+    int64_t rows = p->n * p->s, count = rows * p->c;
+    struct kk_operand *z = kk_make(k->type, k->lie, rows, p->c);
+    struct kk_operand *dz = kk_make(k->type, k->lie, rows, p->c);
+    float *target = kk_zeros((size_t)count * sizeof *target);
+    float *weight = p->weighted ? kk_zeros((size_t)rows * sizeof *weight) : NULL;
+    for (int64_t i = 0; i < count; i++)
+        target[i] = (float)(kk_uniform() < 0.5 ? kk_uniform() : floor(kk_uniform() * 2));
+    for (int64_t i = 0; weight && i < rows; i++)
+        weight[i] = (float)floor(kk_uniform() * 3);
+    struct ck_loss a = {.type = k->type,
+                        .n = p->n,
+                        .s = p->s,
+                        .c = p->c,
+                        .z = z->view,
+                        .target = target,
+                        .weight = weight,
+                        .terms = p->terms};
+    struct hf_exec_spec spec = {.loss_terms = p->terms};
+    memcpy(a.term, p->term, sizeof a.term);
+    memcpy(spec.loss, p->term, sizeof spec.loss);
+    float *out = kk_scratch(5 * sizeof *out), *evaluated = kk_scratch(5 * sizeof *evaluated);
+    a.scratch = kk_scratch(ck_loss_scratch(p->n, p->s, p->c));
+    struct hf_error e;
+    a.out = evaluated;
+    kk_finish(ck_loss(&a, kk_stream(), &e));
+    a.out = out;
+    a.dz = dz->view;
+    kk_finish(ck_loss(&a, kk_stream(), &e));
+
+    int64_t shape[5] = {p->n, p->c, 1, 1, p->s};
+    double *rows64 = kk_doubles(count), *z64 = kk_doubles(count), expected[5];
+    double *t64 = wider(target, count), *w64 = wider(weight, rows);
+    for (int64_t i = 0; !weight && i < rows; i++)
+        w64[i] = 1;
+    turn(p, z->value, z64);
+    expected[0] = ref64_loss(&spec, shape, z64, t64, w64, expected + 1);
+    kk_expect_floats(out, expected, 1 + p->terms, 1e-6);
+    assert_memory_equal(out, evaluated, (size_t)(1 + p->terms) * sizeof *out);
+    kk_untouched(z);
+
+    /* The gradient: a few numbers by differences, all of them through a random direction. */
+    double scale = 0, worst = 0, along = 0, step = 1e-5, side[2];
+    for (int64_t i = 0; i < count; i++)
+        scale = fmax(scale, fabs(kk_get(dz, i / p->c, i % p->c)));
+    for (int64_t probe = 0; probe < 24; probe++) {
+        int64_t i = (int64_t)(kk_uniform() * (double)count);
+        for (int s = 0; s < 2; s++) {
+            memcpy(rows64, z->value, (size_t)count * sizeof *rows64);
+            rows64[i] += s ? step : -step;
+            turn(p, rows64, z64);
+            side[s] = ref64_loss(&spec, shape, z64, t64, w64, NULL);
+        }
+        double d = (side[1] - side[0]) / (2 * step) - kk_get(dz, i / p->c, i % p->c);
+        worst = fmax(worst, fabs(d));
+    }
+    double limit = k->type == CK_F32 ? 2e-5 : 0x1p-8;
+    if (!(worst <= limit * scale))
+        fail_msg("gradient: %.3g of %.3g", worst, scale);
+    double *direction = kk_doubles(count), size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        direction[i] = kk_normal();
+        double g = kk_get(dz, i / p->c, i % p->c);
+        along += direction[i] * g;
+        size += g * g;
+    }
+    for (int s = 0; s < 2; s++) {
+        for (int64_t i = 0; i < count; i++)
+            rows64[i] = z->value[i] + (s ? step : -step) * direction[i];
+        turn(p, rows64, z64);
+        side[s] = ref64_loss(&spec, shape, z64, t64, w64, NULL);
+    }
+    assert_true(fabs((side[1] - side[0]) / (2 * step) - along) <= limit * sqrt(size) * 4);
+    kk_same(dz->memory, dz->bytes);
+}
+
+#define L1(f)                                                                                      \
+    { HF_LOSS_L1, f, 0 }
+#define BCE(f, p)                                                                                  \
+    { HF_LOSS_BCE, f, p }
+#define CE(f)                                                                                      \
+    { HF_LOSS_CE, f, 0 }
+#define DICE(f)                                                                                    \
+    { HF_LOSS_DICE, f, 0 }
+
+static const struct problem problems[] = {
+    {2, 130, 1, 1, 1, {L1(1.0f)}},
+    {1, 300, 3, 0, 2, {L1(0.5f), BCE(1.5f, 5.0f)}},
+    {1, 77, 1, 1, 2, {BCE(1.0f, 3.0f), DICE(2.0f)}},
+    {2, 150, 1, 0, 2, {CE(1.0f), DICE(1.0f)}},
+    {2, 150, 2, 1, 2, {CE(1.0f), DICE(1.0f)}},
+    {1, 2100, 3, 0, 1, {DICE(1.0f)}},
+    {1, 90, 9, 1, 4, {CE(0.7f), DICE(1.1f), L1(0.3f), BCE(0.2f, 2.0f)}},
+    {1, 40, 17, 0, 2, {CE(1.0f), DICE(1.0f)}},
+    {1, 90, 4, 1, 1, {CE(1.0f)}},
+};
+
+static void losses_are_the_reference(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
+        kk_every(loss, &problems[i], 0);
+}
+
+/* ---- the optimiser ---- */
+
+struct training {
+    int64_t count, start; /* of the vectors: floats away from 16 bytes */
+    struct hf_optimizer o;
+};
+
+/* One step in float64. */
+static void step64(const struct hf_optimizer *o, int64_t count, int64_t step, double rate,
+                   const double *grad, double *p, double *m, double *v) {
+    double norm = 0, factor = 1;
+    for (int64_t i = 0; i < count; i++)
+        norm += grad[i] * grad[i];
+    if (o->clip > 0 && sqrt(norm) > (double)o->clip)
+        factor = (double)o->clip / sqrt(norm);
+    double b1 = (double)o->beta1, b2 = (double)o->beta2, k = (double)step;
+    for (int64_t i = 0; i < count; i++) {
+        double g = grad[i] * factor + (double)o->weight_decay * p[i];
+        if (o->kind == HF_OPT_SGD) {
+            m[i] = (double)o->momentum * m[i] + g;
+            p[i] -= rate * (o->nesterov ? g + (double)o->momentum * m[i] : m[i]);
+            continue;
+        }
+        m[i] = b1 * m[i] + (1 - b1) * g;
+        v[i] = b2 * v[i] + (1 - b2) * g * g;
+        double mean = m[i] / (1 - pow(b1, k)), variance = v[i] / (1 - pow(b2, k));
+        p[i] -= rate * mean / (sqrt(variance) + (double)o->epsilon);
+    }
+}
+
+static void train(const struct kk_setting *k, const void *arg) {
+    const struct training *t = arg;
+    int64_t count = t->count;
+    float *param = kk_floats(count + 4, 1, 0) + t->start;
+    float *grad = kk_floats(count + 4, 1, 0) + t->start, rate = 0;
+    float *m = (float *)kk_zeros((size_t)(count + 4) * sizeof *m) + t->start;
+    float *v = (float *)kk_zeros((size_t)(count + 4) * sizeof *v) + t->start;
+    int64_t steps = 0;
+    uint16_t *copy = kk_scratch((size_t)count * sizeof *copy);
+    struct ck_update a = {.count = count,
+                          .param = param,
+                          .m = m,
+                          .v = t->o.kind == HF_OPT_ADAM ? v : NULL,
+                          .grad = grad,
+                          .copy = k->type == CK_BF16 ? copy : NULL,
+                          .optimizer = t->o,
+                          .step = &steps,
+                          .rate = &rate,
+                          .scratch = kk_scratch(ck_update_scratch(count))};
+    double *p64 = wider(param, count), *g64 = kk_doubles(count);
+    double *m64 = kk_doubles(count), *v64 = kk_doubles(count);
+    for (int64_t i = 1; i <= 3; i++) {
+        struct hf_error e;
+        rate = 0.01f * (float)i;
+        for (int64_t j = 0; j < count; j++) {
+            grad[j] = (float)kk_normal();
+            g64[j] = (double)grad[j];
+        }
+        kk_finish(ck_update(&a, kk_stream(), &e));
+        assert_int_equal(steps, i);
+        step64(&t->o, count, i, (double)rate, g64, p64, m64, v64);
+        kk_expect_floats(param, p64, count, 1e-6);
+        kk_expect_floats(m, m64, count, 1e-6);
+        if (a.v)
+            kk_expect_floats(v, v64, count, 1e-6);
+        for (int64_t j = 0; a.copy && j < count; j++) {
+            uint32_t bits = (uint32_t)copy[j] << 16;
+            float f;
+            memcpy(&f, &bits, sizeof f);
+            assert_true(fabsf(f - param[j]) <= fabsf(param[j]) * 0x1p-8f);
+        }
+    }
+}
+
+#define ADAM(decay, limit)                                                                         \
+    {                                                                                              \
+        .kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,                     \
+        .weight_decay = decay, .clip = limit                                                       \
+    }
+#define SGD(mass, ahead, decay, limit)                                                             \
+    {                                                                                              \
+        .kind = HF_OPT_SGD, .momentum = mass, .nesterov = ahead, .weight_decay = decay,            \
+        .clip = limit                                                                              \
+    }
+
+static void steps_are_the_reference(void **state) {
+    (void)state;
+    static const struct training trainings[] = {
+        {1, 0, ADAM(0, 0)},           {1027, 0, ADAM(0.01f, 0)},
+        {9001, 1, ADAM(0, 2.0f)},     {16390, 0, ADAM(0, 1e6f)},
+        {517, 0, SGD(0.9f, 0, 0, 0)}, {9001, 3, SGD(0.9f, 1, 0.001f, 1.0f)},
+        {64, 0, SGD(0, 0, 0, 0)},
+    };
+    for (size_t i = 0; i < sizeof trainings / sizeof *trainings; i++)
+        kk_every(train, &trainings[i], 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(losses_are_the_reference),
+        cmocka_unit_test(steps_are_the_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
