@@ -118,6 +118,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     int64_t channels = 1;
     io->read(io, "image", HF_F32, HF_ON_GRID, 0);
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
+    io->read(io, HF_EVERY_FIELD, HF_DTYPES, HF_ON_GRID, 0);
     (void)io->has(io, "image", &channels);
     io->write(io, "image", HF_F32, HF_ON_GRID, channels, "image");
     return HF_OK;
