@@ -15,6 +15,9 @@
 #include <vector>
 
 #include <setjmp.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
 #include <ucontext.h>
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -22,6 +25,27 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace emulation {
 
 namespace {
+
+/* Fibers switch by setjmp: swapcontext asks the kernel for the signal mask, twice a switch. So does
+ * the address sanitizer's setjmp; it has to be gone round, and told which stack is in use. */
+#ifdef __SANITIZE_ADDRESS__
+typedef void *jump_place[5];
+#define NOT_SANITIZED                     __attribute__((no_sanitize_address))
+#define SET_PLACE(place)                  __builtin_setjmp(place)
+#define JUMP(place)                       __builtin_longjmp(place, 1)
+#define LEAVE_STACK(fake, bottom, size)   __sanitizer_start_switch_fiber(fake, bottom, size)
+#define COME_TO_STACK(fake, bottom, size) __sanitizer_finish_switch_fiber(fake, bottom, size)
+const void *scheduler_stack;
+size_t scheduler_size;
+void *scheduler_fake;
+#else
+typedef jmp_buf jump_place;
+#define NOT_SANITIZED
+#define SET_PLACE(place)                  _setjmp(place)
+#define JUMP(place)                       _longjmp(place, 1)
+#define LEAVE_STACK(fake, bottom, size)   ((void)0)
+#define COME_TO_STACK(fake, bottom, size) ((void)0)
+#endif
 
 constexpr size_t stack_bytes = 128 << 10;
 
@@ -34,9 +58,10 @@ enum class at {
 
 struct fiber {
     ucontext_t context;
-    jmp_buf place; /* once it has begun */
+    jump_place place; /* once it has begun */
     std::vector<char> stack;
     bool begun;
+    void *fake; /* of the address sanitizer */
     at where;
     unsigned mask;
     const char *file;
@@ -52,38 +77,33 @@ const std::function<void()> *body;
 int order;
 std::string fault;
 
-/* swapcontext asks the kernel for the signal mask, twice a switch; setjmp does not, but the address
- * sanitizer takes a jump to another stack for an error. */
-#ifdef __SANITIZE_ADDRESS__
-ucontext_t scheduler;
+jump_place scheduler;
 
-void enter(fiber &f) {
-    swapcontext(&scheduler, &f.context);
+__attribute__((noinline, noreturn)) NOT_SANITIZED void jump(jump_place &to) {
+    JUMP(to);
 }
 
-void leave(fiber &f) {
-    swapcontext(&f.context, &scheduler);
-}
-#else
-jmp_buf scheduler;
-
-__attribute__((noinline)) void enter(fiber &f) {
-    if (_setjmp(scheduler) != 0)
-        return;
-    if (f.begun)
-        _longjmp(f.place, 1);
-    f.begun = true;
-    setcontext(&f.context);
+__attribute__((noinline)) NOT_SANITIZED void enter(fiber &f) {
+    LEAVE_STACK(&scheduler_fake, f.stack.data(), stack_bytes);
+    if (SET_PLACE(scheduler) == 0) {
+        if (f.begun)
+            jump(f.place);
+        f.begun = true;
+        setcontext(&f.context);
+    }
+    COME_TO_STACK(scheduler_fake, NULL, NULL);
 }
 
-__attribute__((noinline)) void leave(fiber &f) {
-    if (_setjmp(f.place) == 0)
-        _longjmp(scheduler, 1);
+__attribute__((noinline)) NOT_SANITIZED void leave(fiber &f) {
+    LEAVE_STACK(&f.fake, scheduler_stack, scheduler_size);
+    if (SET_PLACE(f.place) == 0)
+        jump(scheduler);
+    COME_TO_STACK(fibers[current].fake, &scheduler_stack, &scheduler_size);
 }
-#endif
 
 /* A fiber serves one thread after another. */
 void fiber_main() {
+    COME_TO_STACK(NULL, &scheduler_stack, &scheduler_size);
     for (;;) {
         (*body)();
         fibers[current].where = at::done;
