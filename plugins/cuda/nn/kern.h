@@ -126,7 +126,7 @@ struct ck_update {
     void *scratch;     /* ck_update_scratch */
 };
 
-/* moves 3 e: x twice, y */
+/* moves 3 e: x twice, y; less where the second pass finds the end of x in the cache */
 enum hf_status ck_norm_forward(const struct ck_norm *a, void *stream, struct hf_error *e);
 /* moves 5 e: x and dy twice, dx; 6 e if it accumulates */
 enum hf_status ck_norm_backward(const struct ck_norm *a, void *stream, struct hf_error *e);

@@ -111,6 +111,7 @@ struct ck_walk {
     int32_t columns;     /* channels */
     int32_t lanes, high; /* vectors and rows that a block takes at once */
     int32_t tiles;       /* of the columns */
+    int32_t backwards;   /* the last chunk first: a pass before left it in the cache */
 };
 
 /** A walk for vectors of `width` channels whose blocks take `chunk` rows. */
@@ -124,6 +125,7 @@ static inline struct ck_walk ck_walk_of(int64_t rows, int64_t c, int width, int6
     w.high = CK_THREADS / w.lanes;
     w.chunk = chunk;
     w.chunks = (int32_t)((rows + chunk - 1) / chunk);
+    w.backwards = 0;
     return w;
 }
 
@@ -153,8 +155,9 @@ template <int V> static __device__ inline struct ck_spot ck_stand(const struct c
     p.lane = (int32_t)threadIdx.x - p.row * w.lanes;
     p.column = ((int32_t)blockIdx.y * w.lanes + p.lane) * V;
     p.active = p.row < w.high && p.column < w.columns;
-    p.sample = blockIdx.x / (unsigned)w.chunks;
-    p.chunk = (int32_t)(blockIdx.x % (unsigned)w.chunks);
+    unsigned block = w.backwards ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+    p.sample = block / (unsigned)w.chunks;
+    p.chunk = (int32_t)(block % (unsigned)w.chunks);
     int64_t begin = (int64_t)p.chunk * w.chunk;
     p.first = begin + p.row;
     p.end = begin + w.chunk < w.rows ? begin + w.chunk : w.rows;
@@ -234,7 +237,7 @@ static inline unsigned ck_finish_tiles(int64_t c) {
 static inline int64_t ck_sum_chunk(int64_t n, int64_t s, int64_t c) {
     int64_t chunks = n < 2048 ? 2048 / n : 1;
     int64_t rows = (s + chunks - 1) / chunks;
-    int64_t least = (4096 + c - 1) / c, most = (1 << 19) / (c < 32 ? 32 : c);
+    int64_t least = (8192 + c - 1) / c, most = (1 << 19) / (c < 32 ? 32 : c);
     rows = rows < least ? least : rows;
     return rows > most && most > 0 ? most : rows;
 }

@@ -151,6 +151,7 @@ static enum hf_status norm_forward(const struct ck_norm *args, cudaStream_t stre
     auto apply = apply_forward<T, V>;
     HF_CUDA_LAUNCH(sums, grid, CK_THREADS, stream, a, w, part);
     HF_CUDA_LAUNCH(stat, finish, CK_THREADS, stream, a, w.chunks, part);
+    w.backwards = 1;
     HF_CUDA_LAUNCH(apply, grid, CK_THREADS, stream, a, w);
     return hf_cuda_launched("norm", e);
 }
@@ -291,6 +292,7 @@ static enum hf_status norm_backward(const struct ck_norm *args, cudaStream_t str
     auto apply = apply_backward<T, V>;
     HF_CUDA_LAUNCH(sums, grid, CK_THREADS, stream, a, w, parts.part);
     HF_CUDA_LAUNCH(finish_backward, finish, CK_THREADS, stream, a, w.chunks, parts);
+    w.backwards = 1;
     HF_CUDA_LAUNCH(apply, grid, CK_THREADS, stream, a, w, parts);
     return hf_cuda_launched("norm backward", e);
 }

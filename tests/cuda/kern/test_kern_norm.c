@@ -175,8 +175,8 @@ static void differences(const struct kk_setting *k, const void *arg) {
 
 /* Around the widths of vectors, of a block's lanes and of its rows; more than one block of each. */
 static const struct shape shapes[] = {
-    {1, 37, 1, 1, 0.01f}, {2, 67, 3, 0, 0.2f},  {3, 530, 8, 1, 0},
-    {2, 263, 32, 1, 1},   {1, 66, 70, 1, 0.1f}, {1, 17, 264, 1, 0.01f},
+    {1, 37, 1, 1, 0.01f}, {2, 67, 3, 0, 0.2f},   {3, 1100, 8, 1, 0},
+    {2, 263, 32, 1, 1},   {1, 130, 70, 1, 0.1f}, {1, 40, 264, 1, 0.01f},
 };
 
 static void norms_are_the_reference(void **state) {
