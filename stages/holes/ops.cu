@@ -8,6 +8,7 @@
 #include <hepaflow/cuda.h>
 
 #include "../geometry/cuda_rows.h"
+#include "../shapes/allow_cuda.h"
 #include "../shapes/shapes_cuda.h"
 #include "ops.h"
 
@@ -291,4 +292,5 @@ static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *s
     return hf_cuda_launched("holes.draw", e);
 }
 
-HF_CUDA_MODULE("holes.cuda", {"holes.draw", HF_KIND_CUDA, draw, draw_scratch})
+HF_CUDA_MODULE("holes.cuda", {"holes.draw", HF_KIND_CUDA, draw, draw_scratch},
+               ALLOW_CUDA_OP("holes"))

@@ -9,6 +9,7 @@
 #include <hepaflow/cuda.h>
 
 #include "../geometry/cuda_rows.h"
+#include "../shapes/allow_cuda.h"
 #include "../shapes/shapes_cuda.h"
 #include "lesion.h"
 #include "ops.h"
@@ -629,4 +630,5 @@ static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *s
     return hf_cuda_launched("tumor_synthesis.draw", e);
 }
 
-HF_CUDA_MODULE("tumor_synthesis.cuda", {"tumor_synthesis.draw", HF_KIND_CUDA, draw, draw_scratch})
+HF_CUDA_MODULE("tumor_synthesis.cuda", {"tumor_synthesis.draw", HF_KIND_CUDA, draw, draw_scratch},
+               ALLOW_CUDA_OP("tumor_synthesis"))

@@ -163,6 +163,22 @@ static void test_many_strokes(void **state) {
     volume_free(&v);
 }
 
+static void test_slices_are_allowed(void **state) {
+    (void)state;
+    for (int64_t depth = 1; depth < 600; depth += 299) {
+        struct hf_tensor *drawn = kit_tensor(HF_U8, 1, &depth);
+        struct hf_tensor *allowed = kit_tensor(HF_U8, 1, &depth);
+        struct hf_tensor *both = kit_tensor(HF_U8, 1, &depth);
+        kit_random(drawn, 0, 2, 1);
+        kit_random(allowed, 0, 3, 2);
+        struct hf_op_call call = {.in = {drawn, allowed}, .out = {both}, .inputs = 2, .outputs = 1};
+        kit_compare("holes.allow", &call, &(struct kit_limits){0});
+        kit_free(drawn);
+        kit_free(allowed);
+        kit_free(both);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_is_the_cpus),
@@ -170,6 +186,7 @@ int main(void) {
         cmocka_unit_test(test_odd_sizes),
         cmocka_unit_test(test_a_hole_grows_to_the_livers_edge),
         cmocka_unit_test(test_many_strokes),
+        cmocka_unit_test(test_slices_are_allowed),
     };
     return KIT_RUN("holes", tests);
 }

@@ -227,6 +227,22 @@ static void test_a_whole_volume(void **state) {
     volume_free(&v);
 }
 
+static void test_slices_are_allowed(void **state) {
+    (void)state;
+    for (int64_t depth = 1; depth < 600; depth += 299) {
+        struct hf_tensor *drawn = kit_tensor(HF_U8, 1, &depth);
+        struct hf_tensor *allowed = kit_tensor(HF_U8, 1, &depth);
+        struct hf_tensor *both = kit_tensor(HF_U8, 1, &depth);
+        kit_random(drawn, 0, 2, 1);
+        kit_random(allowed, 0, 3, 2);
+        struct hf_op_call call = {.in = {drawn, allowed}, .out = {both}, .inputs = 2, .outputs = 1};
+        kit_compare("tumor_synthesis.allow", &call, &(struct kit_limits){0});
+        kit_free(drawn);
+        kit_free(allowed);
+        kit_free(both);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_methods_are_the_cpus),
@@ -236,6 +252,7 @@ int main(void) {
         cmocka_unit_test(test_lesions_that_overlap),
         cmocka_unit_test(test_odd_sizes),
         cmocka_unit_test(test_a_whole_volume),
+        cmocka_unit_test(test_slices_are_allowed),
     };
     return KIT_RUN("tumor_synthesis", tests);
 }
