@@ -122,26 +122,22 @@ static const struct hf_device_methods methods = {
 
 /* ---- opening ---- */
 
-#define INSTEAD "or use --device cpu"
-
-/* Why there is no GPU, and what to do. */
+/* Why there is no GPU, and what to do; the engine adds what else there is. */
 static enum hf_status no_gpu(cudaError_t error, int driver, int runtime, struct hf_error *e) {
     if (driver == 0)
         return hf_fail(e, HF_UNSUPPORTED,
                        "no NVIDIA driver is loaded on this machine: install one that knows CUDA "
-                       "%d.%d, " INSTEAD,
+                       "%d.%d",
                        runtime / 1000, runtime % 1000 / 10);
     if (error == cudaErrorInsufficientDriver)
         return hf_fail(e, HF_UNSUPPORTED,
-                       "the NVIDIA driver knows CUDA %d.%d, expected %d.%d or newer: update the "
-                       "driver, " INSTEAD,
+                       "the NVIDIA driver knows CUDA %d.%d, expected %d.%d or newer: update it",
                        driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     if (error == cudaErrorNoDevice || error == cudaSuccess)
         return hf_fail(e, HF_UNSUPPORTED,
                        "the NVIDIA driver shows no GPU: see what nvidia-smi and the variable "
-                       "CUDA_VISIBLE_DEVICES say, " INSTEAD);
-    return hf_fail(e, HF_UNSUPPORTED,
-                   "the NVIDIA driver does not work: %s; see nvidia-smi, " INSTEAD,
+                       "CUDA_VISIBLE_DEVICES say");
+    return hf_fail(e, HF_UNSUPPORTED, "the NVIDIA driver does not work: %s; see nvidia-smi",
                    cudaGetErrorString(error));
 }
 
@@ -164,10 +160,16 @@ static enum hf_status find_gpu(int id, struct cudaDeviceProp *ret, int *ret_driv
     if (st == HF_OK && 10 * ret->major + ret->minor < OLDEST_CAPABILITY)
         st = hf_fail(e, HF_UNSUPPORTED,
                      "GPU %d, %.64s, has compute capability %d.%d, expected %d.%d or newer: choose "
-                     "another with CUDA_VISIBLE_DEVICES, " INSTEAD,
+                     "another with CUDA_VISIBLE_DEVICES",
                      id, ret->name, ret->major, ret->minor, OLDEST_CAPABILITY / 10,
                      OLDEST_CAPABILITY % 10);
     return st;
+}
+
+static enum hf_status cuda_probe(struct hf_error *e) {
+    struct cudaDeviceProp prop;
+    int driver = 0, runtime = 0;
+    return find_gpu(0, &prop, &driver, &runtime, e);
 }
 
 static enum hf_status cuda_open(const struct hf_device_options *options, struct hf_device **ret,
@@ -209,6 +211,7 @@ static const struct hf_device_class cuda_class = {
     .op_kind = HF_KIND_CUDA,
     .priority = 10,
     .open = cuda_open,
+    .probe = cuda_probe,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
