@@ -33,7 +33,8 @@ struct hf_grid {
 enum hf_place {
     HF_ON_GRID,      /* the sample's grid: [C,D,H,W]; moves between devices */
     HF_ON_CANONICAL, /* the loaded image's own grid: [C,D,H,W] of `canonical`; host memory */
-    HF_ON_HOST       /* no image: a small table in host memory (annotation, counts) */
+    HF_ON_HOST       /* no image: a small table (annotation, counts) that stages read on the host;
+                        one that an op made lies on the device until hf_tensor_read */
 };
 
 struct hf_field {
