@@ -186,7 +186,7 @@ static void processes_agree(void **state) {
         child[p] = fork();
         if (child[p] == 0) {
             struct measured m = {.best = p % PLANS};
-            char key[16], line[KEYS];
+            char key[32], line[KEYS];
             struct cv_choices *c = begin(harness_host(h));
             for (int k = 0; k < KEYS; k++) {
                 int32_t at = (p * 5 + k) % KEYS;
@@ -208,7 +208,7 @@ static void processes_agree(void **state) {
     }
     struct measured m = {.best = 0};
     for (int k = 0; k < KEYS; k++) {
-        char key[16];
+        char key[32];
         (void)snprintf(key, sizeof key, "gpu: %d", k);
         assert_int_equal(pick_anew(key, &m), line[0][k] - '0');
     }

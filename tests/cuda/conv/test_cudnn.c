@@ -40,6 +40,12 @@ static struct convs convs;
 static struct network networks[MAX_NETWORKS];
 static int32_t network_count;
 
+/* Read by the leak sanitizer: without a driver cuDNN forgets what it took from cuBLAS. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+    return "leak:libcublasLt\n";
+}
+
 /* ---- the networks of the graphs ---- */
 
 /* What follows `key` in a line of YAML, or NULL. */
@@ -216,6 +222,7 @@ static void collect(struct harness *h, const struct network *n) {
 }
 
 static int open_all(void **state) {
+    (void)state;
     struct harness *h = harness_open();
     (void)harness_load(h, "plugins/unet/unet");
     (void)harness_load(h, "plugins/gated_unet/gated_unet");
@@ -233,12 +240,8 @@ static int open_all(void **state) {
      */
     char nvrtc[32];
     (void)snprintf(nvrtc, sizeof nvrtc, "libnvrtc.so.%d", CUDART_VERSION / 1000);
-    *state = dlopen(nvrtc, RTLD_LAZY | RTLD_LOCAL);
+    (void)dlopen(nvrtc, RTLD_LAZY | RTLD_LOCAL);
     return shipped < 8 || network_count < shipped + 3;
-}
-
-static int close_all(void **state) {
-    return *state ? dlclose(*state) : 0;
 }
 
 /* ---- operation graphs ---- */
@@ -424,5 +427,5 @@ int main(void) {
         cmocka_unit_test(every_gpu_has_plans),
 #endif
     };
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    return cmocka_run_group_tests(tests, open_all, NULL);
 }
