@@ -29,7 +29,6 @@ static enum hf_status conv_new(void *context, const struct nn_conv_spec *s, void
                            .co = s->taps * s->co};
     spec.passes |= s->data_gradient ? 1u << CV_DATA : 0;
     spec.passes |= s->train ? 1u << CV_WEIGHTS : 0;
-    size_t weights = (size_t)(spec.co * spec.ci);
     c->rows = s->n * s->taps;
     c->co = s->co;
     for (int a = 0; a < 3; a++) {
@@ -40,7 +39,6 @@ static enum hf_status conv_new(void *context, const struct nn_conv_spec *s, void
         spec.dilation[a] = s->dilation[a];
         spec.pad_low[a] = s->pad_low[a];
         spec.pad_high[a] = s->pad_high[a];
-        weights *= (size_t)s->kernel[a];
         c->rows *= s->out[a];
     }
     enum hf_status st = cv_conv_new(n->cudnn, &spec, &c->cv, e);
@@ -49,8 +47,7 @@ static enum hf_status conv_new(void *context, const struct nn_conv_spec *s, void
     c->scratch[NN_FORWARD] = cv_workspace(c->cv, CV_FORWARD);
     c->scratch[NN_BACKWARD_DATA] = s->data_gradient ? cv_workspace(c->cv, CV_DATA) : 0;
     if (s->train) {
-        c->dw = aligned(cv_workspace(c->cv, CV_WEIGHTS));
-        c->dbias = c->dw + (n->type == CK_BF16 ? aligned(weights * ck_type_size(n->type)) : 0);
+        c->dbias = aligned(cv_workspace(c->cv, CV_WEIGHTS));
         c->scratch[NN_BACKWARD_WEIGHTS] =
             c->dbias + (s->bias ? ck_bias_scratch(c->rows, c->co) : 0);
     }
@@ -71,11 +68,10 @@ static size_t conv_scratch(const void *conv, enum nn_pass pass) {
 
 /* ---- memory ---- */
 
-/** Reserves `bytes` of the block; returns where they begin. */
-static size_t reserve(struct store *s, size_t bytes) {
-    size_t at = s->block_bytes;
-    s->block_bytes += aligned(bytes);
-    return at;
+/** Whether a parameter is the weights of a convolution. */
+static int is_weight(const struct graph *g, const struct hf_param *p) {
+    enum hf_layer_kind kind = g->net->layer[p->layer].kind;
+    return p->ndim > 1 && (kind == HF_LAYER_CONV || kind == HF_LAYER_DECONV);
 }
 
 static enum hf_status place_params(struct store *s, const struct graph *g, struct hf_error *e) {
@@ -83,41 +79,73 @@ static enum hf_status place_params(struct store *s, const struct graph *g, struc
     s->place = calloc((size_t)g->params + 1, sizeof *s->place);
     if (!s->args || !s->place)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
-    for (int32_t p = 0; p < g->params; p++) {
-        s->place[p] = s->floats;
-        s->floats += (int64_t)(aligned((size_t)g->param[p].count * sizeof(float)) / sizeof(float));
+    for (int rest = 0; rest < 2; rest++) {
+        for (int32_t p = 0; p < g->params; p++) {
+            if (is_weight(g, &g->param[p]) == rest)
+                continue;
+            s->place[p] = s->floats;
+            s->floats +=
+                (int64_t)(aligned((size_t)g->param[p].count * sizeof(float)) / sizeof(float));
+        }
+        s->weights = rest ? s->weights : s->floats;
     }
     s->floats = s->floats ? s->floats : NET_ALIGN;
     return HF_OK;
 }
 
-static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
-    struct store *s = &n->store;
-    const struct graph *g = &n->graph;
-    const int64_t *out = graph_output(g), *in = g->spec.shape;
+/** What the block is made of; zeroed before the first step: up to ARENA. */
+enum piece {
+    PARAM,
+    GRADIENT,
+    MOMENT,
+    VARIANCE,
+    COPY,
+    DWEIGHT,
+    UPDATES,
+    RATE,
+    LOSS,
+    ARENA,
+    UPDATE,
+    TARGET,
+    WEIGHT,
+    PIECES
+};
+
+static void sizes(const struct cuda_net *n, size_t bytes[PIECES]) {
+    const struct store *s = &n->store;
+    const int64_t *out = graph_output(&n->graph);
     size_t vector = (size_t)s->floats * sizeof(float);
     size_t voxels = (size_t)(out[0] * out[2] * out[3] * out[4]);
-    int train = g->spec.mode == HF_EXEC_TRAIN;
-    size_t state[] = {vector,                                 /* param */
-                      train ? vector : 0,                     /* gradient */
-                      train ? vector : 0,                     /* moment */
-                      train ? vector : 0,                     /* variance */
-                      n->type == CK_BF16 ? vector / 2 : 0,    /* copy */
-                      train ? sizeof *s->updates : 0,         /* updates */
-                      train ? sizeof *s->rate : 0,            /* rate */
-                      train ? sizeof(float) * NET_ALIGN : 0}; /* loss */
-    size_t rest[] = {s->arena_bytes, train ? ck_update_scratch(s->floats) : 0,
-                     train ? voxels * (size_t)out[1] * sizeof(float) : 0,
-                     train ? voxels * sizeof(float) : 0};
-    size_t at[8], rest_at[4];
-    for (int i = 0; i < 8; i++)
-        at[i] = reserve(s, state[i]);
-    size_t zero = s->block_bytes;
-    for (int i = 0; i < 4; i++)
-        rest_at[i] = reserve(s, rest[i]);
-    s->block_bytes += NET_ALIGN; /* the device's memory may be aligned to less */
+    int adam = n->graph.spec.optimizer.kind == HF_OPT_ADAM;
+    memset(bytes, 0, PIECES * sizeof *bytes);
+    bytes[PARAM] = vector;
+    bytes[ARENA] = s->arena_bytes;
+    if (n->type == CK_BF16)
+        bytes[COPY] = (size_t)s->floats * ck_type_size(n->type);
+    if (n->graph.spec.mode != HF_EXEC_TRAIN)
+        return;
+    bytes[GRADIENT] = bytes[MOMENT] = vector;
+    bytes[VARIANCE] = adam ? vector : 0;
+    if (n->type == CK_BF16)
+        bytes[DWEIGHT] = (size_t)s->weights * ck_type_size(n->type);
+    bytes[UPDATES] = sizeof *s->updates;
+    bytes[RATE] = sizeof *s->rate;
+    bytes[LOSS] = (1 + HF_MAX_LOSS_TERMS) * sizeof *s->loss;
+    bytes[UPDATE] = ck_update_scratch(s->floats);
+    bytes[TARGET] = voxels * (size_t)out[1] * sizeof *s->target;
+    bytes[WEIGHT] = voxels * sizeof *s->weight;
+}
+
+static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
+    struct store *s = &n->store;
+    size_t bytes[PIECES], from[PIECES + 1] = {0};
+    sizes(n, bytes);
+    for (int i = 0; i < PIECES; i++)
+        from[i + 1] = from[i] + aligned(bytes[i]);
+    s->block_bytes = from[PIECES] + NET_ALIGN; /* the device's memory may be aligned to less */
     struct hf_error why = {0};
     if (n->device->methods->alloc(n->device, n->queue, s->block_bytes, &s->block, &why) != HF_OK) {
+        const int64_t *in = n->graph.spec.shape;
         s->block = NULL;
         return hf_fail(e, HF_NO_MEMORY,
                        "network: the GPU is out of memory; it needs %zu MiB for a batch of %lld x "
@@ -126,20 +154,25 @@ static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
                        (long long)in[3], (long long)in[4]);
     }
     char *base = (char *)aligned((size_t)s->block);
-    s->param = (float *)(base + at[0]);
-    s->gradient = train ? (float *)(base + at[1]) : NULL;
-    s->moment = train ? (float *)(base + at[2]) : NULL;
-    s->variance = train ? (float *)(base + at[3]) : NULL;
-    s->copy = n->type == CK_BF16 ? base + at[4] : NULL;
-    s->updates = (int64_t *)(base + at[5]);
-    s->rate = (float *)(base + at[6]);
-    s->loss = (float *)(base + at[7]);
-    s->arena = base + rest_at[0];
-    s->update = base + rest_at[1];
-    s->target = (float *)(base + rest_at[2]);
-    s->weight = (float *)(base + rest_at[3]);
+    char *at[PIECES];
+    for (int i = 0; i < PIECES; i++)
+        at[i] = bytes[i] ? base + from[i] : NULL;
+    s->param = (float *)at[PARAM];
+    s->gradient = (float *)at[GRADIENT];
+    s->moment = (float *)at[MOMENT];
+    s->variance = (float *)at[VARIANCE];
+    s->copy = at[COPY];
+    s->dweight = at[DWEIGHT];
+    s->updates = (int64_t *)at[UPDATES];
+    s->rate = (float *)at[RATE];
+    s->loss = (float *)at[LOSS];
+    s->arena = at[ARENA];
+    s->update = at[UPDATE];
+    s->target = (float *)at[TARGET];
+    s->weight = (float *)at[WEIGHT];
     cudaStream_t stream = cuda_queue_stream(n->queue);
-    enum hf_status st = cuda_check(cudaMemsetAsync(base, 0, zero, stream), "clearing memory", e);
+    enum hf_status st =
+        cuda_check(cudaMemsetAsync(base, 0, from[ARENA], stream), "clearing memory", e);
     if (st == HF_OK)
         st = cuda_check(cudaEventRecord(n->begin, stream), "recording an event", e);
     if (st == HF_OK)
@@ -164,12 +197,15 @@ static float *param(const struct cuda_net *n, float *vector, int32_t layer, int3
     return vector && p ? vector + n->store.place[p - n->graph.param] : NULL;
 }
 
-/** The same as an operand of a convolution. */
+/** The place of a parameter, by its place among the master copies, in bfloat16 ones. */
+static void *in_bf16(const struct cuda_net *n, void *vector, const float *p) {
+    return (char *)vector + (size_t)(p - n->store.param) * ck_type_size(CK_BF16);
+}
+
+/** A parameter as an operand of a convolution. */
 static void *operand(const struct cuda_net *n, int32_t layer, int32_t k) {
-    const struct store *s = &n->store;
-    float *p = param(n, s->param, layer, k);
-    return p && s->copy ? (char *)s->copy + (size_t)(p - s->param) * ck_type_size(n->type)
-                        : (void *)p;
+    float *p = param(n, n->store.param, layer, k);
+    return p && n->store.copy ? in_bf16(n, n->store.copy, p) : (void *)p;
 }
 
 /* ---- steps ---- */
@@ -273,9 +309,7 @@ static void bind_conv(const struct cuda_net *n, const struct step *s, struct con
     const struct store *st = &n->store;
     int spreads = n->graph.net->layer[s->layer].kind == HF_LAYER_DECONV;
     char *scratch = address(n, &s->scratch);
-    const struct hf_param *weight = graph_param(&n->graph, s->layer, 0);
-    *a = (struct conv_args){.weights = weight->count};
-    a->buffers.workspace = scratch;
+    *a = (struct conv_args){.buffers.workspace = scratch};
     a->buffers.w = operand(n, s->layer, 0);
     a->buffers.x = address(n, s->op == OP_CONV_DATA ? &s->dx : &s->x);
     a->buffers.y = address(n, s->op == OP_CONV ? &s->y : &s->dy);
@@ -289,9 +323,9 @@ static void bind_conv(const struct cuda_net *n, const struct step *s, struct con
     }
     if (s->op != OP_CONV_WEIGHT)
         return;
-    a->gradient = param(n, st->gradient, s->layer, 0);
-    a->dw = n->type == CK_BF16 ? scratch + c->dw : NULL;
-    a->buffers.w = n->type == CK_BF16 ? scratch + c->dw : (void *)a->gradient;
+    a->buffers.w = param(n, st->gradient, s->layer, 0);
+    if (st->dweight)
+        a->buffers.w = in_bf16(n, st->dweight, param(n, st->param, s->layer, 0));
     a->bias.dy = (struct ck_view){a->buffers.y, c->co};
     a->bias.dbias = param(n, st->gradient, s->layer, 1);
     a->bias.scratch = scratch + c->dbias;

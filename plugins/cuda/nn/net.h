@@ -21,15 +21,12 @@ struct net_conv {
     struct cv_conv *cv;
     int64_t rows, co; /* of dy, tap by tap */
     size_t scratch[NN_PASSES];
-    size_t dw, dbias; /* NN_BACKWARD_WEIGHTS: bytes from the workspace to these */
+    size_t dbias; /* NN_BACKWARD_WEIGHTS: bytes from the workspace to the bias's scratch */
 };
 
 struct conv_args {
     struct cv_buffers buffers;
     struct ck_bias bias; /* c = 0: none to do */
-    const void *dw;      /* bfloat16, to be cast to `gradient`; NULL: none */
-    float *gradient;
-    int64_t weights;
 };
 
 /** The arguments of a step's kernels. Which one a step has, its op says. */
@@ -42,16 +39,21 @@ union step_args {
     struct conv_args conv;
 };
 
-/** The memory, one block of the device's. Vectors of parameters are in the device's order. */
+/**
+ * The memory, one block of the device's. Vectors of parameters are in the device's order, the
+ * weights of convolutions first: cuDNN makes their gradients in the type of activations.
+ */
 struct store {
     union step_args *args; /* of each step */
     int64_t *place;        /* of each parameter, in the vectors */
     int64_t floats;        /* of a vector; gaps are zero and stay so */
+    int64_t weights;       /* of these, of convolutions' weights */
     void *block;
     size_t block_bytes, arena_bytes;
     char *arena;
     float *param, *gradient, *moment, *variance; /* the last three in mode TRAIN */
     void *copy;                                  /* bfloat16 of the parameters, or NULL */
+    void *dweight;                               /* bfloat16 gradients of weights, or NULL */
     void *update;                                /* scratch of the optimiser */
     int64_t *updates;                            /* done so far */
     float *rate, *loss, *target, *weight;

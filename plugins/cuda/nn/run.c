@@ -9,8 +9,6 @@ static enum hf_status run_conv(const struct cuda_net *n, const struct step *s,
         [OP_CONV] = CV_FORWARD, [OP_CONV_DATA] = CV_DATA, [OP_CONV_WEIGHT] = CV_WEIGHTS};
     const struct net_conv *c = s->conv;
     enum hf_status st = cv_conv_run(c->cv, pass[s->op], &a->buffers, e);
-    if (st == HF_OK && a->dw)
-        st = ck_cast_to_f32(a->dw, a->gradient, a->weights, n->work, e);
     if (st != HF_OK || a->bias.c == 0)
         return st;
     return s->op == OP_CONV ? ck_bias_add(&a->bias, n->work, e)
@@ -87,6 +85,9 @@ static enum hf_status run_steps(const struct cuda_net *n, int32_t first, int32_t
 
 static enum hf_status update(const struct cuda_net *n, struct hf_error *e) {
     const struct store *s = &n->store;
+    enum hf_status st = HF_OK;
+    if (s->dweight && s->weights)
+        st = ck_cast_to_f32(s->dweight, s->gradient, s->weights, n->work, e);
     struct ck_update u = {.count = s->floats,
                           .param = s->param,
                           .m = s->moment,
@@ -97,7 +98,7 @@ static enum hf_status update(const struct cuda_net *n, struct hf_error *e) {
                           .step = s->updates,
                           .rate = s->rate,
                           .scratch = s->update};
-    return ck_update(&u, n->work, e);
+    return st == HF_OK ? ck_update(&u, n->work, e) : st;
 }
 
 static enum hf_status run_plainly(const struct cuda_net *n, enum verb verb, int weighted,
