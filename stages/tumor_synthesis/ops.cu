@@ -32,21 +32,21 @@ enum blur {
     BLURS
 };
 
-/* Planes of a lesion. What is blurred along W is in the second half. */
+/* Planes of a lesion, each for several things in turn. What is blurred along W is in the second
+ * half. */
 enum plane {
-    PLANE_MASK,  /* first the noise that shifts along W */
-    PLANE_LIVER, /* first the noise that shifts along H */
+    PLANE_SHIFT_W,
+    PLANE_SHIFT_H,
     PLANE_TEXTURE,
-    PLANE_W_MASK, /* and of the first noise */
-    PLANE_W_LIVER,
+    PLANE_W_SHIFT_W,
+    PLANE_W_SHIFT_H,
     PLANE_W_TEXTURE,
-    PLANE_W_IMAGE, /* and of the second noise */
     PLANES,
-    PLANE_SHIFT_W = PLANE_MASK,
-    PLANE_SHIFT_H = PLANE_LIVER,
-    PLANE_W_SHIFT_W = PLANE_W_MASK,
-    PLANE_W_SHIFT_H = PLANE_W_IMAGE,
-    PLANE_LOW = PLANE_W_TEXTURE /* the smoothed image */
+    PLANE_MASK = PLANE_SHIFT_W,
+    PLANE_W_MASK = PLANE_W_SHIFT_W,
+    PLANE_LOW = PLANE_SHIFT_H, /* the smoothed image */
+    PLANE_W_IMAGE = PLANE_W_SHIFT_W,
+    PLANE_W_LIVER = PLANE_W_SHIFT_H
 };
 
 /* What is drawn for a slice. */
@@ -444,10 +444,8 @@ static __global__ void make_noise(struct work w) {
 
 static __global__ void blur_noise(struct work w) {
     LESIONS_EACH(a, k, w) {
-        struct axis elastic = axis_of(w, a, BLUR_ELASTIC, 1),
-                    texture = axis_of(w, a, BLUR_TEXTURE, 1);
-        struct axis damp = axis_of(w, a, BLUR_DAMP, 1);
-        const uint8_t *liver = w.liver + a.at;
+        struct axis elastic = axis_of(w, a, BLUR_ELASTIC, 1);
+        struct axis texture = axis_of(w, a, BLUR_TEXTURE, 1);
         BOX_EACH(i, x, y, a.box, w.w) {
             plane_of(w, a, PLANE_W_SHIFT_W)[i] =
                 blur_plane(elastic, i, x, plane_of(w, a, PLANE_SHIFT_W));
@@ -455,8 +453,6 @@ static __global__ void blur_noise(struct work w) {
                 blur_plane(elastic, i, x, plane_of(w, a, PLANE_SHIFT_H));
             plane_of(w, a, PLANE_W_TEXTURE)[i] =
                 blur_plane(texture, i, x, plane_of(w, a, PLANE_TEXTURE));
-            plane_of(w, a, PLANE_W_LIVER)[i] =
-                blur_voxel(damp, i, x, [=](int32_t at) { return liver[at] ? 1.0f : 0.0f; });
         }
     }
 }
@@ -464,9 +460,8 @@ static __global__ void blur_noise(struct work w) {
 /* The masks with hard edges. */
 static __global__ void shape_masks(struct work w) {
     LESIONS_EACH(a, k, w) {
-        struct axis elastic = axis_of(w, a, BLUR_ELASTIC, 0),
-                    texture = axis_of(w, a, BLUR_TEXTURE, 0);
-        struct axis damp = axis_of(w, a, BLUR_DAMP, 0);
+        struct axis elastic = axis_of(w, a, BLUR_ELASTIC, 0);
+        struct axis texture = axis_of(w, a, BLUR_TEXTURE, 0);
         const struct ellipse e = a.tumor->outline;
         float scale = a.tumor->scale;
         BOX_EACH(i, x, y, a.box, w.w) {
@@ -475,7 +470,6 @@ static __global__ void shape_masks(struct work w) {
             plane_of(w, a, PLANE_MASK)[i] = mask_voxel(&w.p, &e, x, y, scale, along_w, along_h);
             plane_of(w, a, PLANE_TEXTURE)[i] =
                 blur_plane(texture, i, y, plane_of(w, a, PLANE_W_TEXTURE));
-            plane_of(w, a, PLANE_LIVER)[i] = blur_plane(damp, i, y, plane_of(w, a, PLANE_W_LIVER));
         }
     }
 }
@@ -525,6 +519,8 @@ static __global__ void smooth_along_w(struct work w, int32_t number) {
         BOX_EACH(i, x, y, a.box, w.w) {
             plane_of(w, a, PLANE_W_IMAGE)[i] =
                 blur_voxel(damp, i, x, [=](int32_t at) { return liver[at] ? image[at] : 0.0f; });
+            plane_of(w, a, PLANE_W_LIVER)[i] =
+                blur_voxel(damp, i, x, [=](int32_t at) { return liver[at] ? 1.0f : 0.0f; });
         }
     }
 }
@@ -535,7 +531,7 @@ static __global__ void smooth_along_h(struct work w, int32_t number) {
         int64_t mine = 0;
         BOX_EACH(i, x, y, a.box, w.w) {
             float sum = blur_plane(damp, i, y, plane_of(w, a, PLANE_W_IMAGE));
-            float weight = plane_of(w, a, PLANE_LIVER)[i];
+            float weight = blur_plane(damp, i, y, plane_of(w, a, PLANE_W_LIVER));
             float low = weight > 0 ? sum / weight : 0;
             plane_of(w, a, PLANE_LOW)[i] = low;
             mine += shapes_fixed(plane_of(w, a, PLANE_MASK)[i] * low);
