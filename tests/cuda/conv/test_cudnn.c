@@ -9,13 +9,13 @@
 
 #include <cmocka.h>
 #include <dirent.h>
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../../plugins/cuda/nn/conv_cudnn.h"
 #include "../../../plugins/nn/graph.h"
 #include "../../harness.h"
+#include "described.h"
 
 enum {
     MAX_CONVS = 400,
@@ -39,12 +39,6 @@ struct network {
 static struct convs convs;
 static struct network networks[MAX_NETWORKS];
 static int32_t network_count;
-
-/* Read by the leak sanitizer: without a driver cuDNN forgets what it took from cuBLAS. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) {
-    return "leak:libcublasLt\n";
-}
 
 /* ---- the networks of the graphs ---- */
 
@@ -236,11 +230,7 @@ static int open_all(void **state) {
     for (int32_t i = 0; i < network_count; i++)
         collect(h, &networks[i]);
     harness_close(h);
-    /* Without a driver cuDNN opens and closes this at every question; held open, it does it fast.
-     */
-    char nvrtc[32];
-    (void)snprintf(nvrtc, sizeof nvrtc, "libnvrtc.so.%d", CUDART_VERSION / 1000);
-    (void)dlopen(nvrtc, RTLD_LAZY | RTLD_LOCAL);
+    described_hasten();
     return shipped < 8 || network_count < shipped + 3;
 }
 
@@ -313,8 +303,6 @@ static void wrong_sizes_are_refused(void **state) {
 
 /* ---- plans for described GPUs ---- */
 
-#if CUDNN_VERSION >= 90800
-
 static const struct gpu {
     const char *name;
     int capability, multiprocessors, shared;
@@ -323,30 +311,6 @@ static const struct gpu {
             {"NVIDIA H200", 90, 132, 232448},
             {"NVIDIA B200", 100, 148, 232448},
             {"NVIDIA GeForce RTX 5090", 120, 170, 101376}};
-
-static struct cv_target describe(const struct gpu *gpu) {
-    char json[1024];
-    int size = snprintf(
-        json, sizeof json,
-        "{\"cudaDeviceId\":0,\"deviceName\":\"%s\",\"deviceVer\":%d,\"driverVer\":13000,"
-        "\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"
-        "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"warpSize\":32,"
-        "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":%d,"
-        "\"reservedSharedMemoryPerBlock\":1024,\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,"
-        "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"pciDeviceId\":0,"
-        "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"totalGlobalMem\":85000000000,"
-        "\"smClockRateKHz\":1980000,\"memClockRateKHz\":2619000,\"l2CacheSize\":52428800}",
-        gpu->name, gpu->capability * 10, gpu->multiprocessors, gpu->shared);
-    struct cv_target t = {0};
-    assert_in_range(size, 1, sizeof json - 1);
-    assert_int_equal(cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &t.device),
-                     CUDNN_STATUS_SUCCESS);
-    assert_int_equal(cudnnBackendSetAttribute(t.device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
-                                              CUDNN_TYPE_CHAR, size, json),
-                     CUDNN_STATUS_SUCCESS);
-    assert_int_equal(cudnnBackendFinalize(t.device), CUDNN_STATUS_SUCCESS);
-    return t;
-}
 
 /* 1 if the plan's engine has that numerical note. */
 static int has_note(const struct cv_plan *p, cudnnBackendNumericalNote_t wanted) {
@@ -401,14 +365,16 @@ static void every_gpu_has_plans(void **state) {
     if (cudnnGetVersion() < 90800)
         skip();
     for (size_t k = 0; k < sizeof gpus / sizeof gpus[0]; k++) {
-        struct cv_target t = describe(&gpus[k]);
+        const struct gpu *gpu = &gpus[k];
+        struct cv_target t = {
+            .device = described_gpu(gpu->name, gpu->capability, gpu->multiprocessors, gpu->shared)};
         int cores[HF_PRECISIONS] = {0};
         for (int32_t i = 0; i < convs.count; i++)
             for (int precision = HF_PRECISION_F32; precision < HF_PRECISIONS; precision++)
                 for (int pass = 0; pass < CV_PASSES; pass++) {
                     struct cv_spec spec = convs.spec[i];
                     spec.precision = (enum hf_precision)precision;
-                    check_plans(&t, &spec, (enum cv_pass)pass, &gpus[k], &cores[precision]);
+                    check_plans(&t, &spec, (enum cv_pass)pass, gpu, &cores[precision]);
                 }
         assert_int_equal(cores[HF_PRECISION_F32], 0);
         assert_true(cores[HF_PRECISION_TF32] > 0);
@@ -417,15 +383,11 @@ static void every_gpu_has_plans(void **state) {
     }
 }
 
-#endif
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_graph_is_whole),
         cmocka_unit_test(wrong_sizes_are_refused),
-#if CUDNN_VERSION >= 90800
         cmocka_unit_test(every_gpu_has_plans),
-#endif
     };
     return cmocka_run_group_tests(tests, open_all, NULL);
 }
