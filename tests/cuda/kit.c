@@ -408,6 +408,12 @@ static void same_bits(const struct run *a, const struct run *b, const char *op, 
     }
 }
 
+static void check_fault(const char *op) {
+    const char *fault = kit.fault ? kit.fault() : NULL;
+    if (fault)
+        fail_msg("op '%s': the emulation found a fault: %s", op, fault);
+}
+
 static void give_results(const struct run *r, const struct hf_op_call *call) {
     for (int i = 0; i < call->outputs; i++)
         if (r->block[i])
@@ -425,6 +431,7 @@ static void run_cuda(struct run *first, const char *name, const struct hf_op_cal
         if (kit.order)
             kit.order(i);
         must(kit.order ? run_here(r, op, &e) : run_device(r, op, &e), &e);
+        check_fault(name);
         if (i > 0) {
             same_bits(first, r, name, kit.order ? orders[i] : "the next time");
             run_end(r);
@@ -437,6 +444,7 @@ static void run_cuda(struct run *first, const char *name, const struct hf_op_cal
         struct run r;
         run_begin(&r, call, keep);
         must(run_device(&r, op, &e), &e);
+        check_fault(name);
         same_bits(first, &r, name, "on the device");
         run_end(&r);
     }

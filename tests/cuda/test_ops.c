@@ -224,20 +224,20 @@ static void empty_volumes(void **state) {
     }
 }
 
-/* Scans as they come, on what can run them in time. */
+/* Scans of usual sizes, on what can run them in time. */
 static void whole_scans(void **state) {
     (void)state;
     if (!kit_gpu())
         skip();
-    const int64_t size[3] = {200, 512, 512};
+    const int64_t size[3] = {64, 512, 512};
     struct hf_tensor *image = kit_volume(HF_F32, 1, size[0], size[1], size[2]);
     kit_random(image, -1000, 1000, 1);
     const double half[3][4] = {{2.2, 0, 0, 0.3}, {0, 2.2, 0, 0.3}, {0, 0, 0.7, 0}};
-    run_resample(image, (int64_t[]){285, 232, 232}, half, HF_RESAMPLE_AREA);
+    run_resample(image, (int64_t[]){91, 232, 232}, half, HF_RESAMPLE_AREA);
     run_blur(image->shape, (float[]){1, 2, 2}, 1);
     run_distance(size, (double[]){1.5, 0.7, 0.7}, 1);
     struct hf_tensor *mask = kit_volume(HF_U8, 1, size[0], size[1], size[2]);
-    for (int percent = 5; percent < 60; percent += 13) {
+    for (int percent = 12; percent < 60; percent += 20) {
         for (int64_t i = 0; i < hf_tensor_count(mask); i++)
             HF_DATA(uint8_t, mask)[i] = HF_DATA(float, image)[i] < (float)(20 * percent - 1000);
         run_components(mask);
