@@ -6,14 +6,22 @@
 #include "kit.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "../nn/cases.h"
 
 #define GRAPHS "HEPAFLOW_CUDA_GRAPHS"
+#define FAILS  "HEPAFLOW_EMULATED_CAPTURE"
 
 static void must(enum hf_status s, const struct hf_error *e) {
     if (s != HF_OK)
         fail_msg("status %d: %s", (int)s, e->text);
+}
+
+static float *floats(int64_t count) {
+    float *p = calloc((size_t)(count ? count : 1), sizeof *p);
+    assert_non_null(p);
+    return p;
 }
 
 /* ---- one compiled network with its tensors ---- */
@@ -74,8 +82,12 @@ static void open_run(struct cuda_run *r, const struct reference *c, enum hf_prec
     r->loss = tensor(r, 1, &losses);
     put(r, r->input, c->input);
     put(r, r->target, c->target);
-    if (c->weighted)
-        put(r, r->weight, c->weight);
+    int64_t voxels = hf_tensor_count(r->weight);
+    float *ones = floats(voxels);
+    for (int64_t i = 0; i < voxels; i++)
+        ones[i] = 1.0f;
+    put(r, r->weight, c->weighted ? c->weight : ones);
+    free(ones);
     must(r->x->methods->set_params(r->x, c->before, &e), &e);
 }
 
@@ -93,12 +105,16 @@ static void forward(struct cuda_run *r, float *output) {
     get(r, r->output, output);
 }
 
-static void step(struct cuda_run *r, const struct reference *c, float *loss) {
+static void step_with(struct cuda_run *r, int weighted, float rate, float *loss) {
     struct hf_error e = {0};
-    must(r->x->methods->step(r->x, r->input, r->target, c->weighted ? r->weight : NULL, c->rate,
-                             r->loss, &e),
+    must(r->x->methods->step(r->x, r->input, r->target, weighted ? r->weight : NULL, rate, r->loss,
+                             &e),
          &e);
     get(r, r->loss, loss);
+}
+
+static void step(struct cuda_run *r, const struct reference *c, float *loss) {
+    step_with(r, c->weighted, c->rate, loss);
 }
 
 static void evaluate(struct cuda_run *r, const struct reference *c, float *loss) {
@@ -127,12 +143,6 @@ static double distance(const float *a, const float *b, int64_t count) {
 
 static int64_t output_count(const struct reference *c) {
     return c->out[0] * c->out[1] * c->out[2] * c->out[3] * c->out[4];
-}
-
-static float *floats(int64_t count) {
-    float *p = calloc((size_t)(count ? count : 1), sizeof *p);
-    assert_non_null(p);
-    return p;
 }
 
 /* The case of that name, or the next one whose name begins so. */
@@ -245,7 +255,8 @@ static void test_tf32(void **state) {
 
 #define STEPS 5
 
-/* What a network gives in several steps, an evaluation and a forward pass after each. */
+/* What a network gives in several steps, with and without weights and at other rates, and in an
+ * evaluation and a forward pass after each. */
 static float *history(const struct reference *c, enum hf_precision precision, int64_t *ret_count) {
     int64_t one = 2 * c->losses + output_count(c);
     float *all = floats(STEPS * one + 2 * c->params), *at = all;
@@ -253,7 +264,7 @@ static float *history(const struct reference *c, enum hf_precision precision, in
     struct hf_error e = {0};
     open_run(&r, c, precision);
     for (int i = 0; i < STEPS; i++, at += one) {
-        step(&r, c, at);
+        step_with(&r, i % 2, c->rate / (float)(1 + i), at);
         evaluate(&r, c, at + c->losses);
         forward(&r, at + 2 * c->losses);
     }
@@ -300,6 +311,78 @@ static void test_graphs(void **state) {
         free(plain);
         free(replayed);
         reference_clear(&c);
+    }
+}
+
+/* Where a capture fails the steps are launched plainly, unless captures are asked for. */
+static void test_no_graphs(void **state) {
+    (void)state;
+    struct reference c;
+    struct cuda_run r;
+    struct hf_error e = {0};
+    int64_t count;
+    if (kit_gpu())
+        skip();
+    find_case("unet", &c);
+    float *captured = history(&c, HF_PRECISION_F32, &count), *loss = floats(c.losses);
+    setenv(FAILS, "0", 1);
+    float *plain = history(&c, HF_PRECISION_F32, &count);
+    same(captured, plain, count);
+    setenv(GRAPHS, "1", 1);
+    open_run(&r, &c, HF_PRECISION_F32);
+    step(&r, &c, loss);
+    assert_int_equal(r.x->methods->step(r.x, r.input, r.target, c.weighted ? r.weight : NULL,
+                                        c.rate, r.loss, &e),
+                     HF_IO);
+    assert_non_null(strstr(e.text, "capturing a network's steps failed"));
+    unsetenv(FAILS);
+    step(&r, &c, loss); /* nothing is left behind */
+    unsetenv(GRAPHS);
+    close_run(&r);
+    free(captured);
+    free(plain);
+    free(loss);
+    reference_clear(&c);
+}
+
+/* Networks on queues of their own, from a thread each, compiled and captured side by side. */
+
+struct worker {
+    pthread_t thread;
+    const struct reference *c;
+    enum hf_precision precision;
+    float *found;
+    int64_t count;
+};
+
+static void *work(void *arg) {
+    struct worker *w = arg;
+    w->found = history(w->c, w->precision, &w->count);
+    return NULL;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    static const char *const names[] = {"unet", "gated", "unet", "unet3d"};
+    static const enum hf_precision precision[] = {HF_PRECISION_F32, HF_PRECISION_BF16,
+                                                  HF_PRECISION_BF16, HF_PRECISION_F32};
+    struct reference c[4];
+    struct worker w[4];
+    for (int i = 0; i < 4; i++) {
+        find_case(names[i], &c[i]);
+        w[i] = (struct worker){.c = &c[i], .precision = precision[i]};
+        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        int64_t count;
+        float *alone = history(&c[i], precision[i], &count);
+        assert_int_equal(count, w[i].count);
+        same(alone, w[i].found, count);
+        free(alone);
+        free(w[i].found);
+        reference_clear(&c[i]);
     }
 }
 
@@ -471,6 +554,7 @@ int main(void) {
         cmocka_unit_test(test_f32),       cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_tf32),      cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_graphs),    cmocka_unit_test(test_auto_is_bf16),
+        cmocka_unit_test(test_no_graphs), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_order),     cmocka_unit_test(test_params_round_trip),
         cmocka_unit_test(test_evaluate),  cmocka_unit_test(test_refused),
         cmocka_unit_test(test_too_large),

@@ -206,22 +206,6 @@ static const struct hf_executable_methods methods = {
     .memory = net_memory,
 };
 
-/** What the spec's precision is on this GPU. */
-static enum hf_status choose_precision(const struct hf_device *d, enum hf_precision asked,
-                                       enum hf_precision *ret, struct hf_error *e) {
-    int32_t capability = cuda_capability(d);
-    *ret = asked;
-    if (asked == HF_PRECISION_AUTO)
-        *ret = capability >= 80 ? HF_PRECISION_BF16 : HF_PRECISION_F32;
-    if ((asked != HF_PRECISION_TF32 && asked != HF_PRECISION_BF16) || capability >= 80)
-        return HF_OK;
-    return hf_fail(e, HF_UNSUPPORTED,
-                   "network: this GPU, of compute capability %d.%d, has no precision %s, which "
-                   "begins with 8.0; expected auto or f32",
-                   (int)capability / 10, (int)capability % 10,
-                   asked == HF_PRECISION_TF32 ? "tf32" : "bf16");
-}
-
 static enum hf_status make_streams(struct cuda_net *n, struct hf_error *e) {
     static const char what[] = "making a network's stream";
     enum hf_status st =
@@ -244,9 +228,8 @@ enum hf_status cuda_nn_compile(struct hf_device *d, struct hf_queue *q, const st
                                const struct hf_net *net, const struct hf_exec_spec *spec,
                                struct hf_executable **ret, struct hf_error *e) {
     struct hf_exec_spec own = *spec;
-    enum hf_status st = choose_precision(d, spec->precision, &own.precision, e);
-    if (st != HF_OK)
-        return st;
+    if (own.precision == HF_PRECISION_AUTO) /* which every GPU has that the device opens */
+        own.precision = HF_PRECISION_BF16;
     struct cuda_net *n = calloc(1, sizeof *n);
     if (!n)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
@@ -257,7 +240,7 @@ enum hf_status cuda_nn_compile(struct hf_device *d, struct hf_queue *q, const st
     n->capture = capture_asked();
     int was = cuda_enter(d);
     struct cv_choices *choices = NULL;
-    st = make_streams(n, e);
+    enum hf_status st = make_streams(n, e);
     if (st == HF_OK)
         st = cuda_choices(d, &choices, e);
     if (st == HF_OK)

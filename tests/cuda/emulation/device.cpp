@@ -34,6 +34,10 @@ int emulation::gpus() {
     return driver() < 13000 ? 0 : environment("HEPAFLOW_EMULATED_GPUS", 1);
 }
 
+bool emulation::can_capture() {
+    return environment("HEPAFLOW_EMULATED_CAPTURE", 1) != 0;
+}
+
 cudaError_t emulation::outcome(cudaError_t error) {
     if (error != cudaSuccess)
         last = error;

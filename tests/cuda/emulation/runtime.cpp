@@ -639,6 +639,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     }
     *graph = joined ? new emulation_graph{c->items} : nullptr;
     delete c;
+    if (!can_capture()) {
+        delete *graph;
+        *graph = nullptr;
+        return outcome(cudaErrorStreamCaptureUnsupported);
+    }
     return joined ? cudaSuccess
                   : wrong(cudaErrorStreamCaptureUnjoined,
                           "a capture ends before the streams that joined it came back");

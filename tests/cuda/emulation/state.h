@@ -18,6 +18,8 @@ extern thread_local int current_device;
 extern thread_local bool in_host_function;
 
 int gpus();
+/** Whether captures succeed. */
+bool can_capture();
 /** Leaves an error for cudaGetLastError and returns it. */
 cudaError_t outcome(cudaError_t error);
 /** The same for what is done wrong. */
