@@ -101,14 +101,21 @@ enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
                               const struct hf_sample **ret, struct hf_error *e) {
     const struct reads *reads = &in->job->run->plan->stage[in->index].reads;
     struct hf_device *d = in->job->run->device;
+    enum hf_status st = HF_OK;
     if (sample_lies_on(s, reads, in->stage.device)) {
         sample_ref(s);
         *ret = s;
-        return HF_OK;
+    } else {
+        st = in->copies ? HF_OK : d->methods->queue_new(d, &in->copies, e);
+        if (st == HF_OK)
+            st = sample_to(in->stage.host, s, reads, in->stage.device, in->copies, ret, e);
     }
-    enum hf_status st = in->copies ? HF_OK : d->methods->queue_new(d, &in->copies, e);
-    return st == HF_OK ? sample_to(in->stage.host, s, reads, in->stage.device, in->copies, ret, e)
-                       : st;
+    if (st == HF_OK && in->stage.device->host_memory && d != in->stage.device) {
+        st = sample_arrive(*ret, reads, e);
+        if (st != HF_OK)
+            sample_unref(*ret);
+    }
+    return st;
 }
 
 /* ---- doing a task; no lock is held ---- */
@@ -255,11 +262,63 @@ static enum hf_status run_end(struct task *t) {
     return st == HF_OK ? check_emitted(in, &t->out, &t->error) : blame(in, NULL, st, &t->error);
 }
 
+/* The stage that takes what leaves on an edge. */
+static const struct plan_stage *taker(const struct edge *ed) {
+    int stage = ed->to ? ed->to->link[0] : ed->sink->instance.index;
+    return &ed->from->job->run->plan->stage[stage];
+}
+
+/* Which fields several stages would copy to the other side, each for itself. */
+static void find_shared(const struct node *n, const struct hf_sample *s, bool to_device,
+                        struct reads *ret) {
+    const struct run *run = n->job->run;
+    const struct hf_device *to = to_device ? run->device : run->services->host_device;
+    *ret = (struct reads){0};
+    for (int32_t i = 0; i < s->fields; i++) {
+        const struct hf_field *f = &s->field[i];
+        int takers = 0;
+        for (int k = 0; k < n->outs && f->place == HF_ON_GRID && f->tensor->device != to; k++)
+            takers += taker(n->out[k])->on_device == to_device &&
+                      reads_field(&taker(n->out[k])->reads, f->name);
+        if (takers > 1)
+            memcpy(ret->name[ret->count++], f->name, sizeof f->name);
+    }
+}
+
+/* Begins the copies that several stages would make, so that there is one for all. */
+static enum hf_status bring_ahead(struct task *t) {
+    const struct node *n = t->node;
+    const struct run *run = n->job->run;
+    struct instance *in = t->replica ? &t->replica->link[n->links - 1] : NULL;
+    struct hf_device *d = run->device, *host = run->services->host_device;
+    enum hf_status st = HF_OK;
+    if (n->outs < 2 || d == host)
+        return HF_OK;
+    for (int i = 0; st == HF_OK && i < 2 * t->out.count; i++) {
+        const struct hf_sample **at = &t->out.item[i / 2], *moved = NULL;
+        struct reads shared;
+        find_shared(n, *at, i % 2, &shared);
+        if (shared.count == 0)
+            continue;
+        st = in->copies ? HF_OK : d->methods->queue_new(d, &in->copies, &t->error);
+        if (st == HF_OK)
+            st = sample_to(&run->services->host, *at, &shared, i % 2 ? d : host, in->copies, &moved,
+                           &t->error);
+        if (st != HF_OK)
+            return blame(in, *at, st, &t->error);
+        sample_unref(*at);
+        *at = moved;
+    }
+    return st;
+}
+
 static void task_run(struct task *t) {
     static enum hf_status (*const run[])(struct task *) = {run_count, run_item, run_sample,
                                                            run_end};
     t->error.text[0] = 0;
     t->status = run[t->kind](t);
+    if (t->status == HF_OK)
+        t->status = bring_ahead(t);
     if (t->status != HF_OK)
         samples_clear(&t->out);
 }

@@ -450,7 +450,7 @@ static enum hf_status open_devices(struct run *run, struct hf_error *e) {
     /* What the plan came to may have gone, or the caller may want another one. */
     if (strcmp(run->plan->runs_on, cls->name) != 0)
         plan_place(run->plan, cls);
-    (void)snprintf(run->device_line, sizeof run->device_line, "device %s: %s", cls->name,
+    (void)snprintf(run->device_line, sizeof run->device_line, "device %s",
                    run->device->methods->describe(run->device));
     return HF_OK;
 }

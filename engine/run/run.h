@@ -125,11 +125,14 @@ enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e);
 /* Whether all of these fields are on `d`. */
 bool sample_lies_on(const struct hf_sample *s, const struct reads *reads,
                     const struct hf_device *d);
-/* The sample with these fields on `d`: itself with one more reference, or a derived one. `q` is a
- * queue of the device that is not the host. */
+/* A derived sample with these fields on `d`, or on their way there. `q` is a queue of the device
+ * that is not the host. */
 enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
                          const struct reads *reads, struct hf_device *d, struct hf_queue *q,
                          const struct hf_sample **ret, struct hf_error *e);
+/* Waits until those of these fields that come to the host are there. */
+enum hf_status sample_arrive(const struct hf_sample *s, const struct reads *reads,
+                             struct hf_error *e);
 int64_t sample_bytes(const struct hf_sample *s);
 /* Drops a reference under a lock: releasing a tensor may wait for its device, so what nobody refers
  * to any more is put on the list, for sample_free_retired without the lock. */

@@ -1,5 +1,6 @@
 /*
- * sample.c - samples: built by one thread, sealed when emitted, then shared by reference.
+ * sample.c - samples: built by one thread, sealed when emitted, then shared by reference. A field
+ * that was copied to where a stage reads it stays in both places: the sample keeps its twin.
  */
 #include "run.h"
 
@@ -12,8 +13,9 @@ struct sample {
     atomic_int refs;
     atomic_int sealed;
     struct services *services;
-    struct sample *retired; /* the next one of a list of them */
-    char text[];            /* id, case and patient */
+    struct sample *retired;                /* the next one of a list of them */
+    struct hf_tensor *twin[HF_MAX_FIELDS]; /* of each field, on the other side, or NULL */
+    char text[];                           /* id, case and patient */
 };
 
 static struct sample *sample_of(const struct hf_sample *s) {
@@ -57,6 +59,9 @@ enum hf_status sample_derive(const struct hf_host *h, const struct hf_sample *fr
     for (int32_t i = 0; i < from->fields; i++) {
         s->field[i] = from->field[i];
         tensor_ref(s->field[i].tensor);
+        sample_of(s)->twin[i] = sample_of(from)->twin[i];
+        if (sample_of(s)->twin[i])
+            tensor_ref(sample_of(s)->twin[i]);
     }
     *ret = s;
     return HF_OK;
@@ -67,8 +72,10 @@ void sample_ref(const struct hf_sample *s) {
 }
 
 static void sample_free(struct sample *s) {
-    for (int32_t i = 0; i < s->pub.fields; i++)
+    for (int32_t i = 0; i < s->pub.fields; i++) {
         tensor_unref(s->pub.field[i].tensor);
+        tensor_unref(s->twin[i]);
+    }
     atomic_fetch_sub(&s->services->samples, 1);
     free(s);
 }
@@ -116,7 +123,10 @@ enum hf_status sample_set(struct hf_sample *s, const char *field, enum hf_place 
     }
     if (f) {
         tensor_unref(f->tensor);
+        tensor_unref(sample_of(s)->twin[f - s->field]);
+        sample_of(s)->twin[f - s->field] = NULL;
     } else {
+        sample_of(s)->twin[s->fields] = NULL;
         f = &s->field[s->fields++];
         (void)snprintf(f->name, sizeof f->name, "%s", field);
     }
@@ -129,10 +139,13 @@ void sample_drop(struct hf_sample *s, const char *field) {
     const struct hf_field *f = hf_sample_find(s, field);
     if (!f || atomic_load(&sample_of(s)->sealed))
         return;
-    tensor_unref(f->tensor);
     int32_t at = (int32_t)(f - s->field);
+    struct hf_tensor **twin = &sample_of(s)->twin[at];
+    tensor_unref(f->tensor);
+    tensor_unref(*twin);
     s->fields--;
     memmove(&s->field[at], &s->field[at + 1], (size_t)(s->fields - at) * sizeof s->field[0]);
+    memmove(twin, twin + 1, (size_t)(s->fields - at) * sizeof *twin);
 }
 
 enum hf_status sample_seal(struct hf_sample *s, struct hf_error *e) {
@@ -172,24 +185,30 @@ enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
                          const struct hf_sample **ret, struct hf_error *e) {
     struct hf_sample *moved = NULL;
     enum hf_status st = sample_derive(h, s, NULL, &moved, e);
-    /* All are on their way before the first is waited for. */
     for (int32_t i = 0; st == HF_OK && i < s->fields; i++) {
         struct hf_tensor *there = NULL;
         if (!moves(&s->field[i], reads, d))
             continue;
         st = tensor_share(h, s->field[i].tensor, d, q, &there, e);
         if (st == HF_OK) {
-            tensor_unref(moved->field[i].tensor);
+            tensor_unref(sample_of(moved)->twin[i]);
+            sample_of(moved)->twin[i] = moved->field[i].tensor;
             moved->field[i].tensor = there;
         }
     }
-    for (int32_t i = 0; st == HF_OK && d->host_memory && i < moved->fields; i++)
-        if (moves(&s->field[i], reads, d))
-            st = tensor_wait(moved->field[i].tensor, e);
     if (st == HF_OK)
         *ret = moved;
     else
         sample_unref(moved);
+    return st;
+}
+
+enum hf_status sample_arrive(const struct hf_sample *s, const struct reads *reads,
+                             struct hf_error *e) {
+    enum hf_status st = HF_OK;
+    for (int32_t i = 0; st == HF_OK && i < s->fields; i++)
+        if (s->field[i].tensor->device->host_memory && reads_field(reads, s->field[i].name))
+            st = tensor_wait(s->field[i].tensor, e);
     return st;
 }
 

@@ -6,7 +6,7 @@
  * 0xA5 when it is handed out and when it is given back, so whoever reads before the event, or
  * after the end, reads poison. Ops are the CPU's; networks run on the host's CPU device.
  */
-#include <hepaflow/plugin.h>
+#include "mock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,12 +17,14 @@
 #define POISON     0xA5
 #define QUARANTINE 64 /* blocks that stay readable, and poisoned, after they were given back */
 #define PAUSE_NS   4000000
+#define OWNED      1024
 
 struct hf_event {
     atomic_int refs;
     pthread_mutex_t lock;
     pthread_cond_t happened;
     bool done;
+    int serial;
     struct hf_error error; /* of the operation that failed before it; text "" if none did */
 };
 
@@ -72,6 +74,7 @@ struct mock {
         size_t bytes;
     } old[QUARANTINE];
     int oldest;
+    const void *owned[OWNED];
 };
 
 struct network {
@@ -80,6 +83,17 @@ struct network {
     struct hf_queue *queue;
     struct hf_executable *cpu;
 };
+
+/* What the tests look at; on purpose the one thing besides the descriptor that is exported. */
+extern HF_EXPORT struct mock_trace mock_trace;
+struct mock_trace mock_trace;
+
+static void trace(enum mock_what what, const struct hf_queue *q, const struct hf_event *ev,
+                  const char *op, size_t bytes) {
+    int i = atomic_fetch_add(&mock_trace.count, 1);
+    if (i < MOCK_TRACE)
+        mock_trace.entry[i] = (struct mock_entry){what, q, ev ? ev->serial : 0, op, bytes};
+}
 
 static struct mock *mock_of(struct hf_device *d) {
     return (struct mock *)d;
@@ -95,6 +109,7 @@ static struct hf_event *event_new(int refs) {
     struct hf_event *ev = calloc(1, sizeof *ev);
     if (ev) {
         atomic_init(&ev->refs, refs);
+        ev->serial = atomic_fetch_add(&mock_trace.events, 1) + 1;
         pthread_mutex_init(&ev->lock, NULL);
         pthread_cond_init(&ev->happened, NULL);
     }
@@ -115,8 +130,7 @@ static void mock_event_unref(struct hf_device *d, struct hf_event *ev) {
     free(ev);
 }
 
-static enum hf_status mock_sync(struct hf_device *d, struct hf_event *ev, struct hf_error *e) {
-    (void)d;
+static enum hf_status wait_for(struct hf_event *ev, struct hf_error *e) {
     pthread_mutex_lock(&ev->lock);
     while (!ev->done)
         pthread_cond_wait(&ev->happened, &ev->lock);
@@ -127,16 +141,50 @@ static enum hf_status mock_sync(struct hf_device *d, struct hf_event *ev, struct
     return st;
 }
 
+static enum hf_status mock_sync(struct hf_device *d, struct hf_event *ev, struct hf_error *e) {
+    (void)d;
+    trace(MOCK_SYNC, NULL, ev, NULL, 0);
+    return wait_for(ev, e);
+}
+
 /* ---- memory ---- */
+
+/* Which blocks are out, so that the way of a copy can be told. */
+static void own(struct mock *m, const void *data) {
+    pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < OWNED; i++)
+        if (!m->owned[i]) {
+            m->owned[i] = data;
+            break;
+        }
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void disown(struct mock *m, const void *data) {
+    pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < OWNED; i++)
+        if (m->owned[i] == data)
+            m->owned[i] = NULL;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool owns(struct mock *m, const void *data) {
+    bool found = false;
+    pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < OWNED; i++)
+        found = found || m->owned[i] == data;
+    pthread_mutex_unlock(&m->lock);
+    return found;
+}
 
 static enum hf_status mock_alloc(struct hf_device *d, struct hf_queue *q, size_t bytes, void **ret,
                                  struct hf_error *e) {
-    (void)d;
     (void)q;
     void *data = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!data)
         return hf_fail(e, HF_NO_MEMORY, "no memory for %zu bytes", bytes);
     memset(data, POISON, bytes);
+    own(mock_of(d), data);
     *ret = data;
     return HF_OK;
 }
@@ -253,10 +301,11 @@ static struct work *work_new(enum hf_status (*run)(struct work *, struct hf_erro
 static void mock_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *after) {
     struct mock *m = mock_of(d);
     struct block *b = calloc(1, sizeof *b);
+    disown(m, data);
     if (!b)
         return; /* a leak, in a test without memory */
     if (after)
-        (void)mock_sync(d, after, NULL);
+        (void)wait_for(after, NULL);
     *b = (struct block){.mock = m, .data = data, .bytes = bytes};
     atomic_init(&b->queues, 1);
     pthread_mutex_lock(&m->lock);
@@ -310,6 +359,7 @@ static enum hf_status mock_launch(struct hf_device *d, struct hf_queue *q, const
         w->call.in[i] = copy_of(w, i, call->in[i]);
     for (int32_t i = 0; i < call->outputs; i++)
         w->call.out[i] = copy_of(w, HF_OP_MAX_TENSORS + i, call->out[i]);
+    trace(MOCK_LAUNCH, q, NULL, op->name, 0);
     push(q, w);
     return HF_OK;
 }
@@ -322,10 +372,10 @@ static enum hf_status run_copy(struct work *w, struct hf_error *e) {
 
 static enum hf_status mock_copy(struct hf_device *d, struct hf_queue *q, void *dst, const void *src,
                                 size_t bytes, struct hf_error *e) {
-    (void)d;
     struct work *w = work_new(run_copy, 0, e);
     if (!w)
         return HF_NO_MEMORY;
+    trace(owns(mock_of(d), dst) ? MOCK_COPY_IN : MOCK_COPY_OUT, q, NULL, NULL, bytes);
     w->pause = true;
     w->dst = dst;
     w->src = src;
@@ -354,13 +404,14 @@ static enum hf_status mock_record(struct hf_device *d, struct hf_queue *q, struc
         return hf_fail(e, HF_NO_MEMORY, "no memory for an event");
     }
     w->event = ev;
+    trace(MOCK_RECORD, q, ev, NULL, 0);
     push(q, w);
     *ret = ev;
     return HF_OK;
 }
 
 static enum hf_status run_wait(struct work *w, struct hf_error *e) {
-    enum hf_status st = mock_sync(NULL, w->event, e);
+    enum hf_status st = wait_for(w->event, e);
     mock_event_unref(NULL, w->event);
     return st;
 }
@@ -372,6 +423,7 @@ static enum hf_status mock_wait(struct hf_device *d, struct hf_queue *q, struct 
         return HF_NO_MEMORY;
     mock_event_ref(d, ev);
     w->event = ev;
+    trace(MOCK_WAIT, q, ev, NULL, 0);
     push(q, w);
     return HF_OK;
 }
@@ -418,6 +470,7 @@ static enum hf_status enqueue(struct hf_executable *x, int step, const struct hf
     w->rate = rate;
     for (int i = 0; i < 4; i++)
         (void)copy_of(w, i, all[i]);
+    trace(MOCK_NETWORK, n->queue, NULL, step == 0 ? "forward" : step == 1 ? "step" : "evaluate", 0);
     push(n->queue, w);
     struct hf_event *ev = NULL;
     enum hf_status st = mock_record(d, n->queue, &ev, e);
