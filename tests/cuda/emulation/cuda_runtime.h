@@ -9,14 +9,14 @@
  * A stream is a list of work that runs as late as CUDA allows: when somebody waits for it, in the
  * waiting thread. So a wait that is missing reads what was there before, which is poison: memory
  * is filled with 0xA5 when its allocation's turn comes and with 0xDB when its release's does. Host
- * memory of a copy is read when the copy runs. Memory of the GPU can be touched by running work
- * only; anybody else gets a segmentation fault. What CUDA forbids or leaves undefined is a fault
- * that emulation_fault tells: memory used after it was given back or written beyond its end, the
- * default stream, an event of a capture used outside of it (or the other way round), a stream whose
- * device is not current, a call from a host function.
+ * memory of a copy is read when the copy runs. Memory of the GPU, as long as it is little, can be
+ * touched by running work only; anybody else gets a segmentation fault. What CUDA forbids or leaves
+ * undefined is a fault that emulation_fault tells: memory used after it was given back or written
+ * beyond its end, the default stream, an event of a capture used outside of it (or the other way
+ * round), a stream whose device is not current, a call from a host function.
  *
- * HEPAFLOW_EMULATED_GPUS (1), _CAPABILITY (90) and _DRIVER (13000; 0: none) in the environment say
- * what there is.
+ * HEPAFLOW_EMULATED_GPUS (1), _CAPABILITY (90), _DRIVER (13000; 0: none) and _CAPTURE (1; 0: captures
+ * end in an error) in the environment say what there is.
  *
  * Not covered: races between warps within one statement, alignment, limits of a real device, speed.
  */

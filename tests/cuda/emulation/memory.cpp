@@ -29,7 +29,10 @@ namespace {
 
 constexpr size_t address_space = size_t(1) << 38;
 constexpr size_t page = 4096, guard = 256;
-constexpr size_t quarantine_bytes = size_t(64) << 20;
+constexpr size_t quarantine_bytes = size_t(16) << 20;
+/* Closing takes a while: above so many bytes it is left out, and after so many times mostly. */
+constexpr size_t closed_bytes = size_t(24) << 20;
+constexpr int always_closed = 256, sometimes_closed = 64;
 constexpr unsigned char fresh = 0xA5, released = 0xDB, margin = 0xC7;
 
 char *base, *top;
@@ -38,6 +41,8 @@ std::map<const char *, std::shared_ptr<block>> blocks; /* by the end of their da
 std::deque<std::shared_ptr<block>> quarantine;
 size_t quarantined;
 int depth;
+bool closed;
+int closings;
 
 bool all_are(const char *p, size_t n, unsigned char value) {
     for (size_t i = 0; i < n; i++)
@@ -50,9 +55,17 @@ size_t padded(size_t bytes) {
     return (bytes + guard - 1) / guard * guard;
 }
 
-void protect(int how) {
-    if (top > base)
-        (void)mprotect(base, (size_t)(top - base), how);
+void close_all() {
+    if (top == base || closed || used + quarantined > closed_bytes)
+        return;
+    closings++;
+    if (closings <= always_closed || closings % sometimes_closed == 0)
+        closed = mprotect(base, (size_t)(top - base), PROT_NONE) == 0;
+}
+
+void open_all() {
+    if (closed && mprotect(base, (size_t)(top - base), PROT_READ | PROT_WRITE) == 0)
+        closed = false;
 }
 
 void check_guards(const block &b) {
@@ -87,21 +100,20 @@ void evict() {
 
 access::access() {
     if (depth++ == 0)
-        protect(PROT_READ | PROT_WRITE);
+        open_all();
 }
 
 access::~access() {
     if (--depth == 0)
-        protect(PROT_NONE);
+        close_all();
 }
 
 no_access::no_access() {
-    protect(PROT_NONE);
+    close_all();
 }
 
 no_access::~no_access() {
-    if (depth > 0)
-        protect(PROT_READ | PROT_WRITE);
+    open_all();
 }
 
 std::shared_ptr<block> block_new(size_t bytes, cudaMemPool_t pool) {
@@ -117,14 +129,15 @@ std::shared_ptr<block> block_new(size_t bytes, cudaMemPool_t pool) {
         return nullptr;
     auto b = std::make_shared<block>();
     *b = {top + guard, bytes, pool, false, false, false};
+    access here;
+    char *first = base + (size_t)(top - base) / page * page;
+    if (mprotect(first, (size_t)(top + span - first), PROT_READ | PROT_WRITE) != 0)
+        return nullptr;
     top += span;
     used += bytes;
     if (used > most_used)
         most_used = used;
     blocks[b->data + bytes] = b;
-    if (depth > 0)
-        protect(PROT_READ | PROT_WRITE);
-    access here;
     ASAN_UNPOISON_MEMORY_REGION(b->data - guard, span);
     memset(b->data - guard, margin, guard);
     memset(b->data + bytes, margin, padded(bytes) - bytes + guard);
