@@ -15,8 +15,8 @@
  * beyond its end, the default stream, an event of a capture used outside of it (or the other way
  * round), a stream whose device is not current, a call from a host function.
  *
- * HEPAFLOW_EMULATED_GPUS (1), _CAPABILITY (90), _DRIVER (13000; 0: none) and _CAPTURE (1; 0: captures
- * end in an error) in the environment say what there is.
+ * HEPAFLOW_EMULATED_GPUS (1), _CAPABILITY (90), _DRIVER (13000; 0: none) and _CAPTURE (1; 0: a
+ * capture ends in an error) in the environment say what there is.
  *
  * Not covered: races between warps within one statement, alignment, limits of a real device, speed.
  */
