@@ -29,10 +29,6 @@ void cuda_leave(const struct hf_device *d, int was) {
         (void)cudaSetDevice(was);
 }
 
-int32_t cuda_capability(const struct hf_device *d) {
-    return ((const struct cuda *)d)->capability;
-}
-
 const struct hf_host *cuda_host(const struct hf_device *d) {
     return ((const struct cuda *)d)->host;
 }
@@ -186,7 +182,6 @@ static enum hf_status cuda_open(const struct hf_device_options *options, struct 
     c->pub = (struct hf_device){&methods, HF_KIND_CUDA, options->device_id, 0, HF_KIND_CUDA};
     c->host = options->host;
     c->id = options->device_id;
-    c->capability = 10 * prop.major + prop.minor;
     (void)pthread_mutex_init(&c->lock, NULL);
     cuda_staging_open(c);
     (void)snprintf(c->description, sizeof c->description,

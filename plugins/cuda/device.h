@@ -37,8 +37,6 @@ void cuda_leave(const struct hf_device *d, int was);
 cudaStream_t cuda_queue_stream(struct hf_queue *q);
 void cuda_queue_used(struct hf_queue *q);
 
-/** 10 * major + minor: 90 is compute capability 9.0. */
-int32_t cuda_capability(const struct hf_device *d);
 const struct hf_host *cuda_host(const struct hf_device *d);
 /** The convolutions' engines chosen so far, made at the first call. */
 enum hf_status cuda_choices(struct hf_device *d, struct cv_choices **ret, struct hf_error *e);

@@ -58,7 +58,6 @@ struct cuda {
     struct hf_device pub;
     const struct hf_host *host;
     int id;
-    int32_t capability;
     char description[512];
     cudaMemPool_t pool;
     cudaStream_t release; /* waits for all queues, then gives memory back */
