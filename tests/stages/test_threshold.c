@@ -210,6 +210,9 @@ static void test_an_empty_segment_keeps_its_best(void **state) {
     o.gate.count = 1;
     assert_int_equal(count(cut_once(h, &o, 1)), 4);
     o.gate.count = 2;
+    /* What is no number is not the likeliest, wherever it stands. */
+    score[at(0, 0, 8)] = score[at(3, 11, 15)] = NAN;
+    assert_int_equal(count(cut_once(h, &o, 1)), 9);
     memset(score, 0, sizeof score);
     assert_int_equal(count(cut_once(h, &o, 1)), 0);
     harness_close(h);
