@@ -301,6 +301,30 @@ static void wrong_sizes_are_refused(void **state) {
     }
 }
 
+/* Its last window leaves some of the input over: padding after it would be negative. */
+static void a_kernel_shorter_than_its_stride_is_taken(void **state) {
+    (void)state;
+    struct cv_spec spec = {.name = "short",
+                           .precision = HF_PRECISION_BF16,
+                           .dims = 3,
+                           .n = 2,
+                           .ci = 3,
+                           .co = 4,
+                           .in = {8, 9, 10},
+                           .out = {4, 3, 3},
+                           .kernel = {1, 1, 2},
+                           .stride = {2, 3, 4},
+                           .dilation = {1, 1, 1},
+                           .pad_high = {-1, -2, 0}};
+    for (int pass = 0; pass < CV_PASSES; pass++) {
+        struct cv_graph g = {0};
+        struct hf_error e = {0};
+        if (cv_graph_new(&spec, (enum cv_pass)pass, 0, NULL, &g, &e) != HF_OK)
+            fail_msg("%s", e.text);
+        cv_graph_free(&g);
+    }
+}
+
 /* ---- plans for described GPUs ---- */
 
 static const struct gpu {
@@ -387,6 +411,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_graph_is_whole),
         cmocka_unit_test(wrong_sizes_are_refused),
+        cmocka_unit_test(a_kernel_shorter_than_its_stride_is_taken),
         cmocka_unit_test(every_gpu_has_plans),
     };
     return cmocka_run_group_tests(tests, open_all, NULL);
