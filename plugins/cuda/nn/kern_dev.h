@@ -270,10 +270,10 @@ static inline bool ck_is_wide(enum ck_type type, const struct ck_view &v) {
 /** Sizes that the kernels count with 32 bits. */
 static inline enum hf_status ck_check(const char *what, int64_t rows, int64_t c,
                                       struct hf_error *e) {
-    if (rows < 1 || c < 1 || rows > INT32_MAX || c > (1 << 20))
+    if (rows < 1 || c < 1 || rows > INT32_MAX || c > (1 << 18))
         return hf_fail(e, HF_UNSUPPORTED,
                        "network %s: %lld voxels of %lld channels; the CUDA device takes up to "
-                       "2147483647 voxels of 1048576 channels",
+                       "2147483647 voxels of 262144 channels",
                        what, (long long)rows, (long long)c);
     return HF_OK;
 }

@@ -19,8 +19,49 @@ static struct {
     cudaStream_t stream;
 } run;
 
+/* What differs between the emulation, whose memory is the host's, and a GPU. */
+#ifdef EMULATION_CUDA_RUNTIME_H
+int kk_gpu(void) {
+    return 0;
+}
+
+static void *memory_new(size_t bytes) {
+    return malloc(bytes);
+}
+
+static void memory_free(void *p) {
+    free(p);
+}
+#else
+int kk_gpu(void) {
+    return 1;
+}
+
+static void *memory_new(size_t bytes) {
+    void *p = NULL;
+    return cudaMallocManaged(&p, bytes, cudaMemAttachGlobal) == cudaSuccess ? p : NULL;
+}
+
+static void memory_free(void *p) {
+    (void)cudaFree(p);
+}
+
+static void emulation_order(int order) {
+    (void)order;
+}
+
+static const char *emulation_fault(void) {
+    return NULL;
+}
+#endif
+
+int kk_ready(void) {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+}
+
 static void *keep(size_t bytes) {
-    void *p = malloc(bytes ? bytes : 1);
+    void *p = memory_new(bytes ? bytes : 1);
     assert_non_null(p);
     assert_in_range(run.blocks, 0, MAX_BLOCKS - 1);
     run.block[run.blocks++] = p;
@@ -192,7 +233,7 @@ static uint64_t once(void (*body)(const struct kk_setting *k, const void *arg), 
     run.hash = 14695981039346656037u;
     body(&run.setting, arg);
     while (run.blocks > 0)
-        free(run.block[--run.blocks]);
+        memory_free(run.block[--run.blocks]);
     return run.hash;
 }
 

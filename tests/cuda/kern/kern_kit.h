@@ -4,7 +4,8 @@
  * An operand is a view into memory of exactly its size, with rubbish in the channels beside it that
  * must stay; its values are known in float64 as they stand there, rounded to the operand's type. A
  * case (kk_every) runs in every order of threads and blocks that the emulation has: each must be as
- * exact as it says, and give the same bits.
+ * exact as it says, and give the same bits. Built with the real CUDA, the same program tests the
+ * kernels on a GPU, each case as often; without one it is skipped (exit status 77).
  */
 #ifndef TESTS_CUDA_KERN_KIT_H
 #define TESTS_CUDA_KERN_KIT_H
@@ -75,5 +76,11 @@ void kk_expect_floats(const float *got, const double *expected, int64_t count, d
 void kk_same(const void *data, size_t bytes);
 /* An operand that was only read. */
 void kk_untouched(const struct kk_operand *o);
+
+/* 1 where a real GPU runs the kernels: larger cases are worth while. */
+int kk_gpu(void);
+/* Whether there is a GPU, if it takes one. */
+int kk_ready(void);
+#define KK_RUN(tests) (kk_ready() ? cmocka_run_group_tests(tests, NULL, NULL) : 77)
 
 #endif

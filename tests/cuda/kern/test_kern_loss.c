@@ -126,8 +126,11 @@ static const struct problem problems[] = {
 
 static void losses_are_the_reference(void **state) {
     (void)state;
+    static const struct problem large = {2, 30011, 3, 1, 2, {CE(1.0f), DICE(1.0f)}};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
         kk_every(loss, &problems[i], 0);
+    if (kk_gpu())
+        kk_every(loss, &large, 0);
 }
 
 /* ---- the optimiser ---- */
@@ -164,10 +167,11 @@ static void train(const struct kk_setting *k, const void *arg) {
     const struct training *t = arg;
     int64_t count = t->count;
     float *param = kk_floats(count + 4, 1, 0) + t->start;
-    float *grad = kk_floats(count + 4, 1, 0) + t->start, rate = 0;
+    float *grad = kk_floats(count + 4, 1, 0) + t->start;
     float *m = (float *)kk_zeros((size_t)(count + 4) * sizeof *m) + t->start;
     float *v = (float *)kk_zeros((size_t)(count + 4) * sizeof *v) + t->start;
-    int64_t steps = 0;
+    float *rate = kk_zeros(sizeof *rate);
+    int64_t *steps = kk_zeros(sizeof *steps);
     uint16_t *copy = kk_scratch((size_t)count * sizeof *copy);
     struct ck_update a = {.count = count,
                           .param = param,
@@ -176,21 +180,21 @@ static void train(const struct kk_setting *k, const void *arg) {
                           .grad = grad,
                           .copy = k->type == CK_BF16 ? copy : NULL,
                           .optimizer = t->o,
-                          .step = &steps,
-                          .rate = &rate,
+                          .step = steps,
+                          .rate = rate,
                           .scratch = kk_scratch(ck_update_scratch(count))};
     double *p64 = wider(param, count), *g64 = kk_doubles(count);
     double *m64 = kk_doubles(count), *v64 = kk_doubles(count);
     for (int64_t i = 1; i <= 3; i++) {
         struct hf_error e;
-        rate = 0.01f * (float)i;
+        *rate = 0.01f * (float)i;
         for (int64_t j = 0; j < count; j++) {
             grad[j] = (float)kk_normal();
             g64[j] = (double)grad[j];
         }
         kk_finish(ck_update(&a, kk_stream(), &e));
-        assert_int_equal(steps, i);
-        step64(&t->o, count, i, (double)rate, g64, p64, m64, v64);
+        assert_int_equal(*steps, i);
+        step64(&t->o, count, i, (double)*rate, g64, p64, m64, v64);
         kk_expect_floats(param, p64, count, 1e-6);
         kk_expect_floats(m, m64, count, 1e-6);
         if (a.v)
@@ -225,6 +229,9 @@ static void steps_are_the_reference(void **state) {
     };
     for (size_t i = 0; i < sizeof trainings / sizeof *trainings; i++)
         kk_every(train, &trainings[i], 0);
+    static const struct training large = {1000003, 0, ADAM(0.01f, 1.0f)};
+    if (kk_gpu())
+        kk_every(train, &large, 0);
 }
 
 int main(void) {
@@ -232,5 +239,5 @@ int main(void) {
         cmocka_unit_test(losses_are_the_reference),
         cmocka_unit_test(steps_are_the_reference),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return KK_RUN(tests);
 }

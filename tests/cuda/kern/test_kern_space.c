@@ -252,5 +252,5 @@ int main(void) {
         cmocka_unit_test(taps_spread_over_voxels),
         cmocka_unit_test(borders_mirror),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return KK_RUN(tests);
 }
