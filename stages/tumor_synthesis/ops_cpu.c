@@ -39,25 +39,37 @@ static int segment_at(const struct slice *s, int64_t i) {
     return s->couinaud ? segment_of(s->couinaud[i]) : 1;
 }
 
+/* Blurs voxels side by side that all have the taps from..to; `tap` points at the middle one. */
+static void blur_run(const float *restrict in, float *restrict out, int64_t voxels, int64_t step,
+                     const float *restrict tap, int64_t from, int64_t to) {
+    float weight = 0;
+    for (int64_t x = 0; x < voxels; x++)
+        out[x] = 0;
+    for (int64_t i = from; i <= to; i++) {
+        const float *at = in + i * step;
+        weight += tap[i];
+        for (int64_t x = 0; x < voxels; x++)
+            out[x] += tap[i] * at[x];
+    }
+    for (int64_t x = 0; x < voxels; x++)
+        out[x] /= weight;
+}
+
 /* One axis of a Gaussian blur over a box, renormalised at its borders. Returns the factor by which
  * it lowers the standard deviation of white noise. */
 static float blur_axis(const float *in, float *out, const struct slice *s, struct box b,
                        float sigma, int along_w) {
     float kernel[MAX_TAPS], gain = blur_taps(sigma, kernel);
-    int32_t radius = blur_radius(sigma);
-    int64_t step = along_w ? 1 : s->w;
+    int64_t radius = blur_radius(sigma), step = along_w ? 1 : s->w;
     for (int64_t y = b.y0; y < b.y1; y++) {
-        for (int64_t x = b.x0; x < b.x1; x++) {
+        for (int64_t x = b.x0, voxels; x < b.x1; x += voxels) {
             int64_t low = along_w ? b.x0 - x : b.y0 - y;
             int64_t high = along_w ? b.x1 - 1 - x : b.y1 - 1 - y;
             int64_t from = low > -radius ? low : -radius, to = high < radius ? high : radius;
-            const float *at = in + y * s->w + x;
-            float v = 0, weight = 0;
-            for (int64_t i = from; i <= to; i++) {
-                v += kernel[i + radius] * at[i * step];
-                weight += kernel[i + radius];
-            }
-            out[y * s->w + x] = v / weight;
+            /* Along W, voxels near the box's border have taps of their own. */
+            voxels = !along_w ? b.x1 - x : low <= -radius && high >= radius ? high - radius + 1 : 1;
+            blur_run(in + y * s->w + x, out + y * s->w + x, voxels, step, kernel + radius, from,
+                     to);
         }
     }
     return gain;
