@@ -328,7 +328,7 @@ static void what_was_not_planned_does_not_run(void **state) {
     assert_int_equal(cv_conv_new(f->ctx, &spec, &c, &e), HF_OK);
     assert_string_equal(cv_engine(c, CV_DATA), "");
     assert_int_equal(cv_workspace(c, CV_DATA), 0);
-    assert_int_equal(cv_conv_run(c, CV_DATA, &(struct cv_buffers){NULL}, &e), HF_INVALID);
+    assert_int_equal(cv_conv_run(c, CV_DATA, &(struct cv_buffers){.x = NULL}, &e), HF_INVALID);
     assert_non_null(strstr(e.text, "plain"));
     cv_conv_free(c);
 }
