@@ -379,6 +379,16 @@ static void memory_is_released_after_everything(void **state) {
     cu.device = open_device(0);
 }
 
+/* What no op has used is released after its allocation all the same. */
+static void unused_memory_is_released(void **state) {
+    (void)state;
+    struct hf_queue *q = queue();
+    for (int i = 0; i < 100; i++)
+        give(take(q, 100), 100);
+    cu.m->queue_free(cu.device, queue());
+    queue_free(q);
+}
+
 /* Memory that one queue still reads is given back, and another queue wants some. */
 static void released_memory_is_not_written_too_early(void **state) {
     (void)state;
@@ -715,6 +725,7 @@ int main(void) {
         TEST(an_idle_queue_has_no_event),
         TEST(an_event_outlives_its_queue),
         TEST(memory_is_released_after_everything),
+        TEST(unused_memory_is_released),
         TEST(released_memory_is_not_written_too_early),
         TEST(memory_stays_flat),
         TEST(the_end_of_memory_is_one_line),
