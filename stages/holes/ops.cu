@@ -54,7 +54,7 @@ struct work {
     int32_t strokes, pieces; /* at most so many */
     uint32_t *word;          /* [depth][words] */
     int32_t *before;         /* [depth][words] */
-    uint8_t *along;          /* [depth][h][w]: px to the shape in the voxel's row */
+    uint8_t *along; /* [depth][h][w]: px to the shape in the voxel's row; radii are below 255 */
 };
 
 static size_t lay_out(const struct hf_op_call *call, void *scratch, struct work *w) {
@@ -285,7 +285,7 @@ static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *s
     w.masked = HF_DATA(float, call->out[2]);
     w.drawn = HF_DATA(uint8_t, call->out[3]);
     dim3 grid = cuda_rows_grid(w.depth, (int64_t)w.h * w.w);
-    HF_CUDA_LAUNCH(draw_shapes, (unsigned)w.depth, SHAPES_THREADS, stream, w);
+    HF_CUDA_LAUNCH(draw_shapes, cuda_count_grid(w.depth), SHAPES_THREADS, stream, w);
     HF_CUDA_LAUNCH(fill_shapes, grid, HF_CUDA_THREADS, stream, w);
     HF_CUDA_LAUNCH(measure_rows, grid, HF_CUDA_THREADS, stream, w);
     HF_CUDA_LAUNCH(finish, grid, HF_CUDA_THREADS, stream, w);
