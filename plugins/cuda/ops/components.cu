@@ -15,7 +15,7 @@
 #include "volume.h"
 
 #define CHUNK 2048 /* voxels whose roots one block numbers */
-#define SCAN  256 /* threads of the one block that sums over the chunks */
+#define SCAN  256  /* threads of the one block that sums over the chunks */
 
 /* Each voxel of a run points at the run's first one. A warp takes a row. */
 static __global__ void join_rows(const uint8_t *mask, int32_t *cell, int64_t rows, int64_t width) {
