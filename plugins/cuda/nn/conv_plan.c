@@ -2,13 +2,18 @@
  * conv_plan.c - the engines of cuDNN that may run an operation graph.
  *
  * Left out are engines whose results differ from run to run, that compute in less than the
- * precision asked for, and those that are compiled at run time: each takes a second or more in
- * every process and needs NVRTC, and every problem has others.
+ * precision asked for, and those that need more than cuDNN itself, as every problem has others.
+ * They are compiled at run time by NVRTC, which takes a second or more for each in every process;
+ * or they call cuBLASLt, some versions of which read out of bounds on compute capability 12.0.
  */
 #include "conv_cudnn.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* CUDNN_BEHAVIOR_NOTE_CUBLASLT_DEPENDENCY, which older headers do not have. */
+#define NOTE_CUBLASLT 4
+#define MAX_BEHAVIORS 16
 
 /** Reads a list of at most `max` values; -1: it cannot be read. */
 static int64_t get(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
@@ -40,11 +45,12 @@ static int notes_fit(cudnnBackendDescriptor_t engine, enum hf_precision precisio
         default:
             break;
         }
-    cudnnBackendBehaviorNote_t behavior[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
-    count = get(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, behavior);
+    cudnnBackendBehaviorNote_t behavior[MAX_BEHAVIORS];
+    count = get(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, MAX_BEHAVIORS,
+                behavior);
     for (int64_t i = 0; i < count; i++)
-        if (behavior[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION)
+        if (behavior[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION ||
+            (int)behavior[i] == NOTE_CUBLASLT)
             return 0;
     return count >= 0;
 }
