@@ -30,7 +30,7 @@ if grep -qi cuda cpu.out cpu.err; then
     exit 1
 fi
 
-export HEPAFLOW_PLUGIN_PATH="$modules"
+export HEPAFLOW_PLUGIN_PATH="$modules" HEPAFLOW_EMULATION_STRICT=1
 # By the way of `auto`, and named.
 run plan 0 plan "$graph"
 says plan.out '^device cuda$'

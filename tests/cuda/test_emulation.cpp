@@ -319,6 +319,19 @@ static void the_default_stream_is_refused(void **state) {
     expect_fault("default stream");
 }
 
+static void launch_on_the_default_stream(void) {
+    unsigned char host[N];
+    (void)close(2);
+    (void)signal(SIGABRT, SIG_DFL);
+    setenv("HEPAFLOW_EMULATION_STRICT", "1", 1);
+    HF_CUDA_LAUNCH(fill, 1, 32, NULL, host, (int64_t)N, 3);
+}
+
+static void a_strict_emulation_ends_the_program(void **state) {
+    (void)state;
+    assert_int_equal(child(launch_on_the_default_stream), 1);
+}
+
 static void a_fault_of_a_kernel_comes_with_the_wait(void **state) {
     (void)state;
     int *p;
@@ -517,6 +530,7 @@ int main(void) {
         TEST(the_host_keeps_away),
         TEST(memory_ends),
         TEST(the_default_stream_is_refused),
+        TEST(a_strict_emulation_ends_the_program),
         TEST(a_fault_of_a_kernel_comes_with_the_wait),
         TEST(launches_keep_the_limits),
         TEST(host_functions_call_no_cuda),

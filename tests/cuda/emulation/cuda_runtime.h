@@ -18,6 +18,9 @@
  * HEPAFLOW_EMULATED_GPUS (1), _CAPABILITY (90), _DRIVER (13000; 0: none) and _CAPTURE (1; 0: a
  * capture ends in an error) in the environment say what there is.
  *
+ * With HEPAFLOW_EMULATION_STRICT=1 a fault, any work on the default stream among them, ends the
+ * program with a line: for programs that do not ask.
+ *
  * Not covered: races between warps within one statement, alignment, limits of a real device, speed.
  */
 #ifndef EMULATION_CUDA_RUNTIME_H

@@ -3,6 +3,7 @@
  */
 #include "state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 using namespace emulation;
@@ -49,7 +50,15 @@ cudaError_t emulation::wrong(cudaError_t error, const std::string &text) {
     return outcome(error);
 }
 
+bool emulation::strict() {
+    return environment("HEPAFLOW_EMULATION_STRICT", 0) != 0;
+}
+
 void emulation::fault(const std::string &text) {
+    if (strict()) {
+        fprintf(stderr, "emulation: %s\n", text.c_str());
+        abort();
+    }
     if (first_fault.empty())
         first_fault = text;
 }

@@ -175,7 +175,7 @@ void run_kernel_now(dim3 grid, dim3 block, const std::function<void()> &body) {
 
 void emulation::enqueue(cudaStream_t stream, std::function<void()> work) {
     std::lock_guard<std::recursive_mutex> lock(one);
-    if (!stream && default_stream) {
+    if (!stream && default_stream && !strict()) {
         access here;
         work();
     } else if (check_stream(stream, "work") == cudaSuccess) {

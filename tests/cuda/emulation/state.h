@@ -18,6 +18,7 @@ extern thread_local int current_device;
 extern thread_local bool in_host_function;
 
 int gpus();
+bool strict();
 /** Whether captures succeed. */
 bool can_capture();
 /** Leaves an error for cudaGetLastError and returns it. */
