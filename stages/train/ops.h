@@ -7,17 +7,19 @@
 #include <hepaflow/device.h>
 
 /**
- * "train.take": slice `d` of in[0] (u8 or f32 [C,D,H,W]) into the channels from `channel` on of
- * out[0] (f32 [K,H,W]). With `classes` > 0, in[0] is a label map [1,D,H,W] and becomes that many
- * one-hot channels.
+ * "train.take": slice `d` of each in[] (u8 or f32 [C,D,H,W]), one after the other, into the
+ * channels from `channel` on of out[0] (f32 [K,H,W]). With `classes` > 0, in[labels] is a label map
+ * [1,D,H,W] and becomes that many one-hot channels.
  */
 struct train_take_params {
     int64_t d;
     int32_t channel;
     int32_t classes;
+    int32_t labels;
 };
 
-/** "train.put": channels `first`.. of in[0] (f32 [K,H,W]) into row `n` of out[0] [N,C,1,H,W]. */
+/** "train.put": channels `first`.. of each in[] (f32 [K,H,W]) into the rows from `n` on of out[0]
+ *  [N,C,1,H,W]. */
 struct train_put_params {
     int64_t n;
     int32_t first;

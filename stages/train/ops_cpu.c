@@ -14,15 +14,18 @@ static float load(const struct hf_tensor *t, int64_t i) {
 static enum hf_status take(const struct hf_op_call *call, void *scratch, void *stream,
                            struct hf_error *e) {
     (void)scratch, (void)stream, (void)e;
-    const struct hf_tensor *in = call->in[0];
     const struct train_take_params *p = call->params;
-    int64_t plane = in->shape[2] * in->shape[3];
-    int32_t channels = p->classes ? p->classes : (int32_t)in->shape[0];
-    for (int32_t c = 0; c < channels; c++) {
-        int64_t from = ((p->classes ? 0 : c) * in->shape[1] + p->d) * plane;
-        float *to = HF_DATA(float, call->out[0]) + (p->channel + c) * plane;
-        for (int64_t i = 0; i < plane; i++)
-            to[i] = train_target(load(in, from + i), p->classes, c);
+    int64_t plane = call->in[0]->shape[2] * call->in[0]->shape[3];
+    float *to = HF_DATA(float, call->out[0]) + p->channel * plane;
+    for (int32_t k = 0; k < call->inputs; k++) {
+        const struct hf_tensor *in = call->in[k];
+        int32_t classes = k == p->labels ? p->classes : 0;
+        int32_t channels = classes ? classes : (int32_t)in->shape[0];
+        for (int32_t c = 0; c < channels; c++, to += plane) {
+            int64_t from = ((classes ? 0 : c) * in->shape[1] + p->d) * plane;
+            for (int64_t i = 0; i < plane; i++)
+                to[i] = train_target(load(in, from + i), classes, c);
+        }
     }
     return HF_OK;
 }
@@ -33,8 +36,9 @@ static enum hf_status put(const struct hf_op_call *call, void *scratch, void *st
     const struct hf_tensor *out = call->out[0];
     const struct train_put_params *p = call->params;
     int64_t plane = out->shape[3] * out->shape[4], row = out->shape[1] * plane;
-    memcpy(HF_DATA(float, out) + p->n * row, HF_DATA(float, call->in[0]) + p->first * plane,
-           (size_t)row * sizeof(float));
+    for (int32_t k = 0; k < call->inputs; k++)
+        memcpy(HF_DATA(float, out) + (p->n + k) * row,
+               HF_DATA(float, call->in[k]) + p->first * plane, (size_t)row * sizeof(float));
     return HF_OK;
 }
 

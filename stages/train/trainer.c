@@ -24,6 +24,10 @@ enum {
     POOLS
 };
 
+enum {
+    TRAIN_FIELDS = HF_OPTION_ITEMS + 2 /* inputs, target, weight */
+};
+
 /* A batch that the device may still be reading. */
 struct flight {
     struct hf_tensor *input, *target, *weight, *loss;
@@ -183,37 +187,39 @@ static enum hf_status check_sizes(const struct trainer *t, const struct hf_sampl
 
 /* ---- volumes to slices ---- */
 
-static enum hf_status take_field(struct trainer *t, const struct hf_sample *sample,
-                                 const char *name, int64_t d, int32_t classes, int32_t *channel,
-                                 struct hf_tensor *slice) {
-    struct train_take_params p = {d, *channel, classes};
-    const struct hf_tensor *field = hf_sample_get(sample, name);
-    struct hf_op_call call = {.in = {field},
-                              .out = {slice},
-                              .inputs = 1,
-                              .outputs = 1,
-                              .params = &p,
-                              .params_size = sizeof p};
-    *channel += classes ? classes : (int32_t)field->shape[0];
-    return hf_launch(t->s, "train.take", &call, t->err);
+/* The fields that a slice is made of, in the order of its channels; returns how many. */
+static int32_t list_fields(const struct trainer *t, const struct hf_sample *sample,
+                           const struct hf_tensor *ret[TRAIN_FIELDS]) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < t->o->inputs.count; i++)
+        ret[n++] = hf_sample_get(sample, t->o->inputs.name[i]);
+    ret[n++] = hf_sample_get(sample, t->o->target);
+    if (t->o->weight)
+        ret[n++] = hf_sample_get(sample, t->o->weight);
+    return n;
 }
 
 static enum hf_status take_slice(struct trainer *t, const struct hf_sample *sample, int64_t d,
                                  struct hf_tensor **ret) {
-    const struct train_options *o = t->o;
-    struct hf_tensor *slice = NULL;
+    const struct hf_tensor *field[TRAIN_FIELDS];
+    int32_t fields = list_fields(t, sample, field), target = t->o->inputs.count, channel = 0;
+    int32_t classes = t->o->classes >= 2 ? t->targets : 0;
     int64_t shape[3] = {slice_channels(t), t->height, t->width};
-    int32_t channel = 0;
+    struct hf_tensor *slice = NULL;
     enum hf_status st = hf_tensor_new(t->s, HF_F32, 3, shape, &slice, t->err);
-    for (int32_t i = 0; st == HF_OK && i < o->inputs.count; i++)
-        st = take_field(t, sample, o->inputs.name[i], d, 0, &channel, slice);
-    if (st == HF_OK)
-        st = take_field(t, sample, o->target, d, o->classes >= 2 ? t->targets : 0, &channel, slice);
-    if (st == HF_OK && o->weight)
-        st = take_field(t, sample, o->weight, d, 0, &channel, slice);
+    for (int32_t k = 0; st == HF_OK && k < fields;) {
+        struct train_take_params p = {d, channel, classes, target - k};
+        struct hf_op_call call = {
+            .out = {slice}, .outputs = 1, .params = &p, .params_size = sizeof p};
+        for (; k < fields && call.inputs < HF_OP_MAX_TENSORS; k++) {
+            call.in[call.inputs++] = field[k];
+            channel += k == target && classes ? classes : (int32_t)field[k]->shape[0];
+        }
+        st = hf_launch(t->s, "train.take", &call, t->err);
+    }
     if (st == HF_OK)
         *ret = slice;
-    else if (slice)
+    else
         t->host->tensor_unref(slice);
     return st;
 }
@@ -306,14 +312,12 @@ static enum hf_status put_part(struct trainer *t, struct hf_tensor *const *slice
                                int32_t channels, struct hf_tensor **ret) {
     int64_t shape[5] = {t->o->batch, channels, 1, t->height, t->width};
     enum hf_status st = hf_tensor_new(t->s, HF_F32, 5, shape, ret, t->err);
-    for (int64_t n = 0; st == HF_OK && n < t->o->batch; n++) {
+    for (int64_t n = 0; st == HF_OK && n < t->o->batch;) {
         struct train_put_params p = {n, first};
-        struct hf_op_call call = {.in = {slices[n]},
-                                  .out = {*ret},
-                                  .inputs = 1,
-                                  .outputs = 1,
-                                  .params = &p,
-                                  .params_size = sizeof p};
+        struct hf_op_call call = {
+            .out = {*ret}, .outputs = 1, .params = &p, .params_size = sizeof p};
+        while (n < t->o->batch && call.inputs < HF_OP_MAX_TENSORS)
+            call.in[call.inputs++] = slices[n++];
         st = hf_launch(t->s, "train.put", &call, t->err);
     }
     return st;

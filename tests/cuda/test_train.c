@@ -13,7 +13,7 @@ enum {
 static void take_as(enum hf_dtype dtype, const int64_t *size, int32_t classes) {
     const int64_t shape[3] = {CHANNELS, size[2], size[3]};
     for (int64_t d = 0; d < size[1]; d += 3) {
-        struct train_take_params p = {d, 2, classes};
+        struct train_take_params p = {d, 2, classes, 0};
         int64_t channels = classes ? 1 : size[0];
         struct hf_tensor *t[2] = {sized_random(dtype, channels, size, 0, 4, 1),
                                   kit_tensor(HF_F32, 3, shape)};
@@ -34,19 +34,42 @@ static void take(void **state) {
     }
 }
 
+/* Several fields at once: inputs, a label map, a weight; or no label map among them. */
+static void take_many(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        const int64_t shape[3] = {size[0] + 7, size[2], size[3]};
+        for (int32_t labels = 1; labels < 5; labels += 3) {
+            struct train_take_params p = {size[1] - 1, 1, 4, labels};
+            struct hf_tensor *t[4] = {sized_random(HF_F32, size[0], size, 0, 1, 1),
+                                      sized_random(HF_U8, 1, size, 0, 4, 2),
+                                      sized_mask(size, 0.5, 3), kit_tensor(HF_F32, 3, shape)};
+            kit_random(t[3], 5, 6, 4);
+            struct hf_op_call call = KIT_CALL(t[0], t[3], p);
+            call.in[call.inputs++] = t[1];
+            call.in[call.inputs++] = t[2];
+            kit_compare("train.take", &call, &(struct kit_limits){.keep = 1});
+            free_all(t, 4);
+        }
+    }
+}
+
 static void put(void **state) {
     (void)state;
     EACH_SIZE(size) {
         const int64_t slice[3] = {CHANNELS, size[2], size[3]};
-        const int64_t batch[5] = {3, 2, 1, size[2], size[3]};
+        const int64_t batch[5] = {5, 2, 1, size[2], size[3]};
         for (int64_t n = 0; n < 3; n++) {
             struct train_put_params p = {n, (int32_t)n + 1};
-            struct hf_tensor *t[2] = {kit_tensor(HF_F32, 3, slice), kit_tensor(HF_F32, 5, batch)};
-            kit_random(t[0], 0, 1, 3);
-            kit_random(t[1], 5, 6, 4);
-            struct hf_op_call call = KIT_CALL(t[0], t[1], p);
+            struct hf_tensor *t[4] = {kit_tensor(HF_F32, 3, slice), kit_tensor(HF_F32, 3, slice),
+                                      kit_tensor(HF_F32, 3, slice), kit_tensor(HF_F32, 5, batch)};
+            for (int i = 0; i < 4; i++)
+                kit_random(t[i], i, i + 1, 3);
+            struct hf_op_call call = KIT_CALL(t[0], t[3], p);
+            for (int i = 1; i <= n; i++)
+                call.in[call.inputs++] = t[i];
             kit_compare("train.put", &call, &(struct kit_limits){.keep = 1});
-            free_all(t, 2);
+            free_all(t, 4);
         }
     }
 }
@@ -67,7 +90,7 @@ static void profile(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(take), cmocka_unit_test(put),
-                                       cmocka_unit_test(profile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(take), cmocka_unit_test(take_many),
+                                       cmocka_unit_test(put), cmocka_unit_test(profile)};
     return KIT_RUN("train", tests);
 }

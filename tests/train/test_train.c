@@ -128,24 +128,21 @@ static void test_slices_become_batches(void **state) {
     struct hf_tensor in = tensor(HF_F32, image, 4, (int64_t[]){2, 3, 2, 2});
     struct hf_tensor map = tensor(HF_U8, labels, 4, (int64_t[]){1, 3, 2, 2});
     struct hf_tensor out = tensor(HF_F32, slice, 3, (int64_t[]){5, 2, 2});
-    struct train_take_params p = {1, 0, 0}, q = {1, 2, 3};
-    struct hf_op_call call = {.in = {&in}, .out = {&out}, .params = &p};
-    assert_int_equal(train_take_cpu.launch(&call, NULL, NULL, &e), HF_OK);
-    call.in[0] = &map;
-    call.params = &q;
+    struct train_take_params p = {1, 0, 3, 1};
+    struct hf_op_call call = {.in = {&in, &map}, .out = {&out}, .inputs = 2, .params = &p};
     assert_int_equal(train_take_cpu.launch(&call, NULL, NULL, &e), HF_OK);
     const float expected[] = {4, 5, 6, 7, 16, 17, 18, 19, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1};
     assert_memory_equal(slice, expected, sizeof expected);
 
     struct hf_tensor rows = tensor(HF_F32, batch, 5, (int64_t[]){2, 3, 1, 2, 2});
     struct train_put_params put = {1, 2};
-    struct hf_op_call second = {.in = {&out}, .out = {&rows}, .params = &put};
+    struct hf_op_call second = {.in = {&out}, .out = {&rows}, .inputs = 1, .params = &put};
     assert_int_equal(train_put_cpu.launch(&second, NULL, NULL, &e), HF_OK);
     assert_memory_equal(batch + 12, expected + 8, 12 * sizeof(float));
     assert_true(batch[11] == 0.0f);
 
     struct hf_tensor profile = tensor(HF_F32, sums, 1, (int64_t[]){3});
-    struct hf_op_call third = {.in = {&map}, .out = {&profile}};
+    struct hf_op_call third = {.in = {&map}, .out = {&profile}, .inputs = 1};
     assert_int_equal(train_profile_cpu.launch(&third, NULL, NULL, &e), HF_OK);
     assert_true(sums[0] == 0.0f && sums[1] == 3.0f && sums[2] == 3.0f);
 }
