@@ -14,7 +14,8 @@ static const struct command commands[] = {
     {"run", command_run,
      "run GRAPH [--set stage.option=value]... [--out DIR] [--device NAME] [--workers N]\n"
      "      [--seed N] [--json]\n"
-     "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>)"},
+     "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>);\n"
+     "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens"},
     {"plan", command_plan,
      "plan GRAPH [--set stage.option=value]... [--device NAME] [--dot | --json]\n"
      "      checks a graph; shows its jobs and stages, what is on every edge, what is copied to "
@@ -38,9 +39,11 @@ static void print_usage(FILE *out) {
     fputs("usage: hepaflow COMMAND\n", out);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "\n  %s\n", commands[i].usage);
-    fputs("\nExit status: 0 done, 1 the run failed or was canceled, 2 bad usage or a bad graph.\n"
-          "HEPAFLOW_PLUGIN_PATH lists folders of more modules, with ':' between them.\n",
-          out);
+    fputs(
+        "\nExit status: 0 done, 1 the run failed or was canceled, 2 bad usage, a bad graph, or a\n"
+        "device that is not there.\n"
+        "HEPAFLOW_PLUGIN_PATH lists folders of more modules, with ':' between them.\n",
+        out);
 }
 
 static int refuse_command(const char *name) {
