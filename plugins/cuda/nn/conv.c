@@ -280,8 +280,23 @@ static enum hf_status plan_pass(struct cv_conv *c, enum cv_pass pass, struct hf_
     return HF_OK;
 }
 
+/** Known to come out wrong, silently: large 3D convolutions in BF16 by cuDNN 9.8 to 9.14. */
+static int is_miscomputed(const struct cv_spec *s) {
+    size_t version = cudnnGetVersion();
+    if (version < 90800 || version >= 91500 || s->dims != 3 || s->precision != HF_PRECISION_BF16)
+        return 0;
+    int64_t x = 2 * s->n * s->ci * s->in[0] * s->in[1] * s->in[2];
+    int64_t y = 2 * s->n * s->co * s->out[0] * s->out[1] * s->out[2];
+    return x > INT32_MAX || y > INT32_MAX;
+}
+
 enum hf_status cv_conv_new(struct cv_context *ctx, const struct cv_spec *spec, struct cv_conv **ret,
                            struct hf_error *e) {
+    if (is_miscomputed(spec))
+        return hf_fail(e, HF_UNSUPPORTED,
+                       "network layer \"%s\": cuDNN before 9.15 computes bf16 volumes of more than "
+                       "2 GiB wrong: update it, or use f32 or a smaller batch",
+                       spec->name);
     struct cv_conv *c = calloc(1, sizeof *c);
     if (!c)
         return hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", spec->name);

@@ -29,6 +29,7 @@ static struct {
     int fails[PLANS]; /* the plan cannot be executed */
     cudnnBackendDescriptor_t plan[PLANS];
     int plans, executed, allocated, events, no_memory;
+    size_t version; /* of cuDNN; 0: as it is */
     int64_t count, uid[8];
     void *data[8], *workspace;
 } gpu;
@@ -122,6 +123,11 @@ static cudaError_t fake_elapsed(float *ms, cudaEvent_t from, cudaEvent_t to) {
     return cudaSuccess;
 }
 
+static size_t fake_version(void) {
+    return gpu.version ? gpu.version : cudnnGetVersion();
+}
+
+#define cudnnGetVersion          fake_version
 #define cudnnBackendSetAttribute watched_set
 #define cudnnBackendExecute      fake_execute
 #define cudaMallocAsync          fake_malloc
@@ -301,16 +307,38 @@ static void what_no_engine_runs_is_refused(void **state) {
     f->ctx.target.device = device;
 }
 
+static void what_comes_out_wrong_is_refused(void **state) {
+    struct fixture *f = *state;
+    static const size_t versions[] = {90700, 90800, 91002, 91500};
+    for (int large = 0; large < 2; large++)
+        for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+            struct cv_spec spec = problem;
+            struct cv_conv *c = NULL;
+            struct hf_error e = {0};
+            spec.dims = 3;
+            spec.passes = 1u << CV_FORWARD;
+            spec.in[0] = spec.out[0] = large ? 8192 : 8191; /* of y: 2 GiB and a little less */
+            spec.n = 2;
+            gpu.version = versions[i];
+            enum hf_status st = cv_conv_new(&f->ctx, &spec, &c, &e);
+            gpu.version = 0;
+            int wrong = large && versions[i] >= 90800 && versions[i] < 91500;
+            assert_int_equal(st, wrong ? HF_UNSUPPORTED : HF_OK);
+            if (wrong)
+                assert_non_null(strstr(e.text, "\"layer\": cuDNN before 9.15"));
+            cv_conv_free(c);
+        }
+}
+
 int main(void) {
     if (cudnnGetVersion() < 90800)
         return 77;
     described_hasten();
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_fastest_is_taken_and_kept),
-        TEST(without_memory_the_first_is_taken),
-        TEST(a_pass_gets_its_operands),
-        TEST(what_no_engine_runs_is_refused),
+        TEST(the_fastest_is_taken_and_kept),   TEST(without_memory_the_first_is_taken),
+        TEST(a_pass_gets_its_operands),        TEST(what_no_engine_runs_is_refused),
+        TEST(what_comes_out_wrong_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
