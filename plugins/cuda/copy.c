@@ -145,7 +145,10 @@ static enum hf_status copy_out(struct cuda *c, cudaStream_t stream, char *dst, c
         bytes -= n;
     }
     enum hf_status back = block_return(s, i, stream, st == HF_OK ? e : NULL);
-    return st == HF_OK ? back : st;
+    st = st == HF_OK ? back : st;
+    if (st != HF_OK)
+        (void)cudaStreamSynchronize(stream); /* no piece may reach the host after this */
+    return st;
 }
 
 static enum hf_status memory_type(const void *p, enum cudaMemoryType *ret, struct hf_error *e) {

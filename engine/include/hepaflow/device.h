@@ -52,22 +52,29 @@ struct hf_device_options {
     const struct hf_host *host;
 };
 
-/** Every method but `destroy` and `unref` may fail and then leaves a message. */
+/** Every method but `destroy` and `unref` may fail and then leaves a message. What fails only when
+ *  its turn comes is told by `sync`, or by a later call: a GPU that has failed once fails always.
+ */
 struct hf_device_methods {
     uint32_t size; /* of this table */
+    /** After all queues, executables and memory have been given back. */
     void (*destroy)(struct hf_device *d);
-    /** Pooled memory, 64-byte aligned. `q` orders reuse; may be NULL for host-ordered memory. */
+    /** Pooled memory, 64-byte aligned, uninitialised. Work on `q` may use it, and work behind an
+     *  event recorded on `q` since; with `q` NULL any work that is enqueued from now on. */
     enum hf_status (*alloc)(struct hf_device *d, struct hf_queue *q, size_t bytes, void **ret,
                             struct hf_error *e);
     /** Gives memory back: it is used again only when `after` (may be NULL; no reference is taken)
      *  and every op and copy that is on any queue of the device by now have happened. */
     void (*free)(struct hf_device *d, void *data, size_t bytes, struct hf_event *after);
     enum hf_status (*queue_new)(struct hf_device *d, struct hf_queue **ret, struct hf_error *e);
+    /** What is on the queue still happens, and events of it stay good. */
     void (*queue_free)(struct hf_device *d, struct hf_queue *q);
     /** Runs `op` after everything before it on the queue. */
     enum hf_status (*launch)(struct hf_device *d, struct hf_queue *q, const struct hf_op *op,
                              const struct hf_op_call *call, struct hf_error *e);
-    /** Copies `bytes` between this device and host memory (either direction), in queue order. */
+    /** Copies `bytes` between this device and host memory (either direction), in queue order. The
+     *  caller keeps both until an event recorded behind it has happened; after an error nothing
+     *  touches the host's side any more. */
     enum hf_status (*copy)(struct hf_device *d, struct hf_queue *q, void *dst, const void *src,
                            size_t bytes, struct hf_error *e);
     /** An event for the queue's present end, with one reference; *ret = NULL if all is done. */
