@@ -53,6 +53,13 @@ static void collect(struct staging *s) {
     (void)cudaGetLastError();
 }
 
+static void block_put(struct staging *s, int i) {
+    pthread_mutex_lock(&s->lock);
+    s->flight[s->flights++] = i;
+    (void)pthread_cond_signal(&s->returned);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static enum hf_status block_take(struct staging *s, int *ret, struct hf_error *e) {
     enum hf_status st = HF_OK;
     int oldest = -1;
@@ -80,6 +87,8 @@ static enum hf_status block_take(struct staging *s, int *ret, struct hf_error *e
     pthread_mutex_unlock(&s->lock);
     if (oldest >= 0)
         st = cuda_check(cudaEventSynchronize(s->block[oldest].free), "a copy enqueued before", e);
+    if (oldest >= 0 && st != HF_OK)
+        block_put(s, oldest);
     return st;
 }
 
@@ -87,10 +96,7 @@ static enum hf_status block_take(struct staging *s, int *ret, struct hf_error *e
 static enum hf_status block_return(struct staging *s, int i, cudaStream_t stream,
                                    struct hf_error *e) {
     enum hf_status st = cuda_check(cudaEventRecord(s->block[i].free, stream), "a copy", e);
-    pthread_mutex_lock(&s->lock);
-    s->flight[s->flights++] = i;
-    (void)pthread_cond_signal(&s->returned);
-    pthread_mutex_unlock(&s->lock);
+    block_put(s, i);
     return st;
 }
 

@@ -57,8 +57,15 @@ void cuda_events_close(struct cuda *c) {
 
 enum hf_status cuda_sync(struct hf_device *d, struct hf_event *ev, struct hf_error *e) {
     int was = cuda_enter(d);
-    enum hf_status st =
-        cuda_check(cudaEventSynchronize(ev->cuda), "work that the GPU was given some time ago", e);
+    cudaError_t error = cudaEventSynchronize(ev->cuda);
+    enum hf_status st = HF_OK;
+    if (error != cudaSuccess) {
+        (void)cudaGetLastError();
+        st = hf_fail(e, HF_IO,
+                     "cuda: something that the GPU was given earlier failed: %s; with "
+                     "CUDA_LAUNCH_BLOCKING=1 in the environment the message names it",
+                     cudaGetErrorString(error));
+    }
     cuda_leave(d, was);
     return st;
 }
