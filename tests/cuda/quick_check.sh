@@ -3,7 +3,7 @@
 # the emulated CUDA device, whose modules are in FOLDER: masks and scores agree, `auto` takes the
 # device where it opens and says why where it does not, and without a GPU it is refused in one line.
 set -eu
-program=$1 source=$2 modules=$3
+program=$(realpath "$1") source=$(realpath "$2") modules=$(realpath "$3")
 where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT INT TERM
 graph=$source/tests/cuda/quick.yaml
