@@ -484,6 +484,12 @@ static void test_evaluate(void **state) {
     same(loss, loss + c.losses, c.losses);
     params(&r, found);
     assert_memory_not_equal(found, c.before, (size_t)c.params * sizeof *found);
+    evaluate(&r, &c, loss);
+    assert_memory_not_equal(loss, loss + c.losses, (size_t)c.losses * sizeof *loss);
+    struct hf_error e = {0};
+    must(r.x->methods->set_params(r.x, c.before, &e), &e);
+    evaluate(&r, &c, loss);
+    same(loss, loss + c.losses, c.losses);
     close_run(&r);
     free(found);
     free(loss);
