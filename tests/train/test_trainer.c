@@ -321,6 +321,37 @@ static void fields_that_do_not_fit_are_refused(void **state) {
     expect_refused(&t, &o, "less than one batch of 64 slices");
 }
 
+/* The checkpoint tells what was computed how, and a device without the precision says so at once.
+ */
+static void the_precision_is_told(void **state) {
+    (void)state;
+    struct test t;
+    struct train_options o = usual();
+    o.precision = HF_PRECISION_BF16;
+    begin(&t);
+    (void)add(&t, (const float[]){1, 1, 1, 1});
+    assert_int_equal(run(&t, &o), HF_UNSUPPORTED);
+    assert_non_null(strstr(t.e.text, "the CPU has no precision bf16; expected auto or f32"));
+    done(&t);
+    o.precision = HF_PRECISION_F32;
+    o.epochs = 1;
+    begin(&t);
+    (void)add(&t, (const float[]){1, 1, 1, 1});
+    assert_int_equal(run(&t, &o), HF_OK);
+    char path[256], text[4096] = "";
+    (void)snprintf(path, sizeof path, "%s/learner/model.safetensors", harness_folder(t.h));
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t size = fread(text, 1, sizeof text - 1, f), kept = 0;
+    (void)fclose(f);
+    for (size_t i = 8; i < size; i++) /* notes are a text within the metadata's JSON */
+        if (text[i] != '\\')
+            text[kept++] = text[i];
+    text[kept] = 0;
+    assert_non_null(strstr(text, "\"precision\":\"f32\",\"device\":\"cpu: "));
+    done(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(validation_patients_are_not_trained_on),
@@ -330,6 +361,7 @@ int main(void) {
         cmocka_unit_test(positive_slices_have_their_share),
         cmocka_unit_test(rates_follow_their_schedule),
         cmocka_unit_test(fields_that_do_not_fit_are_refused),
+        cmocka_unit_test(the_precision_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
