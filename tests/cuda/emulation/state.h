@@ -32,6 +32,21 @@ cudaError_t wrong(cudaError_t error, const std::string &text);
     if (in_host_function)                                                                          \
     return wrong(cudaErrorNotPermitted, std::string("a host function calls ") + __func__)
 
+/** A stream that work may be enqueued on. */
+cudaError_t check_stream(cudaStream_t stream, const char *what);
+#define CHECK_STREAM(stream, what)                                                                 \
+    do {                                                                                           \
+        cudaError_t wrong_ = check_stream(stream, what);                                           \
+        if (wrong_ != cudaSuccess)                                                                 \
+            return wrong_;                                                                         \
+    } while (0)
+
+/** Work in the stream's turn; `always`: also after an error, what the runtime itself does. */
+void push(emulation_stream &stream, bool always, std::function<void()> what);
+bool captured(cudaStream_t stream);
+/** Does the work of streams that were destroyed, but for the last `keep` of them. */
+void run_orphans(size_t keep);
+
 } // namespace emulation
 
 #endif
