@@ -3,7 +3,8 @@
  *
  * What a held stage made of item i of its source is kept as the list of its samples, an empty
  * one too. A hit gives the very samples that were made before, so the stream is the same with
- * any budget. The budget counts a tensor once, however many kept samples share it.
+ * any budget. The budget counts a tensor once, however many kept samples share it, and a field
+ * that is on the host and on the device with both.
  *
  * Only a chain without randomness, order or state of its own can be held: sources and maps that
  * draw nothing, have no `end_of_epoch` and are not serial, each with one consumer.
@@ -159,26 +160,28 @@ enum hf_status hold_new(const struct hf_plan *plan, struct hold **ret, struct hf
 
 /* ---- keeping; the lock is held ---- */
 
-static int64_t keep_tensors(const struct samples *list) {
+/* Counts a tensor, and what it is a copy of, in (+1) or out; the bytes that this changes. */
+static int64_t count_tensor(struct hf_tensor *pub, int by) {
     int64_t bytes = 0;
-    for (int i = 0; i < list->count; i++)
-        for (int32_t f = 0; f < list->item[i]->fields; f++) {
-            struct tensor *t = (struct tensor *)list->item[i]->field[f].tensor;
-            if (t->held++ == 0)
-                bytes += (int64_t)t->pub.bytes;
-        }
-    return bytes + (int64_t)sizeof(struct hf_sample) * list->count;
+    while (pub) {
+        struct tensor *t = (struct tensor *)pub;
+        t->held += by;
+        if (t->held == (by > 0 ? 1 : 0))
+            bytes += (int64_t)pub->bytes;
+        pub = t->source;
+    }
+    return bytes;
 }
 
-static int64_t release_tensors(const struct samples *list) {
-    int64_t bytes = 0;
+/* What these samples add to the budget, or leave of it. */
+static int64_t count_samples(const struct samples *list, int by) {
+    int64_t bytes = (int64_t)sizeof(struct hf_sample) * list->count;
     for (int i = 0; i < list->count; i++)
         for (int32_t f = 0; f < list->item[i]->fields; f++) {
-            struct tensor *t = (struct tensor *)list->item[i]->field[f].tensor;
-            if (--t->held == 0)
-                bytes += (int64_t)t->pub.bytes;
+            bytes += count_tensor(list->item[i]->field[f].tensor, by);
+            bytes += count_tensor(sample_twin(list->item[i], f), by);
         }
-    return bytes + (int64_t)sizeof(struct hf_sample) * list->count;
+    return bytes;
 }
 
 static bool copy_list(struct samples *to, const struct samples *from) {
@@ -206,7 +209,7 @@ static bool make_place(struct shelf *s, int64_t item) {
 static void clear_shelf(struct hold *h, struct shelf *s, struct sample **retired) {
     for (int64_t i = 0; i < s->items; i++) {
         if (s->item[i].there)
-            h->counts.bytes -= release_tensors(&s->item[i].list);
+            h->counts.bytes -= count_samples(&s->item[i].list, -1);
         samples_retire(&s->item[i].list, retired);
     }
     free(s->item);
@@ -243,7 +246,7 @@ void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *
     pthread_mutex_lock(&hold->lock);
     if (s->users >= 2 && make_place(s, item) && !s->item[item].there) {
         struct kept *k = &s->item[item];
-        int64_t bytes = keep_tensors(list);
+        int64_t bytes = count_samples(list, 1);
         bool fits = hold->counts.bytes + bytes <= hold->limit && s->bytes + bytes <= s->limit;
         if (fits && copy_list(&k->list, list)) {
             k->there = true;
@@ -252,7 +255,7 @@ void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *
             if (hold->counts.bytes > hold->counts.peak_bytes)
                 hold->counts.peak_bytes = hold->counts.bytes;
         } else {
-            (void)release_tensors(list);
+            (void)count_samples(list, -1);
             samples_clear(&k->list);
         }
     }

@@ -133,7 +133,9 @@ enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
 /* Waits until those of these fields that come to the host are there. */
 enum hf_status sample_arrive(const struct hf_sample *s, const struct reads *reads,
                              struct hf_error *e);
-int64_t sample_bytes(const struct hf_sample *s);
+/* The i-th field on the other side of host and device, where it was copied; else NULL. */
+struct hf_tensor *sample_twin(const struct hf_sample *s, int32_t i);
+int64_t sample_bytes(const struct hf_sample *s); /* on both sides */
 /* Drops a reference under a lock: releasing a tensor may wait for its device, so what nobody refers
  * to any more is put on the list, for sample_free_retired without the lock. */
 struct sample;

@@ -212,10 +212,16 @@ enum hf_status sample_arrive(const struct hf_sample *s, const struct reads *read
     return st;
 }
 
+struct hf_tensor *sample_twin(const struct hf_sample *s, int32_t i) {
+    return sample_of(s)->twin[i];
+}
+
 int64_t sample_bytes(const struct hf_sample *s) {
     int64_t n = (int64_t)sizeof(struct sample);
-    for (int32_t i = 0; i < s->fields; i++)
-        n += (int64_t)s->field[i].tensor->bytes;
+    for (int32_t i = 0; i < s->fields; i++) {
+        const struct hf_tensor *twin = sample_twin(s, i);
+        n += (int64_t)(s->field[i].tensor->bytes + (twin ? twin->bytes : 0));
+    }
     return n;
 }
 

@@ -349,6 +349,36 @@ static void what_was_copied_stays_in_both_places(void **state) {
     log_free(log[1]);
 }
 
+static void keep_peak(void *arg, const struct hf_run_event *event) {
+    const char *at = event->kind == HF_EVENT_LOG ? strstr(event->text, "; held ") : NULL;
+    if (at)
+        *(long long *)arg = strtoll(at + 7, NULL, 10);
+}
+
+/* What is held on the device with a field that came from the host takes memory on both sides. */
+static void held_samples_count_with_both_places(void **state) {
+    (void)state;
+    const size_t sample = sizeof(struct hf_sample) + N * (2 * sizeof(float) + 1) + sizeof(int64_t);
+    for (int mock = 0; mock < 2; mock++) {
+        struct kit kit;
+        struct log *log = log_new();
+        long long peak = -1;
+        kit_open(&kit);
+        int soft = add(&kit, "soft", &soften_class, add_image(&kit), true, "image", "soft");
+        int learn = kit_stage(&kit, "learn", &kit_learn, KNOBS(.count = 2, .log = log), soft);
+        kit.stage[learn].on_device = false;
+        kit.stage[learn].reads = (struct reads){0};
+        kit.plan.hold = 1 << 20;
+        kit.on_event = keep_peak;
+        kit.arg = &peak;
+        kit_job(&kit, learn);
+        run(&kit, mock ? "mock" : "cpu");
+        assert_int_equal(peak, CASES * (sample + (mock ? N * sizeof(float) : 0)));
+        kit_close(&kit);
+        log_free(log);
+    }
+}
+
 /* ---- who waits ---- */
 
 /* Stages on the device hand on what is not there yet: the host waits for nothing until the end. */
@@ -500,6 +530,7 @@ int main(void) {
         cmocka_unit_test(a_field_is_copied_once_for_all),
         cmocka_unit_test(a_field_comes_back_once_for_all),
         cmocka_unit_test(what_was_copied_stays_in_both_places),
+        cmocka_unit_test(held_samples_count_with_both_places),
         cmocka_unit_test(nobody_waits_between_stages),
         cmocka_unit_test(a_late_failure_ends_the_run),
         cmocka_unit_test(training_waits_behind_itself),
