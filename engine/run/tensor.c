@@ -250,8 +250,12 @@ static enum hf_status wait_on_queue(struct hf_device *d, struct hf_queue *q, con
     if (!t)
         return HF_OK; /* an operand that the op does without */
     if (t->device != d)
-        return hf_fail(e, HF_INVALID, "op '%s': %s %d lies on another device", op->name, what,
-                       (int)i);
+        return hf_fail(e, HF_INVALID,
+                       "op '%s': %s %d lies on another device; what a stage's `declare` says that "
+                       "it reads is brought to it",
+                       op->name, what, (int)i);
+    if (d->host_memory && tensor_of(t)->arrival) /* begun for another stage */
+        return tensor_wait(t, e);
     return t->ready ? d->methods->wait(d, q, t->ready, e) : HF_OK;
 }
 

@@ -159,6 +159,37 @@ static void ops_of_two_queues_wait_for_each_other(void **state) {
     mock->methods->queue_free(mock, q[1]);
 }
 
+/* A copy to the host that was begun for others, and for which nobody has waited yet. */
+static void an_op_on_the_host_waits_for_a_copy(void **state) {
+    (void)state;
+    struct hf_error e;
+    const struct hf_host *host = harness_host(harness);
+    struct hf_device *cpu = harness_cpu(harness);
+    struct hf_queue *q;
+    struct hf_blur_params params = {{1, 1, 1}};
+    struct hf_tensor *a = noise(6), *there, *back, *out[2];
+    assert_int_equal(mock->methods->queue_new(mock, &q, &e), HF_OK);
+    assert_int_equal(tensor_to(host, a, mock, q, &there, &e), HF_OK);
+    assert_int_equal(tensor_share(host, there, cpu, q, &back, &e), HF_OK);
+    struct hf_tensor *const in[2] = {back, a};
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(tensor_new(host, cpu, NULL, HF_F32, 4, a->shape, &out[k], &e), HF_OK);
+        struct hf_op_call call = {.in = {in[k]},
+                                  .out = {out[k]},
+                                  .inputs = 1,
+                                  .outputs = 1,
+                                  .params = &params,
+                                  .params_size = sizeof params};
+        const struct hf_op *op = host->op_find(host, cpu, "blur");
+        assert_int_equal(host->launch(host, cpu, NULL, op, &call, &e), HF_OK);
+    }
+    assert_memory_equal(out[0]->dl.data, out[1]->dl.data, a->bytes);
+    struct hf_tensor *const all[] = {out[0], out[1], back, there, a};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        tensor_unref(all[i]);
+    mock->methods->queue_free(mock, q);
+}
+
 static void an_op_on_foreign_memory_is_refused(void **state) {
     (void)state;
     struct hf_error e;
@@ -171,6 +202,7 @@ static void an_op_on_foreign_memory_is_refused(void **state) {
     assert_int_equal(host->launch(host, mock, q, host->op_find(host, mock, "blur"), &call, &e),
                      HF_INVALID);
     assert_non_null(strstr(e.text, "input 0"));
+    assert_non_null(strstr(e.text, "`declare`"));
     tensor_unref(a);
     tensor_unref(out);
     mock->methods->queue_free(mock, q);
@@ -460,6 +492,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(copies_arrive_with_their_event, setup, teardown),
         cmocka_unit_test_setup_teardown(a_copy_keeps_its_source, setup, teardown),
         cmocka_unit_test_setup_teardown(ops_of_two_queues_wait_for_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_op_on_the_host_waits_for_a_copy, setup, teardown),
         cmocka_unit_test_setup_teardown(an_op_on_foreign_memory_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(networks_give_what_the_cpu_gives, setup, teardown),
         cmocka_unit_test(a_run_gives_what_the_cpu_gives),
