@@ -93,11 +93,7 @@ template <int THREADS, typename T> static inline __device__ T hf_cuda_block_sum(
     static constexpr hf_cuda_list_<(int)(sizeof hf_cuda_op_ / sizeof hf_cuda_op_[0])>              \
         hf_cuda_ops_;                                                                              \
     extern "C" HF_EXPORT const struct hf_plugin hf_plugin = {                                      \
-        HF_ABI_VERSION, sizeof(struct hf_plugin), module_name, HF_CUDA_MODULE_VERSION, NULL,       \
+        HF_ABI_VERSION, sizeof(struct hf_plugin), module_name, "1", NULL,                          \
         NULL,           hf_cuda_ops_.op,          NULL};
-
-#ifndef HF_CUDA_MODULE_VERSION
-#define HF_CUDA_MODULE_VERSION "1"
-#endif
 
 #endif

@@ -167,16 +167,17 @@ enum hf_exec_mode {
 
 /**
  * Arithmetic inside an executable; its boundary (input, output, parameters, loss) is float32
- * always. AUTO   the device's choice: BF16 on a GPU that has it, else F32. F32    float32
- * throughout. TF32   convolutions may round their operands to 10 bits of mantissa; the rest is
- * float32. BF16   activations and the operands of convolutions are bfloat16; sums, statistics,
- * losses, the parameters that the optimiser updates and its state are float32. A device without the
- * precision that is asked for answers HF_UNSUPPORTED.
+ * always. A device without the precision that is asked for answers HF_UNSUPPORTED.
  */
 enum hf_precision {
+    /** The device's choice: BF16 on a GPU that has it, else F32. */
     HF_PRECISION_AUTO,
+    /** float32 throughout. */
     HF_PRECISION_F32,
+    /** Convolutions may round their operands to 10 bits of mantissa; the rest is float32. */
     HF_PRECISION_TF32,
+    /** Activations and the operands of convolutions are bfloat16; sums, statistics, losses, the
+     *  parameters that the optimiser updates and its state are float32. */
     HF_PRECISION_BF16,
     HF_PRECISIONS
 };
