@@ -12,20 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asan.h"
+
 extern "C" {
 #include <cmocka.h>
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASAN 1
-#endif
-#endif
-#ifndef ASAN
-#define ASAN 0
-#endif
 
 #define N          64
 #define GOOD(call) assert_int_equal(call, cudaSuccess)
@@ -231,14 +222,14 @@ static int child(void (*sin)(void)) {
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)signal(SIGSEGV, SIG_DFL);
-        if (ASAN)
+        if (ADDRESS_SANITIZER)
             (void)close(2);
         sin();
         _exit(emulation_fault() ? 42 : 0);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFSIGNALED(status) ? 1 : WEXITSTATUS(status) == (ASAN ? 1 : 42);
+    return WIFSIGNALED(status) ? 1 : WEXITSTATUS(status) == (ADDRESS_SANITIZER ? 1 : 42);
 }
 
 static void write_behind(void) {

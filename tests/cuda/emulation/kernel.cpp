@@ -15,10 +15,9 @@
 #include <vector>
 
 #include <setjmp.h>
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
-#endif
 #include <ucontext.h>
+
+#include "asan.h"
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -28,7 +27,7 @@ namespace {
 
 /* Fibers switch by setjmp: swapcontext asks the kernel for the signal mask, twice a switch. So does
  * the address sanitizer's setjmp; it has to be gone round, and told which stack is in use. */
-#ifdef __SANITIZE_ADDRESS__
+#if ADDRESS_SANITIZER
 typedef void *jump_place[5];
 #define NOT_SANITIZED                     __attribute__((no_sanitize_address))
 #define SET_PLACE(place)                  __builtin_setjmp(place)

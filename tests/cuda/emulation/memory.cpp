@@ -9,19 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASAN 1
-#endif
-#endif
-#ifdef ASAN
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#endif
+#include "asan.h"
 
 namespace emulation {
 
@@ -69,7 +57,7 @@ void open_all() {
 }
 
 void check_guards(const block &b) {
-#ifdef ASAN
+#if ADDRESS_SANITIZER
     (void)b; /* the sanitizer has told, and at once */
 #else
     if (!all_are(b.data - guard, guard, margin))

@@ -19,16 +19,7 @@ extern "C" {
 
 #include <hepaflow/cuda.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "asan.h"
 
 #define COUNT 64
 
@@ -187,7 +178,7 @@ static void expect_report(void (*kernel)(float *, int), int i, const char *words
 
 static void a_write_out_of_bounds_ends_the_program(void **state) {
     (void)state;
-    if (!SANITIZED)
+    if (!ADDRESS_SANITIZER)
         skip();
     expect_report(write_at, COUNT, "heap-buffer-overflow");
     expect_report(write_shared, 1, "global-buffer-overflow");
