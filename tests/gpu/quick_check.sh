@@ -6,6 +6,7 @@ set -eu
 program=$1 graph=$2/graphs/quick.yaml
 where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT INT TERM
+unset OMP_NUM_THREADS # of tests that run side by side; this one has the machine for itself
 
 "$program" version | grep -q '^device cuda: cuda' || {
     "$program" version | grep '^device cuda' || echo 'no device cuda'
