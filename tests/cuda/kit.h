@@ -61,8 +61,13 @@ void kit_cuda(const char *op, const struct hf_op_call *call, uint32_t keep);
 void kit_cpu(const char *op, const struct hf_op_call *call, uint32_t keep);
 /* One launch of the CUDA op, its outputs forgotten: for calls that it must refuse. */
 enum hf_status kit_cuda_status(const char *op, const struct hf_op_call *call, struct hf_error *e);
-/* 1 where a real GPU runs the ops: larger cases are worth while. */
+/* 1 where a real GPU runs the ops. */
 int kit_gpu(void);
+/* 1 where larger cases are worth while: on a GPU, but not under a tool that slows it down a hundred
+ * times. */
+static inline int kit_large(void) {
+    return kit_gpu() && !getenv("HEPAFLOW_SMALL");
+}
 /* The CUDA device, real or emulated, and the host's services; NULL where there is no device. */
 struct hf_device *kit_device(void);
 const struct hf_host *kit_host(void);

@@ -87,7 +87,7 @@ static void test_every_kind_is_the_cpus(void **state) {
     (void)state;
     for (int kind = 0; kind < HOLE_KINDS; kind++) {
         struct volume v = volume_new(6, 61, 75);
-        for (uint64_t seed = 0; seed < (kit_gpu() ? 100 : 4); seed++) {
+        for (uint64_t seed = 0; seed < (kit_large() ? 100 : 4); seed++) {
             struct holes_params p = params_of((enum hole_kind)kind, seed);
             compare(&v, &p);
             for (int64_t d = 0; d < 6; d++) {

@@ -227,7 +227,7 @@ static void empty_volumes(void **state) {
 /* Scans of usual sizes, on what can run them in time. */
 static void whole_scans(void **state) {
     (void)state;
-    if (!kit_gpu())
+    if (!kit_large())
         skip();
     const int64_t size[3] = {64, 512, 512};
     struct hf_tensor *image = kit_volume(HF_F32, 1, size[0], size[1], size[2]);

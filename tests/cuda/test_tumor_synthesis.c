@@ -107,7 +107,7 @@ static void test_both_methods_are_the_cpus(void **state) {
     (void)state;
     for (int method = METHOD_SUPERPIXEL; method <= METHOD_ELLIPSE; method++) {
         struct volume v = volume_new(6, 61, 75);
-        for (uint64_t seed = 0; seed < (kit_gpu() ? 100 : 3); seed++) {
+        for (uint64_t seed = 0; seed < (kit_large() ? 100 : 3); seed++) {
             struct synthesis_params p = params_of((enum synthesis_method)method, seed);
             p.share = 1;
             compare(&v, &p, 4);
@@ -217,10 +217,10 @@ static void test_odd_sizes(void **state) {
  * turns (in the emulation they do in any volume). */
 static void test_a_whole_volume(void **state) {
     (void)state;
-    struct volume v = kit_gpu() ? volume_new(120, 512, 512) : volume_new(7, 90, 110);
+    struct volume v = kit_large() ? volume_new(120, 512, 512) : volume_new(7, 90, 110);
     struct synthesis_params p = params_of(METHOD_SUPERPIXEL, 3);
     p.share = 1;
-    if (kit_gpu())
+    if (kit_large())
         p.spacing[0] = p.spacing[1] = 0.8f;
     compare(&v, &p, 4);
     assert_true(sum_in(v.lesion, 0) > 0 && sum_in(v.lesion, v.lesion->shape[1] - 1) > 0);

@@ -19,7 +19,8 @@ static struct {
     cudaStream_t stream;
 } run;
 
-/* What differs between the emulation, whose memory is the host's, and a GPU. */
+/* What differs between the emulation, whose memory is the host's, and a GPU, which reaches
+ * page-locked memory of the host where it lies: no driver must move pages for that. */
 #ifdef EMULATION_CUDA_RUNTIME_H
 int kk_gpu(void) {
     return 0;
@@ -39,11 +40,11 @@ int kk_gpu(void) {
 
 static void *memory_new(size_t bytes) {
     void *p = NULL;
-    return cudaMallocManaged(&p, bytes, cudaMemAttachGlobal) == cudaSuccess ? p : NULL;
+    return cudaHostAlloc(&p, bytes, cudaHostAllocDefault) == cudaSuccess ? p : NULL;
 }
 
 static void memory_free(void *p) {
-    (void)cudaFree(p);
+    (void)cudaFreeHost(p);
 }
 
 static void emulation_order(int order) {

@@ -77,8 +77,12 @@ void kk_same(const void *data, size_t bytes);
 /* An operand that was only read. */
 void kk_untouched(const struct kk_operand *o);
 
-/* 1 where a real GPU runs the kernels: larger cases are worth while. */
+/* 1 where a real GPU runs the kernels. */
 int kk_gpu(void);
+/* 1 where larger cases are worth while: see kit_large in ../kit.h. */
+static inline int kk_large(void) {
+    return kk_gpu() && !getenv("HEPAFLOW_SMALL");
+}
 /* Whether there is a GPU, if it takes one. */
 int kk_ready(void);
 #define KK_RUN(tests) (kk_ready() ? cmocka_run_group_tests(tests, NULL, NULL) : 77)

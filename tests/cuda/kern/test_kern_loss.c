@@ -129,7 +129,7 @@ static void losses_are_the_reference(void **state) {
     static const struct problem large = {2, 30011, 3, 1, 2, {CE(1.0f), DICE(1.0f)}};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
         kk_every(loss, &problems[i], 0);
-    if (kk_gpu())
+    if (kk_large())
         kk_every(loss, &large, 0);
 }
 
@@ -230,7 +230,7 @@ static void steps_are_the_reference(void **state) {
     for (size_t i = 0; i < sizeof trainings / sizeof *trainings; i++)
         kk_every(train, &trainings[i], 0);
     static const struct training large = {1000003, 0, ADAM(0.01f, 1.0f)};
-    if (kk_gpu())
+    if (kk_large())
         kk_every(train, &large, 0);
 }
 

@@ -185,7 +185,7 @@ static void norms_are_the_reference(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         kk_every(forward, &shapes[i], 0);
-    if (kk_gpu())
+    if (kk_large())
         kk_every(forward, &large, 0);
 }
 
@@ -195,7 +195,7 @@ static void gradients_are_the_reference(void **state) {
     kk_every(differences, &small, 0);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         kk_every(backward, &shapes[i], shapes[i].c < 64);
-    if (kk_gpu())
+    if (kk_large())
         kk_every(backward, &large, 1);
 }
 
@@ -248,7 +248,7 @@ static void bias_gradients_are_sums(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         kk_every(bias_gradient, &shapes[i], 0);
-    if (kk_gpu())
+    if (kk_large())
         kk_every(bias_gradient, &large, 0);
 }
 
