@@ -10,9 +10,11 @@
 #include "state.h"
 
 enum hf_status cuda_memory_open(struct cuda *c, struct hf_error *e) {
-    const struct cudaMemPoolProps props = {.allocType = cudaMemAllocationTypePinned,
-                                           .handleTypes = cudaMemHandleTypeNone,
-                                           .location = {cudaMemLocationTypeDevice, c->id}};
+    const struct cudaMemPoolProps props = {
+        .allocType = cudaMemAllocationTypePinned,
+        .handleTypes = cudaMemHandleTypeNone,
+        .location = {.type = cudaMemLocationTypeDevice, .id = c->id},
+    };
     uint64_t keep_all = UINT64_MAX;
     int no = 0;
     enum hf_status st =
