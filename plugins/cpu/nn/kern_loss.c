@@ -7,6 +7,7 @@
  */
 #include "kern_isa.h"
 #include "../../nn/elem.h"
+#include "../../nn/loss.h"
 
 #define TILE 64 /* voxels */
 
@@ -19,40 +20,7 @@ enum {
     SUM_DICE
 };
 
-/** What the terms ask for. */
-struct want {
-    int l1, bce, ce, dice, softmax;
-    float l1_factor, bce_factor, ce_factor, dice_factor, pos_weight;
-};
-
 static const double smooth = 1.0; /* of Dice */
-
-static struct want want_of(const struct kn_loss *a) {
-    struct want w = {.pos_weight = 1.0f};
-    for (int32_t i = 0; i < a->terms; i++) {
-        const struct hf_loss_term *t = &a->term[i];
-        switch (t->kind) {
-        case HF_LOSS_L1:
-            w.l1 = 1;
-            w.l1_factor += t->factor;
-            break;
-        case HF_LOSS_DICE:
-            w.dice = 1;
-            w.dice_factor += t->factor;
-            break;
-        case HF_LOSS_BCE:
-            w.bce = 1;
-            w.bce_factor += t->factor;
-            w.pos_weight = t->pos_weight;
-            break;
-        default:
-            w.ce = 1;
-            w.ce_factor += t->factor;
-        }
-    }
-    w.softmax = (w.ce || w.dice) && a->c > 1;
-    return w;
-}
 
 /** `count` voxels of sample `n` from voxel `first`. */
 struct tile {
@@ -62,8 +30,8 @@ struct tile {
     float weight[TILE], normaliser[TILE]; /* log of the sum of exponentials */
 };
 
-static void tile_load(const struct kn_loss *a, const struct want *want, int64_t n, int64_t first,
-                      int64_t end, struct tile *k) {
+static void tile_load(const struct kn_loss *a, const struct loss_wants *want, int64_t n,
+                      int64_t first, int64_t end, struct tile *k) {
     k->count = end - first < TILE ? end - first : TILE;
     k->z = a->z + (n * a->s + first) * a->c;
     k->t = a->target + n * a->s * a->c + first;
@@ -114,8 +82,8 @@ static float bce(float z, float t, float pos_weight) {
     return pos_weight * t * el_softplus(-z) + (1.0f - t) * el_softplus(z);
 }
 
-static void add_channel(const struct kn_loss *a, const struct want *want, const struct tile *k,
-                        int64_t c, double *sum) {
+static void add_channel(const struct kn_loss *a, const struct loss_wants *want,
+                        const struct tile *k, int64_t c, double *sum) {
     const float *z = k->z + c, *t = k->t + c * a->s;
     int64_t count = k->count, step = a->c;
     float l1 = 0, b = 0, ce = 0, both = 0, mass = 0;
@@ -156,8 +124,8 @@ static void add_channel(const struct kn_loss *a, const struct want *want, const 
     sum[SUM_DICE + 2 * c + 1] += (double)mass;
 }
 
-static void sum_block(const struct kn_loss *a, const struct want *want, int64_t n, int64_t first,
-                      int64_t end, double *sum) {
+static void sum_block(const struct kn_loss *a, const struct loss_wants *want, int64_t n,
+                      int64_t first, int64_t end, double *sum) {
     for (int64_t i = 0; i < SUM_DICE + 2 * a->c; i++)
         sum[i] = 0;
     for (; first < end; first += TILE) {
@@ -205,7 +173,7 @@ static double finish(const struct kn_loss *a, double *sum) {
 /* ---- the gradient ---- */
 
 /** d(factor * loss)/dq = w (g_t t + g_1) for one channel, from Dice. */
-static void dice_slope(const struct kn_loss *a, const struct want *want, const double *sum,
+static void dice_slope(const struct kn_loss *a, const struct loss_wants *want, const double *sum,
                        int64_t c, float *on_target, float *constant) {
     *on_target = *constant = 0;
     if (!want->dice || c < dice_first(a))
@@ -217,8 +185,8 @@ static void dice_slope(const struct kn_loss *a, const struct want *want, const d
 }
 
 /** What of the gradient depends on one channel alone: L1, BCE and CE of one channel. */
-static void channel_gradient(const struct kn_loss *a, const struct want *want, const struct tile *k,
-                             int64_t c, double weight, float *g) {
+static void channel_gradient(const struct kn_loss *a, const struct loss_wants *want,
+                             const struct tile *k, int64_t c, double weight, float *g) {
     const float *z = k->z + c, *t = k->t + c * a->s;
     int64_t step = a->c;
     float l1 = (float)((double)want->l1_factor / (weight * (double)a->c));
@@ -243,7 +211,7 @@ static void channel_gradient(const struct kn_loss *a, const struct want *want, c
     }
 }
 
-static void tile_gradient(const struct kn_loss *a, const struct want *want, struct tile *k,
+static void tile_gradient(const struct kn_loss *a, const struct loss_wants *want, struct tile *k,
                           const double *sum, double weight) {
     float mean[TILE] = {0}, mass[TILE] = {0}; /* sum of q dloss/dq, sum of targets */
     float q[TILE], g[TILE], ce = (float)((double)want->ce_factor / weight), on_target, constant;
@@ -281,7 +249,7 @@ static void tile_gradient(const struct kn_loss *a, const struct want *want, stru
 }
 
 void KN(kn_loss)(const struct kn_loss *a) {
-    struct want want = want_of(a);
+    struct loss_wants want = loss_wants_of(a->term, a->terms, a->c);
     int64_t blocks = kn_blocks(a->s, KN_LOSS_BLOCK), sums = SUM_DICE + 2 * a->c;
     double *part = a->scratch, *total = part + a->n * blocks * sums;
 #pragma omp parallel for schedule(static)

@@ -6,6 +6,7 @@
  * whole voxels; the sums of Dice, two a channel, are taken for a few channels at a time.
  */
 #include "kern_dev.h"
+#include "../../nn/loss.h"
 
 #define VOXELS   2048 /* of a block */
 #define CHANNELS 8    /* at a time */
@@ -24,10 +25,8 @@ enum {
 
 static const double smooth = 1.0; /* of Dice */
 
-/** What the terms ask for. */
-struct want {
-    int32_t l1, bce, ce, dice, softmax;
-    float l1_factor, bce_factor, ce_factor, dice_factor, pos_weight;
+/** What the terms ask for, and how the work is cut up. */
+struct want : loss_wants {
     int32_t blocks; /* of a sample */
     int32_t groups; /* of CHANNELS */
     int32_t first;  /* channel that Dice counts */
@@ -35,29 +34,7 @@ struct want {
 
 static struct want want_of(const struct ck_loss *a) {
     struct want w = {};
-    w.pos_weight = 1.0f;
-    for (int32_t i = 0; i < a->terms; i++) {
-        const struct hf_loss_term *t = &a->term[i];
-        switch (t->kind) {
-        case HF_LOSS_L1:
-            w.l1 = 1;
-            w.l1_factor += t->factor;
-            break;
-        case HF_LOSS_DICE:
-            w.dice = 1;
-            w.dice_factor += t->factor;
-            break;
-        case HF_LOSS_BCE:
-            w.bce = 1;
-            w.bce_factor += t->factor;
-            w.pos_weight = t->pos_weight;
-            break;
-        default:
-            w.ce = 1;
-            w.ce_factor += t->factor;
-        }
-    }
-    w.softmax = (w.ce || w.dice) && a->c > 1;
+    static_cast<struct loss_wants &>(w) = loss_wants_of(a->term, a->terms, a->c);
     w.blocks = (int32_t)((a->s + VOXELS - 1) / VOXELS);
     w.groups = (int32_t)((a->c + CHANNELS - 1) / CHANNELS);
     w.first = a->c > 1 ? 1 : 0;
