@@ -19,28 +19,9 @@ static enum hf_status conv_new(void *context, const struct nn_conv_spec *s, void
     if (!c)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     *ret = c;
-    struct cv_spec spec = {.name = s->name,
-                           .precision = n->graph.spec.precision,
-                           .dims = s->dims,
-                           .bias = s->bias && s->taps == 1,
-                           .passes = 1u << CV_FORWARD,
-                           .n = s->n,
-                           .ci = s->ci,
-                           .co = s->taps * s->co};
-    spec.passes |= s->data_gradient ? 1u << CV_DATA : 0;
-    spec.passes |= s->train ? 1u << CV_WEIGHTS : 0;
-    c->rows = s->n * s->taps;
+    struct cv_spec spec = cv_spec_of(s, n->graph.spec.precision);
+    c->rows = s->n * s->taps * s->out[0] * s->out[1] * s->out[2];
     c->co = s->co;
-    for (int a = 0; a < 3; a++) {
-        spec.in[a] = s->in[a];
-        spec.out[a] = s->out[a];
-        spec.kernel[a] = s->kernel[a];
-        spec.stride[a] = s->stride[a];
-        spec.dilation[a] = s->dilation[a];
-        spec.pad_low[a] = s->pad_low[a];
-        spec.pad_high[a] = s->pad_high[a];
-        c->rows *= s->out[a];
-    }
     enum hf_status st = cv_conv_new(n->cudnn, &spec, &c->cv, e);
     if (st != HF_OK)
         return st;

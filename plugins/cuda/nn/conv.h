@@ -22,7 +22,11 @@
 #ifndef HEPAFLOW_CUDA_CONV_H
 #define HEPAFLOW_CUDA_CONV_H
 
+#include <string.h>
+
 #include <hepaflow/plugin.h>
+
+#include "../../nn/target.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +55,32 @@ struct cv_spec {
     int32_t kernel[3], stride[3], dilation[3];
     int64_t pad_low[3], pad_high[3];
 };
+
+/** What the lowering asks for. The bias of a transposed convolution is not the convolution's. */
+static inline struct cv_spec cv_spec_of(const struct nn_conv_spec *s, enum hf_precision precision) {
+    struct cv_spec spec;
+    memset(&spec, 0, sizeof spec);
+    spec.name = s->name;
+    spec.precision = precision;
+    spec.dims = s->dims;
+    spec.bias = s->bias && s->taps == 1;
+    spec.passes = 1u << CV_FORWARD;
+    spec.passes |= s->data_gradient ? 1u << CV_DATA : 0;
+    spec.passes |= s->train ? 1u << CV_WEIGHTS : 0;
+    spec.n = s->n;
+    spec.ci = s->ci;
+    spec.co = s->taps * s->co;
+    for (int a = 0; a < 3; a++) {
+        spec.in[a] = s->in[a];
+        spec.out[a] = s->out[a];
+        spec.kernel[a] = s->kernel[a];
+        spec.stride[a] = s->stride[a];
+        spec.dilation[a] = s->dilation[a];
+        spec.pad_low[a] = s->pad_low[a];
+        spec.pad_high[a] = s->pad_high[a];
+    }
+    return spec;
+}
 
 /** The operands of a pass. What the pass makes is overwritten; what it has no use for is ignored.
  */

@@ -148,22 +148,7 @@ static enum hf_status conv_seen(void *context, const struct nn_conv_spec *s, voi
                                 struct hf_error *e) {
     (void)context;
     (void)e;
-    struct cv_spec spec = {.name = s->name,
-                           .precision = HF_PRECISION_F32,
-                           .dims = s->dims,
-                           .bias = s->bias && s->taps == 1,
-                           .n = s->n,
-                           .ci = s->ci,
-                           .co = s->taps * s->co};
-    for (int a = 0; a < 3; a++) {
-        spec.in[a] = s->in[a];
-        spec.out[a] = s->out[a];
-        spec.kernel[a] = s->kernel[a];
-        spec.stride[a] = s->stride[a];
-        spec.dilation[a] = s->dilation[a];
-        spec.pad_low[a] = s->pad_low[a];
-        spec.pad_high[a] = s->pad_high[a];
-    }
+    struct cv_spec spec = cv_spec_of(s, HF_PRECISION_F32);
     char problem[CV_PROBLEM], other[CV_PROBLEM];
     (void)cv_problem(&spec, CV_FORWARD, problem);
     *ret = &convs;
