@@ -1,13 +1,10 @@
 /*
  * test_holes.c - "holes.draw" on CUDA beside the CPU's.
  */
-#include "kit.h"
+#include "liver.h"
 
 #include "../../stages/holes/elem.h"
 
-/* What a test draws from: a round liver of eight segments, of which `annotated` (a bit each) are
- * not clean. Slices past the second differ: one without liver, one without anything clean, one
- * whose segments are too small. */
 struct volume {
     struct hf_tensor *image, *liver, *clean, *couinaud, *hole, *weight, *masked, *drawn;
 };
@@ -20,16 +17,7 @@ static struct volume volume_new(int64_t d, int64_t h, int64_t w) {
         kit_volume(HF_F32, 1, d, h, w), kit_tensor(HF_U8, 1, &d),
     };
     kit_random(v.image, 0, 1, 3);
-    for (int64_t i = 0; i < d * h * w; i++) {
-        int64_t slice = i / (h * w), y = i / w % h - h / 2, x = i % w - w / 2, r = h < w ? h : w;
-        int64_t kind = slice % 6, r2 = 4 * (y * y + x * x);
-        int liver = kind == 2 ? 0 : kind == 4 ? r2 < 16 : r2 < (r - 2) * (r - 2);
-        int segment = liver ? 1 + (int)(4 * (y > 0) + 2 * (x > 0) + (y * y > x * x)) : 0;
-        HF_DATA(uint8_t, v.liver)[i] = (uint8_t)liver;
-        /* A map may hold what is no segment. */
-        HF_DATA(uint8_t, v.couinaud)[i] = (uint8_t)(i % 97 == 0 ? 200 : segment);
-        HF_DATA(uint8_t, v.clean)[i] = kind != 3 && segment != 5;
-    }
+    liver_fill(v.liver, v.clean, v.couinaud);
     return v;
 }
 

@@ -1,13 +1,11 @@
 /*
  * test_tumor_synthesis.c - "tumor_synthesis.draw" on CUDA beside the CPU's.
  */
-#include "kit.h"
+#include "liver.h"
 
 #include "../../stages/tumor_synthesis/elem.h"
 
-/* What a test draws in: a round liver of eight segments, the fifth outside of the region, brighter
- * lines in it, noise. Slices past the second differ: one without liver, one with nothing of the
- * region, one with less than it takes. */
+/* The image is noise with brighter lines in it. */
 struct volume {
     struct hf_tensor *healthy, *liver, *region, *couinaud, *image, *lesion, *hole, *drawn;
 };
@@ -20,18 +18,10 @@ static struct volume volume_new(int64_t d, int64_t h, int64_t w) {
         kit_volume(HF_U8, 1, d, h, w),  kit_tensor(HF_U8, 1, &d),
     };
     kit_random(v.healthy, 0.45, 0.6, 3);
-    for (int64_t i = 0; i < d * h * w; i++) {
-        int64_t slice = i / (h * w), y = i / w % h - h / 2, x = i % w - w / 2, r = h < w ? h : w;
-        int64_t kind = slice % 6, r2 = 4 * (y * y + x * x);
-        int liver = kind == 2 ? 0 : kind == 4 ? r2 < 16 : r2 < (r - 2) * (r - 2);
-        int segment = liver ? 1 + (int)(4 * (y > 0) + 2 * (x > 0) + (y * y > x * x)) : 0;
-        HF_DATA(uint8_t, v.liver)[i] = (uint8_t)liver;
-        /* A map may hold what is no segment. */
-        HF_DATA(uint8_t, v.couinaud)[i] = (uint8_t)(i % 97 == 0 ? 200 : segment);
-        HF_DATA(uint8_t, v.region)[i] = kind != 3 && segment != 5;
-        if ((x + 3 * y) % 11 == 0)
+    liver_fill(v.liver, v.region, v.couinaud);
+    for (int64_t i = 0; i < d * h * w; i++)
+        if ((i % w - w / 2 + 3 * (i / w % h - h / 2)) % 11 == 0)
             HF_DATA(float, v.healthy)[i] += 0.2f;
-    }
     return v;
 }
 
