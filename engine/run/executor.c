@@ -101,20 +101,23 @@ enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
                               const struct hf_sample **ret, struct hf_error *e) {
     const struct reads *reads = &in->job->run->plan->stage[in->index].reads;
     struct hf_device *d = in->job->run->device;
+    const struct hf_sample *here = s;
     enum hf_status st = HF_OK;
     if (sample_lies_on(s, reads, in->stage.device)) {
         sample_ref(s);
-        *ret = s;
     } else {
         st = in->copies ? HF_OK : d->methods->queue_new(d, &in->copies, e);
         if (st == HF_OK)
-            st = sample_to(in->stage.host, s, reads, in->stage.device, in->copies, ret, e);
-    }
-    if (st == HF_OK && in->stage.device->host_memory && d != in->stage.device) {
-        st = sample_arrive(*ret, reads, e);
+            st = sample_to(in->stage.host, s, reads, in->stage.device, in->copies, &here, e);
         if (st != HF_OK)
-            sample_unref(*ret);
+            return st;
     }
+    if (in->stage.device->host_memory && d != in->stage.device)
+        st = sample_arrive(here, reads, e);
+    if (st == HF_OK)
+        *ret = here;
+    else
+        sample_unref(here);
     return st;
 }
 

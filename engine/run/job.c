@@ -213,11 +213,13 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
     pthread_mutex_lock(&run->notes_lock);
     k->samples++;
     pthread_mutex_unlock(&run->notes_lock);
+    k->current = s; /* which the message of a failure names */
     enum hf_status st = instance_bring(&k->instance, s, &k->current, e);
+    if (st != HF_OK)
+        return st;
     sample_unref(s);
-    if (st == HF_OK)
-        *ret = k->current;
-    return st;
+    *ret = k->current;
+    return HF_OK;
 }
 
 static enum hf_status sink_rewind(struct hf_stream *in, uint64_t epoch, struct hf_error *e) {

@@ -405,23 +405,29 @@ static void nobody_waits_between_stages(void **state) {
     log_free(log);
 }
 
-/* What fails on the device is told where somebody waits for it, with the op's words. */
+/* What fails on the device is told where somebody waits for it, with the op's words: a map, or the
+ * sink itself. */
 static void a_late_failure_ends_the_run(void **state) {
     (void)state;
-    struct kit kit;
-    struct hf_error e;
-    kit_open(&kit);
-    int bad = add(&kit, "bad", &spoil_class, add_image(&kit), true, "image", NULL);
-    carry(&kit, bad, "soft", HF_I32, true);
-    int read = add(&kit, "read", &hash_soft_class, bad, false, "soft", NULL);
-    kit_job(&kit, add_sink(&kit, "sink", read, NULL));
-    kit.device = kit.plan.runs_on = "mock";
-    plan_copies(&kit.plan);
-    assert_int_not_equal(kit_try(&kit, &e), HF_OK);
-    if (strncmp(e.text, "stage 'read', case 'case", 24) != 0 || !strstr(e.text, "blur") ||
-        strchr(e.text, '\n'))
-        fail_msg("%s", e.text);
-    kit_close(&kit);
+    for (int sink = 0; sink < 2; sink++) {
+        struct kit kit;
+        struct hf_error e;
+        kit_open(&kit);
+        int bad = add(&kit, "bad", &spoil_class, add_image(&kit), true, "image", NULL);
+        carry(&kit, bad, "soft", HF_I32, true);
+        int read = sink ? bad : add(&kit, "read", &hash_soft_class, bad, false, "soft", NULL);
+        int last = add_sink(&kit, sink ? "read" : "sink", read, NULL);
+        if (sink)
+            kit.stage[last].reads = (struct reads){.count = 1, .name = {"soft"}};
+        kit_job(&kit, last);
+        kit.device = kit.plan.runs_on = "mock";
+        plan_copies(&kit.plan);
+        assert_int_not_equal(kit_try(&kit, &e), HF_OK);
+        if (strncmp(e.text, "stage 'read', case 'case", 24) != 0 || !strstr(e.text, "blur") ||
+            strchr(e.text, '\n'))
+            fail_msg("%s", e.text);
+        kit_close(&kit);
+    }
 }
 
 /* The latest run of a network that an event stands behind, as an index into the trace; -1: none. */
