@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "modules.h"
+
 static const struct arg *find(const struct arg *args, const char *word, size_t size) {
     for (const struct arg *a = args; a->name; a++)
         if (strlen(a->name) == size && strncmp(a->name, word, size) == 0)
@@ -92,6 +94,24 @@ bool args_read(const char *command, const struct arg *args, int argc, char **arg
 void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]) {
     (void)snprintf(text, DEVICE_SET, "device=%s", name);
     sets->item[sets->count++] = text;
+    sets->device = name;
+}
+
+/* True if a module brings the device; else it has said in one line why not. */
+static bool device_known(const struct hf_engine *engine, const char *name) {
+    if (strcmp(name, "auto") == 0 || engine_device(engine, name))
+        return true;
+    const char *why = engine_refusal(engine, name), *known;
+    if (why) {
+        fprintf(stderr, "hepaflow: device '%s': %s%s\n", name, why,
+                strcmp(name, "cpu") == 0 ? "" : "; use --device cpu or auto");
+        return false;
+    }
+    fprintf(stderr, "hepaflow: --device: no module brings a device '%.60s'; there are auto", name);
+    for (int i = 0; (known = engine_device_name(engine, i)); i++)
+        fprintf(stderr, ", %s", known);
+    fputc('\n', stderr);
+    return false;
 }
 
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
@@ -101,6 +121,10 @@ int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret
     if (hf_engine_open(&engine, &e) != HF_OK) {
         fprintf(stderr, "hepaflow: %s\n", e.text);
         return EXIT_FAILED;
+    }
+    if (sets->device && !device_known(engine, sets->device)) {
+        hf_engine_close(engine);
+        return EXIT_USAGE;
     }
     char *messages = NULL;
     enum hf_status st = hf_plan_load(engine, path, sets->item, sets->count, ret_plan, &messages);

@@ -33,6 +33,7 @@ enum arg_kind {
 struct sets {
     int32_t count;
     const char *item[MAX_SETS];
+    const char *device; /* of `--device`, NULL: not given */
 };
 
 struct arg {

@@ -27,8 +27,12 @@ int command_version(int argc, char **argv) {
         printf("device %s: %s\n", name, device->methods->describe(device));
         device->methods->destroy(device);
     }
+    const char *why;
+    for (int i = 0; (name = engine_lost_device(engine, i, &why)); i++)
+        printf("device %s: %s\n", name, why);
+    why = engine_refusal(engine, "cpu");
     if (!engine_device_name(engine, 0))
-        puts("no device: no module was found that brings one");
+        printf("no device: %s\n", why ? why : "no module was found that brings one");
     hf_engine_close(engine);
     return EXIT_DONE;
 }

@@ -222,8 +222,8 @@ void devices_check_key(struct checker *c, const struct node *n) {
         return;
     const char *why = engine_refusal(c->engine, n->text);
     if (why)
-        message_error(c->m, n->where, "device '%.60s': %s; cpu and auto need no such module",
-                      n->text, why);
+        message_error(c->m, n->where, "device '%.60s': %s%s", n->text, why,
+                      strcmp(n->text, "cpu") == 0 ? "" : "; cpu and auto need no such module");
     else
         message_error(c->m, n->where, "unknown device '%.60s'%s", n->text, device_hint(c, n->text));
 }

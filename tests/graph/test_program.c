@@ -111,8 +111,11 @@ static void test_plan(void **state) {
                            "--set:1:3: stage 'a' (t_load) has no option 'splt'; did you mean"
                            " 'split'?\n    a.splt=train\n      ^~~~\n"));
     assert_int_equal(hepaflow("run good.yaml --device cpuu"), 2);
-    assert_true(stream_has("stderr.txt", "unknown device 'cpuu'; did you mean 'cpu'?"));
+    assert_true(stream_has("stderr.txt", "hepaflow: --device: no module brings a device 'cpuu'"));
     assert_int_equal(hepaflow("run good.yaml --device quantum"), 2);
+    assert_true(
+        stream_has("stderr.txt", "no module brings a device 'quantum'; there are auto, cpu"));
+    assert_int_equal(hepaflow("run good.yaml --set device=quantum"), 2);
     assert_true(stream_has("stderr.txt", "unknown device 'quantum'; there are auto, cpu"));
     /* Bytes that are no text do not reach the terminal. */
     static const char odd[] = "name: a\xff\x9b\xc2\x9b"
