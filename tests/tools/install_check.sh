@@ -20,6 +20,12 @@ CC=$cc NVCC=${nvcc:-no-nvcc} CFLAGS=-Werror NVCCFLAGS="-arch=sm_90 -Werror=all-w
     echo "the template did not build its CUDA ops"
     exit 1
 }
+# The same from a prefix with a blank in it, and to such a folder.
+mkdir "$where/a blank"
+ln -s "$where$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=prefix hepaflow)" "$where/a blank/to"
+sed "s|^prefix=.*|prefix=$where/a\\\\ blank/to|" "$pc" >"$where/a blank/hepaflow.pc"
+CC=$cc NVCC=no-nvcc PKG_CONFIG_PATH="$where/a blank" PKG_CONFIG_SYSROOT_DIR='' \
+    "$template/build" "$where/a blank"
 HEPAFLOW_PLUGIN_PATH=$modules:$where/mine
 LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
 export HEPAFLOW_PLUGIN_PATH LD_LIBRARY_PATH
