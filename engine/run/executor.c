@@ -292,7 +292,7 @@ static void find_shared(const struct node *n, const struct hf_sample *s, bool to
 static enum hf_status bring_ahead(struct task *t) {
     const struct node *n = t->node;
     const struct run *run = n->job->run;
-    struct instance *in = t->replica ? &t->replica->link[n->links - 1] : NULL;
+    struct instance *in = &t->replica->link[n->links - 1];
     struct hf_device *d = run->device, *host = run->services->host_device;
     enum hf_status st = HF_OK;
     if (n->outs < 2 || d == host)
