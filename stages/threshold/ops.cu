@@ -30,8 +30,8 @@ static __forceinline__ __device__ bool passes(const struct gates &g, int64_t i) 
 
 /* ---- cut ---- */
 
-static __global__ void cut(const float *field, struct gates g, int64_t n, struct cut_params p,
-                           uint8_t *mask) {
+static __global__ void cut(const float *field, const __grid_constant__ struct gates g, int64_t n,
+                           struct cut_params p, uint8_t *mask) {
     HF_CUDA_EACH(i, n) {
         mask[i] = cut_voxel(field[i], p.value, p.side) && passes(g, i);
     }

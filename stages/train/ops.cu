@@ -18,8 +18,8 @@ struct fields {
     int32_t count, channels;
 };
 
-static __global__ void take(struct fields in, int64_t slices, int64_t voxels,
-                            struct train_take_params p, float *out) {
+static __global__ void take(const __grid_constant__ struct fields in, int64_t slices,
+                            int64_t voxels, struct train_take_params p, float *out) {
     CUDA_ROWS_EACH(row, in.channels) {
         int32_t k = in.count - 1;
         while (row < in.first[k])
@@ -61,7 +61,8 @@ struct rows {
     const float *data[HF_OP_MAX_TENSORS];
 };
 
-static __global__ void put(struct rows in, int32_t count, int64_t n, float *out) {
+static __global__ void put(const __grid_constant__ struct rows in, int32_t count, int64_t n,
+                           float *out) {
     CUDA_ROWS_EACH(k, count) {
         HF_CUDA_EACH(i, n) {
             out[k * n + i] = in.data[k][i];

@@ -231,6 +231,7 @@ size_t emulation_most_used(void);
 #include <string.h>
 
 #define __global__
+#define __grid_constant__
 #define __device__
 #define __host__
 #define __constant__    static
