@@ -9,8 +9,9 @@ where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT INT TERM
 unset OMP_NUM_THREADS # of tests that run side by side; this one has the machine for itself
 
-"$program" version | grep -q '^device cuda: cuda' || {
-    "$program" version | grep '^device cuda' || echo 'no device cuda'
+devices=$("$program" version)
+echo "$devices" | grep -q '^device cuda: cuda' || {
+    echo "$devices" | grep '^device cuda' || echo 'no device cuda'
     exit 77
 }
 "$program" phantom "$where/data" --cases 30 --seed 66 >"$where/log" 2>&1 ||
