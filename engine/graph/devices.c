@@ -180,6 +180,29 @@ static void check_missing_op(struct checker *c, const struct plan_stage *s, bool
                         s->cls->name, why);
 }
 
+static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
+
+/* A device without the precision that a stage asks for would say so only when its turn comes. */
+static void check_precision(struct checker *c, const struct plan_stage *s,
+                            const struct hf_device_class *device) {
+    for (const struct hf_option *o = s->cls->options; o && o->name && s->options; o++) {
+        if (!(o->flags & HF_OPTION_PRECISION))
+            continue;
+        int32_t asked;
+        memcpy(&asked, (const char *)s->options + o->offset, sizeof asked);
+        if ((unsigned)asked >= HF_PRECISIONS || device->precisions >> asked & 1)
+            continue;
+        const char *known = "auto";
+        for (int i = 1; i < HF_PRECISIONS; i++)
+            if (device->precisions >> i & 1)
+                known = arena_printf(c->arena, "%s, %s", known, precisions[i]);
+        message_error(c->m, s->where,
+                      "'%s' of stage '%s' (%s) is %s, which the device '%s' has not; expected one "
+                      "of %s",
+                      o->name, s->name, s->cls->name, precisions[asked], device->name, known);
+    }
+}
+
 void devices_choose(struct checker *c) {
     struct hf_plan *p = c->plan;
     char reasons[1024];
@@ -190,8 +213,11 @@ void devices_choose(struct checker *c) {
     if (!asked && reasons[0])
         p->not_taken = arena_strdup(c->arena, reasons);
     plan_place(p, device);
-    for (int i = 0; i < p->stages; i++)
+    for (int i = 0; i < p->stages; i++) {
         check_missing_op(c, &p->stage[i], asked);
+        if (device)
+            check_precision(c, &p->stage[i], device);
+    }
 }
 
 /* ---- the graph's key ---- */

@@ -263,6 +263,7 @@ static const struct hf_device_class cpu_class = {
     .kind = HF_KIND_CPU,
     .op_kind = HF_KIND_CPU,
     .priority = 0,
+    .precisions = 1u << HF_PRECISION_AUTO | 1u << HF_PRECISION_F32,
     .open = cpu_open,
 };
 

@@ -205,6 +205,8 @@ static const struct hf_device_class cuda_class = {
     .kind = HF_KIND_CUDA,
     .op_kind = HF_KIND_CUDA,
     .priority = 10,
+    .precisions = 1u << HF_PRECISION_AUTO | 1u << HF_PRECISION_F32 | 1u << HF_PRECISION_TF32 |
+                  1u << HF_PRECISION_BF16,
     .open = cuda_open,
     .probe = cuda_probe,
 };

@@ -22,7 +22,7 @@
 #define INFER_PRECISION(at)                                                                        \
     {                                                                                              \
         .name = "precision", .type = HF_OPTION_ENUM, .offset = (at), .initial = "auto",            \
-        .choices = "auto|f32|tf32|bf16",                                                           \
+        .choices = "auto|f32|tf32|bf16", .flags = HF_OPTION_PRECISION,                             \
         .help =                                                                                    \
             "Arithmetic of the network: `auto` is bf16 on a GPU and f32 on the CPU, which has "    \
             "no other."                                                                            \

@@ -47,5 +47,5 @@ void pace_describe(const struct pace *p, char *ret, size_t size) {
     (void)snprintf(ret + written, size - (size_t)written,
                    ", median %.2f ms a step, mean %.2f over the later half, %.2f samples/s",
                    ms[n / 2], sum / (double)(n - n / 2),
-                   1e3 * (double)p->samples / (p->last - p->first));
+                   1e3 * (double)(p->samples - 1) / (p->last - p->first));
 }

@@ -12,7 +12,8 @@
 struct pace {
     double ms[PACE_KEPT]; /* of the last steps */
     int64_t steps, samples;
-    double first, last; /* when the first sample came and the last step was done; ms */
+    double first,
+        last; /* when the first sample came, which does not count, and the last step was done; ms */
 };
 
 void pace_step(struct pace *p);

@@ -121,7 +121,7 @@ static const struct hf_option options[] = {
     {OPTION(keep, ENUM, "best"), .choices = "best|last",
      .help = "Parameters that are kept: of the best validation loss (where there is validation), "
              "or the last ones."},
-    {OPTION(precision, ENUM, "auto"), .choices = "auto|f32|tf32|bf16",
+    {OPTION(precision, ENUM, "auto"), .choices = "auto|f32|tf32|bf16", .flags = HF_OPTION_PRECISION,
      .help = "Arithmetic of the network: `auto` is bf16 on a GPU and f32 on the CPU, which has no "
              "other; parameters and losses are f32 always."},
     {.name = NULL},

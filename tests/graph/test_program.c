@@ -126,6 +126,25 @@ static void test_plan(void **state) {
     assert_true(stream_has("stderr.txt", "    name: a????31m \xc3\xa9\n           ^"));
 }
 
+/* Before anything is trained, not when the stage's turn comes. */
+static void test_precision(void **state) {
+    (void)state;
+    char args[4096];
+    const char *graph = getenv("HEPAFLOW_SOURCE");
+    (void)snprintf(args, sizeof args, "run '%s/graphs/quick.yaml' --device cpu --out precision",
+                   graph);
+    size_t used = strlen(args);
+    (void)snprintf(args + used, sizeof args - used,
+                   " --set segmenter.precision=bf16 --set predicted.precision=tf32");
+    assert_int_equal(hepaflow(args), 2);
+    assert_true(stream_has("stderr.txt",
+                           "'precision' of stage 'segmenter' (train) is bf16, which the "
+                           "device 'cpu' has not; expected one of auto, f32"));
+    assert_true(stream_has("stderr.txt", "stage 'predicted' (segment) is tf32"));
+    struct stat info;
+    assert_int_equal(stat("precision", &info), -1);
+}
+
 static void test_inspect(void **state) {
     (void)state;
     assert_int_equal(hepaflow("inspect"), 0);
@@ -218,8 +237,9 @@ static void test_interrupt(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage),     cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_inspect),   cmocka_unit_test(test_run),
-        cmocka_unit_test(test_run_fails), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_precision), cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_run),       cmocka_unit_test(test_run_fails),
+        cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

@@ -620,6 +620,7 @@ static const struct hf_device_class mock_class = {
     .kind = HF_KIND_MOCK,
     .op_kind = HF_KIND_CPU,
     .priority = -1,
+    .precisions = 1u << HF_PRECISION_AUTO | 1u << HF_PRECISION_F32,
     .open = mock_open,
 };
 

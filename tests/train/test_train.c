@@ -175,7 +175,7 @@ static void test_pace_is_told(void **state) {
     struct pace p = {.ms = {10, 30, 20}, .steps = 4, .samples = 3, .first = 1000, .last = 3000};
     pace_describe(&p, text, sizeof text);
     assert_string_equal(text, "4 steps, median 20.00 ms a step, mean 25.00 over the later half,"
-                              " 1.50 samples/s");
+                              " 1.00 samples/s");
     /* The median knows nothing of a wait every third step; and the ring has been round. */
     p = (struct pace){.steps = PACE_KEPT + 3, .samples = 3, .first = 1000, .last = 3000};
     for (int i = 0; i < PACE_KEPT; i++)

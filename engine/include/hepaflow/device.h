@@ -111,6 +111,8 @@ struct hf_device_class {
     enum hf_device_kind kind;
     enum hf_device_kind op_kind; /* the ops that its devices run, so that `plan` can tell */
     int32_t priority; /* `auto` opens the highest that opens; negative: never by `auto` */
+    /** A bit 1u << HF_PRECISION_... for each that its networks are compiled for; AUTO is one. */
+    uint32_t precisions;
     enum hf_status (*open)(const struct hf_device_options *options, struct hf_device **ret,
                            struct hf_error *e);
     /** Whether `open` would find hardware and driver, told without opening anything, so that `plan`

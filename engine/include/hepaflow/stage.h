@@ -70,7 +70,8 @@ struct hf_network_choice {
 
 enum hf_option_flags {
     HF_OPTION_NO_EFFECT = 1, /* changes no result: not part of the key */
-    HF_OPTION_FIELD = 2      /* STRING, NAMES: names of fields, checked against the edge */
+    HF_OPTION_FIELD = 2,     /* STRING, NAMES: names of fields, checked against the edge */
+    HF_OPTION_PRECISION = 4 /* ENUM in the order of enum hf_precision, checked against the device */
 };
 
 /** One option. A table ends with `name` NULL. */
