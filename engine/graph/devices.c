@@ -180,8 +180,6 @@ static void check_missing_op(struct checker *c, const struct plan_stage *s, bool
                         s->cls->name, why);
 }
 
-static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
-
 /* A device without the precision that a stage asks for would say so only when its turn comes. */
 static void check_precision(struct checker *c, const struct plan_stage *s,
                             const struct hf_device_class *device) {
@@ -195,11 +193,13 @@ static void check_precision(struct checker *c, const struct plan_stage *s,
         const char *known = "auto";
         for (int i = 1; i < HF_PRECISIONS; i++)
             if (device->precisions >> i & 1)
-                known = arena_printf(c->arena, "%s, %s", known, precisions[i]);
+                known = arena_printf(c->arena, "%s, %s", known,
+                                     hf_precision_name((enum hf_precision)i));
         message_error(c->m, s->where,
                       "'%s' of stage '%s' (%s) is %s, which the device '%s' has not; expected one "
                       "of %s",
-                      o->name, s->name, s->cls->name, precisions[asked], device->name, known);
+                      o->name, s->name, s->cls->name, hf_precision_name((enum hf_precision)asked),
+                      device->name, known);
     }
 }
 

@@ -614,7 +614,6 @@ static void escape(const char *text, char *ret, size_t size) {
 }
 
 static void describe(const struct trainer *t, char *ret, size_t size) {
-    static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
     char device[512];
     escape(t->s->device->methods->describe(t->s->device), device, sizeof device);
     (void)snprintf(ret, size,
@@ -622,7 +621,7 @@ static void describe(const struct trainer *t, char *ret, size_t size) {
                    "\"size\":[%lld,%lld],\"precision\":\"%s\",\"device\":\"%s\"}",
                    (long long)t->steps, (long long)t->best_step, (unsigned long long)t->s->seed,
                    (long long)t->o->batch, (long long)t->height, (long long)t->width,
-                   precisions[t->o->precision], device);
+                   hf_precision_name((enum hf_precision)t->o->precision), device);
 }
 
 static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {

@@ -208,11 +208,10 @@ static enum hf_status first_losses(struct bench *b, cJSON *json, struct hf_error
 
 static enum hf_status report(struct bench *b, const struct arguments *a, cJSON *json,
                              struct hf_error *e) {
-    static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
     size_t arena = 0, total = 0;
     cJSON_AddStringToObject(json, "network", a->stage);
     cJSON_AddStringToObject(json, "device", b->device->methods->describe(b->device));
-    cJSON_AddStringToObject(json, "precision", precisions[a->precision]);
+    cJSON_AddStringToObject(json, "precision", hf_precision_name(a->precision));
     cJSON_AddNumberToObject(json, "batch", (double)a->batch);
     cJSON_AddNumberToObject(json, "size", (double)a->size);
     enum hf_status st = first_losses(b, json, e);
@@ -290,7 +289,6 @@ static void clear(struct bench *b) {
 }
 
 static int parse(struct arguments *a, int argc, char **argv) {
-    static const char *const precisions[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
     const struct {
         const char *name;
         int64_t *to;
@@ -309,7 +307,8 @@ static int parse(struct arguments *a, int argc, char **argv) {
             if (strcmp(argv[i - 1], numbers[k].name) == 0)
                 known = (*numbers[k].to = atoll(value)) > 0;
         for (int k = 0; value && k < HF_PRECISIONS; k++)
-            if (strcmp(argv[i - 1], "--precision") == 0 && strcmp(value, precisions[k]) == 0) {
+            if (strcmp(argv[i - 1], "--precision") == 0 &&
+                strcmp(value, hf_precision_name((enum hf_precision)k)) == 0) {
                 a->precision = (enum hf_precision)k;
                 known = 1;
             }

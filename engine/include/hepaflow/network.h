@@ -182,6 +182,12 @@ enum hf_precision {
     HF_PRECISIONS
 };
 
+/** The word of a precision in graphs and messages. */
+static inline const char *hf_precision_name(enum hf_precision p) {
+    static const char *const name[HF_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
+    return name[p];
+}
+
 /** What a description is compiled for. */
 struct hf_exec_spec {
     enum hf_exec_mode mode;

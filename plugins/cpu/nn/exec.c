@@ -361,7 +361,7 @@ enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
     if (spec->precision == HF_PRECISION_TF32 || spec->precision == HF_PRECISION_BF16)
         return hf_fail(e, HF_UNSUPPORTED,
                        "network: the CPU has no precision %s; expected auto or f32",
-                       spec->precision == HF_PRECISION_TF32 ? "tf32" : "bf16");
+                       hf_precision_name(spec->precision));
     struct cpu_net *n = calloc(1, sizeof *n);
     if (!n)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");

@@ -214,7 +214,6 @@ static void sizes_text(const struct cv_spec *s, const int64_t *axes, char *text,
 
 const char *cv_problem(const struct cv_spec *s, enum cv_pass pass, char text[CV_PROBLEM]) {
     static const char *const passes[] = {"forward", "data gradient", "weight gradient"};
-    static const char *const precisions[] = {"auto", "f32", "tf32", "bf16"};
     char in[40], out[40], kernel[40], stride[40], dilation[40], low[40], high[40];
     sizes_text(s, s->in, in, sizeof in);
     sizes_text(s, s->out, out, sizeof out);
@@ -227,7 +226,7 @@ const char *cv_problem(const struct cv_spec *s, enum cv_pass pass, char text[CV_
                    "%s%s %s %dD %lldx%lldx%s to %lldx%s, kernel %s, stride %s, dilation %s, "
                    "padding %s before, %s after",
                    passes[pass], pass == CV_FORWARD && s->bias ? " with bias" : "",
-                   precisions[s->precision], s->dims, (long long)s->n, (long long)s->ci, in,
+                   hf_precision_name(s->precision), s->dims, (long long)s->n, (long long)s->ci, in,
                    (long long)s->co, out, kernel, stride, dilation, low, high);
     return text;
 }
