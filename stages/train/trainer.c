@@ -76,7 +76,8 @@ static int32_t field_channels(const struct hf_sample *sample, const char *name) 
     return f ? (int32_t)f->shape[0] : 0;
 }
 
-static const char *const loss_names[HF_LOSS_KINDS] = {"l1", "bce", "ce", "dice"};
+static const char *const loss_names[HF_LOSS_KINDS] = {"l1",   "bce",   "ce",
+                                                      "dice", "focal", "tversky"};
 
 static struct hf_exec_spec make_spec(const struct trainer *t) {
     const struct train_options *o = t->o;

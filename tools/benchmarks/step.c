@@ -85,7 +85,8 @@ static enum hf_status compile(struct bench *b, const struct arguments *a, struct
         .precision = a->precision,
         .shape = {a->batch, b->inputs, 1, a->size, a->size},
         .optimizer = {.kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f}};
-    static const char *const losses[HF_LOSS_KINDS] = {"l1", "bce", "ce", "dice"};
+    static const char *const losses[HF_LOSS_KINDS] = {"l1",   "bce",   "ce",
+                                                      "dice", "focal", "tversky"};
     const struct hf_weights *w = &b->options->loss;
     for (int32_t i = 0; i < w->count; i++)
         for (int k = 0; k < HF_LOSS_KINDS; k++)

@@ -20,7 +20,7 @@ extern "C" {
 
 /** Version of the interface between the engine and its plugins. A plugin of another one is refused.
  */
-#define HF_ABI_VERSION 2u
+#define HF_ABI_VERSION 3u
 
 #define HF_STATUS_MAP(X)                                                                           \
     X(OK, "done")                                                                                  \

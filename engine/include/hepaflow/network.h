@@ -79,6 +79,13 @@ struct hf_layer {
     float slope;   /* LEAKY */
     float epsilon; /* NORM */
     int32_t bias;  /* CONV, DECONV: has a bias; NORM: has scale and shift */
+    /**
+     * Deep supervision: above 0, the losses are also taken of this layer's output z', as of a head,
+     * times this. Target and weight are brought to its grid by taking the voxel at the middle of
+     * each block (index b / 2 of a block of b voxels); its size divides the output's, its channels
+     * are the output's. FORWARD leaves such layers out unless the output needs them.
+     */
+    float supervise;
 };
 
 /** A network: layers in topological order; layer 0 is the INPUT, the last one is the output. */
@@ -128,19 +135,32 @@ struct hf_param {
  *        C = 1: BCE with pos_weight 1.
  * DICE   soft Dice over the batch: q = softmax(z), channel 0 left out, for C >= 2, sigmoid(z) for
  *        C = 1; 1 - mean over channels of (2 sum w q t + e) / (sum w q + sum w t + e), e = 1.
+ * FOCAL  (Lin et al., ICCV 2017) on logits, each channel for itself, q = sigmoid(z):
+ *        sum w (p t (1 - q)^g softplus(-z) + (1 - t) q^g softplus(z)) / (C W), g = gamma,
+ *        p = pos_weight.
+ * TVERSKY (Salehi et al., MLMI 2017) with DICE's q, channels and e: 1 - mean over channels of
+ *        (sum w q t + e) / (sum w q t + a sum w q (1 - t) + b sum w (1 - q) t + e), a = alpha
+ *        (false positives), b = beta (false negatives).
+ * A term may be restricted to a range of channels; C, softmax and "channel 0" are then those of the
+ * range.
  */
 enum hf_loss_kind {
     HF_LOSS_L1,
     HF_LOSS_BCE,
     HF_LOSS_CE,
     HF_LOSS_DICE,
+    HF_LOSS_FOCAL,
+    HF_LOSS_TVERSKY,
     HF_LOSS_KINDS
 };
 
 struct hf_loss_term {
     enum hf_loss_kind kind;
     float factor;
-    float pos_weight; /* BCE */
+    float pos_weight;        /* BCE, FOCAL */
+    float gamma;             /* FOCAL */
+    float alpha, beta;       /* TVERSKY */
+    int32_t first, channels; /* the channels that it looks at; channels 0: all from `first` on */
 };
 
 #define HF_MAX_LOSS_TERMS 4
@@ -148,16 +168,20 @@ struct hf_loss_term {
 enum hf_optimizer_kind {
     HF_OPT_ADAM,
     HF_OPT_SGD,
+    HF_OPT_ADAMW, /* Loshchilov and Hutter, ICLR 2019: x -= rate * weight_decay * x, beside Adam */
     HF_OPTS
 };
 
 struct hf_optimizer {
     enum hf_optimizer_kind kind;
-    float beta1, beta2, epsilon; /* ADAM */
+    float beta1, beta2, epsilon; /* ADAM, ADAMW */
     float momentum;              /* SGD */
     int32_t nesterov;            /* SGD */
-    float weight_decay;          /* L2, added to the gradient */
+    float weight_decay;          /* ADAM, SGD: L2, added to the gradient */
     float clip;                  /* global gradient norm; 0 = off */
+    /** Decay d in [0, 1) of an average of the parameters, a = d a + (1 - d) x after each step; 0 =
+     *  off. It starts at the parameters that set_params sets. */
+    float average;
 };
 
 enum hf_exec_mode {
@@ -196,6 +220,8 @@ struct hf_exec_spec {
     int32_t loss_terms;
     struct hf_loss_term loss[HF_MAX_LOSS_TERMS]; /* TRAIN */
     struct hf_optimizer optimizer;               /* TRAIN */
+    /** TRAIN: only parameters of layers whose name begins with this are updated; "": all. */
+    char trained[HF_NET_NAME];
 };
 
 struct hf_executable;
@@ -231,6 +257,8 @@ struct hf_executable_methods {
     enum hf_status (*get_gradients)(struct hf_executable *x, float *grads, struct hf_error *e);
     /** Peak bytes of the activation arena and of everything. */
     void (*memory)(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total);
+    /** The average that `optimizer.average` asks for, as get_params. HF_INVALID without one. */
+    enum hf_status (*get_average)(struct hf_executable *x, float *params, struct hf_error *e);
 };
 
 struct hf_executable {
