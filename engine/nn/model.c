@@ -90,7 +90,12 @@ static cJSON *info_to_json(const struct hf_model_info *info) {
          cJSON_AddNumberToObject(json, "output_channels", info->output_channels) &&
          cJSON_AddStringToObject(json, "activation", info->activation) &&
          cJSON_AddStringToObject(json, "stage", info->stage) &&
-         cJSON_AddStringToObject(json, "network", info->network);
+         cJSON_AddStringToObject(json, "network", info->network) &&
+         cJSON_AddNumberToObject(json, "dims", info->dims);
+    cJSON *patch = ok ? cJSON_AddArrayToObject(json, "patch") : NULL;
+    ok = patch;
+    for (int axis = 0; ok && axis < 3; axis++)
+        ok = cJSON_AddItemToArray(patch, cJSON_CreateNumber((double)info->patch[axis]));
     if (ok)
         return json;
     cJSON_Delete(json);
@@ -184,6 +189,21 @@ static int32_t get_count(const cJSON *object, const char *key) {
     return cJSON_IsNumber(item) ? item->valueint : 0;
 }
 
+/* Checkpoints of the first interface tell no patch. */
+static enum hf_status get_patch(const cJSON *object, int32_t dims, int64_t ret[3],
+                                struct hf_error *e) {
+    const cJSON *patch = cJSON_GetObjectItemCaseSensitive(object, "patch");
+    bool ok = !patch || cJSON_GetArraySize(patch) == 3;
+    for (int axis = 0; ok && patch && axis < 3; axis++) {
+        const cJSON *item = cJSON_GetArrayItem(patch, axis);
+        ok = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= 65536;
+        ret[axis] = ok ? (int64_t)item->valuedouble : 0;
+    }
+    if (!ok || (dims == 2 && ret[0] > 1))
+        return hf_fail(e, HF_INVALID, "its patch is not one of a %dD network", dims);
+    return HF_OK;
+}
+
 /* The strings of `ret->inputs` live as long as `json`. */
 static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net,
                                      struct hf_model_info *ret, struct hf_error *e) {
@@ -207,7 +227,8 @@ static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net
         return hf_fail(e, HF_INVALID, "its channels (%d in, %d out) are not its network's (%d, %d)",
                        ret->input_channels, ret->output_channels, net->layer[0].channels,
                        net->layer[net->layers - 1].channels);
-    return HF_OK;
+    ret->dims = net->dims;
+    return get_patch(json, net->dims, ret->patch, e);
 }
 
 /* Where the floats of `p` stand in the data, checked against its size. */

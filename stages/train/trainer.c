@@ -97,8 +97,10 @@ static struct hf_exec_spec make_spec(const struct trainer *t) {
     for (int32_t i = 0; i < o->loss.count && i < HF_MAX_LOSS_TERMS; i++)
         for (int k = 0; k < HF_LOSS_KINDS; k++)
             if (strcmp(o->loss.name[i], loss_names[k]) == 0)
-                spec.loss[spec.loss_terms++] = (struct hf_loss_term){
-                    (enum hf_loss_kind)k, (float)o->loss.value[i], (float)o->pos_weight};
+                spec.loss[spec.loss_terms++] =
+                    (struct hf_loss_term){.kind = (enum hf_loss_kind)k,
+                                          .factor = (float)o->loss.value[i],
+                                          .pos_weight = (float)o->pos_weight};
     return spec;
 }
 
@@ -627,6 +629,8 @@ static void describe(const struct trainer *t, char *ret, size_t size) {
 
 static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {
     struct hf_model_info info = train_describe(t->o, t->s->name, t->inputs, t->targets);
+    info.dims = t->net->dims;
+    memcpy(info.patch, (int64_t[]){1, t->height, t->width}, sizeof info.patch);
     return t->host->model_new(&info, t->net, t->best, ret, t->err);
 }
 

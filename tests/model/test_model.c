@@ -44,7 +44,9 @@ static struct hf_model *make_model(void) {
                                  .input_channels = 2,
                                  .target = "lesion",
                                  .output_channels = 1,
-                                 .activation = "sigmoid"};
+                                 .activation = "sigmoid",
+                                 .dims = 2,
+                                 .patch = {1, 96, 80}};
     struct hf_model *m;
     assert_int_equal(hf_model_new(&info, &net, values, &m, &e), HF_OK);
     free(values);
@@ -81,6 +83,8 @@ static void test_checkpoint_round_trip(void **state) {
     assert_memory_equal(back->params, m->params, (size_t)m->param_count * sizeof(float));
     assert_string_equal(back->info.inputs.name[1], "inpainted");
     assert_string_equal(back->info.target, "lesion");
+    assert_int_equal(back->info.dims, 2);
+    assert_memory_equal(back->info.patch, m->info.patch, sizeof m->info.patch);
     assert_int_equal(back->net->layers, m->net->layers);
     assert_memory_equal(back->net->layer, m->net->layer,
                         (size_t)m->net->layers * sizeof *m->net->layer);

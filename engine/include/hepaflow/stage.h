@@ -100,6 +100,8 @@ struct hf_model_info {
     char weight[HF_FIELD_NAME]; /* "" = none */
     int32_t output_channels;
     char activation[16]; /* what makes the output a value: "none", "sigmoid", "softmax" */
+    int32_t dims;        /* 2: a network over slices, 3: over patches; 0: not known */
+    int64_t patch[3];    /* D, H, W that it was trained on, 1, H, W of slices; 0: not known yet */
 };
 
 enum hf_read_flags {
