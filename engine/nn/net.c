@@ -164,7 +164,32 @@ static enum hf_status check_layer(const struct hf_net *net, const struct hf_laye
     if (l->kind == HF_LAYER_ACT && l->act == HF_ACT_LEAKY && !(l->slope >= 0 && l->slope <= 1))
         return hf_fail(e, HF_INVALID, "network layer \"%s\": slope is %g; expected 0 to 1", l->name,
                        (double)l->slope);
+    if (!(l->supervise >= 0 && isfinite(l->supervise)) ||
+        (l->supervise > 0 && l->kind == HF_LAYER_INPUT))
+        return hf_fail(e, HF_INVALID,
+                       "network layer \"%s\": supervise is %g; expected finite and not negative, 0 "
+                       "for the input",
+                       l->name, (double)l->supervise);
     return check_channels(net, l, e);
+}
+
+/** Layers that the losses look at beside the output: as many channels, and not the output. */
+static enum hf_status check_heads(const struct hf_net *net, struct hf_error *e) {
+    const struct hf_layer *out = &net->layer[net->layers - 1];
+    if (out->supervise > 0)
+        return hf_fail(e, HF_INVALID,
+                       "network layer \"%s\" is the output, whose losses count once; its supervise "
+                       "must be 0",
+                       out->name);
+    for (int32_t i = 0; i < net->layers; i++) {
+        const struct hf_layer *l = &net->layer[i];
+        if (l->supervise > 0 && l->channels != out->channels)
+            return hf_fail(e, HF_INVALID,
+                           "network layer \"%s\" is supervised and has %d channels; expected %d, "
+                           "as the output \"%s\"",
+                           l->name, (int)l->channels, (int)out->channels, out->name);
+    }
+    return HF_OK;
 }
 
 enum hf_status hf_net_check(const struct hf_net *net, struct hf_error *e) {
@@ -178,7 +203,7 @@ enum hf_status hf_net_check(const struct hf_net *net, struct hf_error *e) {
         if (s != HF_OK)
             return s;
     }
-    return HF_OK;
+    return check_heads(net, e);
 }
 
 /* ---- building ---- */
@@ -450,12 +475,13 @@ enum hf_status hf_net_params(const struct hf_net *net, struct hf_param **ret, in
 static enum hf_status check_optimizer(const struct hf_optimizer *o, struct hf_error *e) {
     if ((unsigned)o->kind >= HF_OPTS)
         return hf_fail(e, HF_INVALID, "optimizer: kind %d is unknown", (int)o->kind);
-    if (o->kind == HF_OPT_ADAM && !(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 &&
-                                    o->beta2 < 1 && o->epsilon > 0 && o->epsilon <= 1))
+    if (o->kind != HF_OPT_SGD && !(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1 &&
+                                   o->epsilon > 0 && o->epsilon <= 1))
         return hf_fail(e, HF_INVALID,
-                       "optimizer adam: beta1 %g, beta2 %g, epsilon %g; expected betas in [0, 1) "
+                       "optimizer %s: beta1 %g, beta2 %g, epsilon %g; expected betas in [0, 1) "
                        "and epsilon in (0, 1]",
-                       (double)o->beta1, (double)o->beta2, (double)o->epsilon);
+                       o->kind == HF_OPT_ADAM ? "adam" : "adamw", (double)o->beta1,
+                       (double)o->beta2, (double)o->epsilon);
     if (o->kind == HF_OPT_SGD && !(o->momentum >= 0 && o->momentum < 1))
         return hf_fail(e, HF_INVALID, "optimizer sgd: momentum is %g; expected [0, 1)",
                        (double)o->momentum);
@@ -464,7 +490,84 @@ static enum hf_status check_optimizer(const struct hf_optimizer *o, struct hf_er
         return hf_fail(e, HF_INVALID,
                        "optimizer: weight decay %g, clip %g; expected finite and not negative",
                        (double)o->weight_decay, (double)o->clip);
+    if (!(o->average >= 0 && o->average < 1))
+        return hf_fail(e, HF_INVALID, "optimizer: the average's decay is %g; expected [0, 1)",
+                       (double)o->average);
     return HF_OK;
+}
+
+static enum hf_status check_term(const struct hf_loss_term *t, int32_t number, int32_t channels,
+                                 struct hf_error *e) {
+    if ((unsigned)t->kind >= HF_LOSS_KINDS || !isfinite(t->factor))
+        return hf_fail(
+            e, HF_INVALID,
+            "loss term %d: kind %d, factor %g; expected a known kind and a finite factor",
+            (int)number, (int)t->kind, (double)t->factor);
+    if ((t->kind == HF_LOSS_BCE || t->kind == HF_LOSS_FOCAL) &&
+        !(t->pos_weight > 0 && isfinite(t->pos_weight)))
+        return hf_fail(e, HF_INVALID, "loss term %d: pos_weight is %g; expected above 0",
+                       (int)number, (double)t->pos_weight);
+    if (t->kind == HF_LOSS_FOCAL && !(t->gamma >= 0 && isfinite(t->gamma)))
+        return hf_fail(e, HF_INVALID, "loss term %d: gamma is %g; expected 0 or more", (int)number,
+                       (double)t->gamma);
+    if (t->kind == HF_LOSS_TVERSKY &&
+        !(t->alpha >= 0 && t->beta >= 0 && t->alpha + t->beta > 0 && isfinite(t->alpha + t->beta)))
+        return hf_fail(e, HF_INVALID,
+                       "loss term %d: alpha is %g, beta %g; expected 0 or more, and not both 0",
+                       (int)number, (double)t->alpha, (double)t->beta);
+    if (t->first < 0 || t->first >= channels || t->channels < 0 ||
+        t->channels > channels - t->first)
+        return hf_fail(e, HF_INVALID,
+                       "loss term %d: looks at %d channels from channel %d on; the output has "
+                       "channels 0 to %d",
+                       (int)number, (int)t->channels, (int)t->first, (int)channels - 1);
+    return HF_OK;
+}
+
+/** Whether a layer has parameters that the optimiser updates. */
+static int is_trained(const struct hf_layer *l, const char *prefix) {
+    int has = l->kind == HF_LAYER_CONV || l->kind == HF_LAYER_DECONV ||
+              (l->kind == HF_LAYER_NORM && l->bias);
+    return has && strncmp(l->name, prefix, strlen(prefix)) == 0;
+}
+
+static enum hf_status check_trained(const struct hf_net *net, const char *prefix,
+                                    struct hf_error *e) {
+    if (!memchr(prefix, 0, HF_NET_NAME))
+        return hf_fail(e, HF_INVALID, "trained: longer than %d characters", HF_NET_NAME - 1);
+    for (int32_t i = 0; i < net->layers; i++)
+        if (!*prefix || is_trained(&net->layer[i], prefix))
+            return HF_OK;
+    return hf_fail(e, HF_INVALID,
+                   "trained: no layer with parameters has a name that begins with \"%s\"", prefix);
+}
+
+/** Target and weight of a supervised layer are made by taking one voxel of each block. */
+static enum hf_status check_head_sizes(const struct hf_net *net, int64_t (*shape)[5],
+                                       struct hf_error *e) {
+    const int64_t *out = shape[net->layers - 1];
+    for (int32_t i = 0; i < net->layers; i++)
+        for (int a = 2; a < 5 && net->layer[i].supervise > 0; a++)
+            if (shape[i][a] > out[a] || out[a] % shape[i][a])
+                return hf_fail(e, HF_INVALID,
+                               "network layer \"%s\" is supervised and has %lld voxels along %c; "
+                               "expected a number that divides the output's %lld",
+                               net->layer[i].name, (long long)shape[i][a], "DHW"[a - 2],
+                               (long long)out[a]);
+    return HF_OK;
+}
+
+static enum hf_status check_training(const struct hf_net *net, const struct hf_exec_spec *spec,
+                                     struct hf_error *e) {
+    if (spec->loss_terms < 1 || spec->loss_terms > HF_MAX_LOSS_TERMS)
+        return hf_fail(e, HF_INVALID, "loss: %d terms; expected 1 to %d", (int)spec->loss_terms,
+                       HF_MAX_LOSS_TERMS);
+    enum hf_status s = HF_OK;
+    for (int32_t i = 0; i < spec->loss_terms && s == HF_OK; i++)
+        s = check_term(&spec->loss[i], i + 1, net->layer[net->layers - 1].channels, e);
+    if (s == HF_OK)
+        s = check_optimizer(&spec->optimizer, e);
+    return s == HF_OK ? check_trained(net, spec->trained, e) : s;
 }
 
 enum hf_status hf_exec_spec_check(const struct hf_net *net, const struct hf_exec_spec *spec,
@@ -477,27 +580,8 @@ enum hf_status hf_exec_spec_check(const struct hf_net *net, const struct hf_exec
     if (!shape)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     enum hf_status s = hf_net_shapes(net, spec->shape, shape, e);
+    if (s == HF_OK && spec->mode == HF_EXEC_TRAIN)
+        s = check_head_sizes(net, shape, e);
     free(shape);
-    if (s != HF_OK || spec->mode == HF_EXEC_FORWARD)
-        return s;
-    if (spec->loss_terms < 1 || spec->loss_terms > HF_MAX_LOSS_TERMS)
-        return hf_fail(e, HF_INVALID, "loss: %d terms; expected 1 to %d", (int)spec->loss_terms,
-                       HF_MAX_LOSS_TERMS);
-    for (int32_t i = 0; i < spec->loss_terms; i++) {
-        const struct hf_loss_term *t = &spec->loss[i];
-        if ((unsigned)t->kind >= HF_LOSS_KINDS || !isfinite(t->factor))
-            return hf_fail(e, HF_INVALID,
-                           "loss term %d: kind %d, factor %g; expected a known kind "
-                           "and a finite factor",
-                           (int)i + 1, (int)t->kind, (double)t->factor);
-        for (int32_t k = 0; k < i; k++)
-            if (spec->loss[k].kind == t->kind)
-                return hf_fail(e, HF_INVALID,
-                               "loss terms %d and %d are of one kind; give each kind once",
-                               (int)k + 1, (int)i + 1);
-        if (t->kind == HF_LOSS_BCE && !(t->pos_weight > 0 && isfinite(t->pos_weight)))
-            return hf_fail(e, HF_INVALID, "loss term %d: pos_weight is %g; expected above 0",
-                           (int)i + 1, (double)t->pos_weight);
-    }
-    return check_optimizer(&spec->optimizer, e);
+    return s == HF_OK && spec->mode == HF_EXEC_TRAIN ? check_training(net, spec, e) : s;
 }

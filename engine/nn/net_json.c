@@ -32,6 +32,8 @@ static cJSON *layer_to_json(const struct hf_layer *l) {
         ok = ok && cJSON_AddNumberToObject(json, "epsilon", (double)l->epsilon);
     if (l->bias)
         ok = ok && cJSON_AddTrueToObject(json, "bias");
+    if (l->supervise != 0)
+        ok = ok && cJSON_AddNumberToObject(json, "supervise", (double)l->supervise);
     if (ok)
         return json;
     cJSON_Delete(json);
@@ -114,6 +116,7 @@ static enum hf_status layer_from_json(const cJSON *json, struct hf_layer *l, str
     l->pad = strcmp(get_text(json, "pad"), "reflect") == 0 ? HF_PAD_REFLECT : HF_PAD_ZERO;
     l->slope = get_real(json, "slope");
     l->epsilon = get_real(json, "epsilon");
+    l->supervise = get_real(json, "supervise");
     l->bias = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "bias"));
     return HF_OK;
 }

@@ -378,12 +378,31 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
 
 /* ---- the whole ---- */
 
+static enum hf_status check_supported(const struct hf_net *net, const struct hf_exec_spec *spec,
+                                      struct hf_error *e) {
+    int more = spec->optimizer.kind == HF_OPT_ADAMW || spec->optimizer.average > 0 ||
+               spec->trained[0] != 0;
+    for (int32_t i = 0; i < net->layers; i++)
+        more |= net->layer[i].supervise > 0;
+    for (int32_t i = 0; i < spec->loss_terms; i++) {
+        more |= spec->loss[i].kind > HF_LOSS_DICE || spec->loss[i].first || spec->loss[i].channels;
+        for (int32_t k = 0; k < i; k++)
+            more |= spec->loss[k].kind == spec->loss[i].kind;
+    }
+    return more ? hf_fail(e, HF_UNSUPPORTED,
+                          "network: this device has no focal or Tversky loss, loss over channels "
+                          "or twice, AdamW, average, frozen or supervised layers")
+                : HF_OK;
+}
+
 static enum hf_status prepare(struct graph *g, const struct hf_net *net,
                               const struct hf_exec_spec *spec, struct hf_error *e) {
     const struct hf_host *h = g->host;
     enum hf_status s = h->net_check(net, e);
     if (s == HF_OK)
         s = h->spec_check(net, spec, e);
+    if (s == HF_OK && spec->mode == HF_EXEC_TRAIN)
+        s = check_supported(net, spec, e);
     if (s == HF_OK)
         s = h->net_copy(net, &g->net, e);
     if (s == HF_OK)

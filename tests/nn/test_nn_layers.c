@@ -404,7 +404,7 @@ static void test_what_leads_nowhere(void **state) {
 
 static void test_losses(void **state) {
     (void)state;
-    for (int kind = 0; kind < HF_LOSS_KINDS; kind++)
+    for (int kind = 0; kind <= HF_LOSS_DICE; kind++)
         for (int32_t classes = 1; classes < 6; classes += 2) {
             struct builder builder, *b = &builder;
             char name[32];

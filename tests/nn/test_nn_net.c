@@ -3,6 +3,7 @@
  */
 #include "../../engine/nn/net.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -207,8 +208,6 @@ static void test_refused_specs(void **state) {
     refuse_spec(&net, s, "expected 1 channels");
     s = good, s.loss_terms = 0;
     refuse_spec(&net, s, "0 terms");
-    s = good, s.loss[1].kind = HF_LOSS_L1;
-    refuse_spec(&net, s, "of one kind");
     s = good, s.loss[1].pos_weight = 0;
     refuse_spec(&net, s, "pos_weight is 0");
     s = good, s.optimizer.beta1 = 1;
@@ -217,6 +216,91 @@ static void test_refused_specs(void **state) {
     refuse_spec(&net, s, "clip -1");
     s = good, s.optimizer = (struct hf_optimizer){.kind = HF_OPT_SGD, .momentum = 1};
     refuse_spec(&net, s, "momentum is 1");
+    s = good, s.optimizer.kind = HF_OPT_ADAMW, s.optimizer.epsilon = 0;
+    refuse_spec(&net, s, "adamw: beta1");
+    s = good, s.optimizer.average = 1;
+    refuse_spec(&net, s, "decay is 1; expected [0, 1)");
+    s = good, strcpy(s.trained, "b");
+    refuse_spec(&net, s, "begins with \"b\"");
+    s = good, strcpy(s.trained, "input");
+    refuse_spec(&net, s, "begins with \"input\"");
+    s = good, memset(s.trained, 'a', sizeof s.trained);
+    refuse_spec(&net, s, "longer than 47");
+    s = good, strcpy(s.trained, "a");
+    assert_int_equal(hf_exec_spec_check(&net, &s, &err), HF_OK);
+    hf_net_clear(&net);
+}
+
+static void test_refused_terms(void **state) {
+    (void)state;
+    struct hf_net net;
+    start(&net, 2, 1);
+    assert_int_equal(hf_net_conv(&net, "a", 0, 3, 3, 1, 1, NULL, &err), HF_OK);
+    const struct hf_exec_spec good = {.mode = HF_EXEC_TRAIN,
+                                      .shape = {1, 1, 1, 4, 4},
+                                      .loss_terms = 3,
+                                      .loss = {{.kind = HF_LOSS_FOCAL, .pos_weight = 1},
+                                               {.kind = HF_LOSS_TVERSKY, .beta = 1, .first = 1},
+                                               {.kind = HF_LOSS_CE, .first = 1, .channels = 2}},
+                                      .optimizer = {.kind = HF_OPT_SGD}};
+    assert_int_equal(hf_exec_spec_check(&net, &good, &err), HF_OK);
+    struct hf_exec_spec s;
+    s = good, s.loss[0].gamma = -1;
+    refuse_spec(&net, s, "gamma is -1");
+    s = good, s.loss[0].pos_weight = 0;
+    refuse_spec(&net, s, "pos_weight is 0");
+    s = good, s.loss[1].beta = 0;
+    refuse_spec(&net, s, "term 2: alpha is 0, beta 0");
+    s = good, s.loss[1].alpha = -1;
+    refuse_spec(&net, s, "alpha is -1");
+    s = good, s.loss[1].first = 3;
+    refuse_spec(&net, s, "from channel 3 on; the output has channels 0 to 2");
+    s = good, s.loss[2].channels = 3;
+    refuse_spec(&net, s, "3 channels from channel 1");
+    s = good, s.loss[2].channels = -1;
+    refuse_spec(&net, s, "-1 channels");
+    s = good, s.loss[2].kind = HF_LOSS_KINDS;
+    refuse_spec(&net, s, "expected a known kind");
+    hf_net_clear(&net);
+}
+
+static void test_refused_heads(void **state) {
+    (void)state;
+    struct hf_net net;
+    int32_t x;
+    start(&net, 2, 1);
+    struct hf_layer l = {.kind = HF_LAYER_CONV, .inputs = 1, .channels = 2, .supervise = -1};
+    refuse(&net, l, "supervise is -1");
+    l.supervise = INFINITY;
+    refuse(&net, l, "supervise is inf");
+    l.supervise = NAN;
+    refuse(&net, l, "supervise is");
+    assert_int_equal(hf_net_simple(&net, HF_LAYER_POOL, "pool", 0, 4, &x, &err), HF_OK);
+    l = (struct hf_layer){
+        .kind = HF_LAYER_CONV, .name = "low", .inputs = 1, .input = {x}, .channels = 2};
+    l.supervise = 0.5f;
+    assert_int_equal(hf_net_add(&net, &l, &x, &err), HF_OK);
+    assert_int_equal(hf_net_simple(&net, HF_LAYER_UP, "up", x, 2, &x, &err), HF_OK);
+    assert_int_equal(hf_net_check(&net, &err), HF_OK);
+    struct hf_exec_spec s = {.mode = HF_EXEC_TRAIN,
+                             .shape = {1, 1, 1, 8, 8},
+                             .loss_terms = 1,
+                             .loss = {{.kind = HF_LOSS_L1}},
+                             .optimizer = {.kind = HF_OPT_SGD}};
+    assert_int_equal(hf_exec_spec_check(&net, &s, &err), HF_OK);
+    net.layer[3].stride[2] = 1; /* 4 x 2 of 2 x 2 voxels */
+    assert_int_equal(hf_exec_spec_check(&net, &s, &err), HF_OK);
+    net.layer[2].supervise = 0, net.layer[1].supervise = 1, net.layer[1].channels = 2;
+    s.shape[3] = 12, net.layer[3].kind = HF_LAYER_POOL, net.layer[3].stride[1] = 3;
+    refuse_spec(&net, s, "has 3 voxels along H; expected a number that divides the output's 1");
+    net.layer[1].channels = 1, net.layer[1].supervise = 1;
+    assert_int_equal(hf_net_check(&net, &err), HF_INVALID);
+    assert_non_null(strstr(err.text, "has 1 channels; expected 2, as the output \"up\""));
+    net.layer[1].supervise = 0, net.layer[3].supervise = 1;
+    assert_int_equal(hf_net_check(&net, &err), HF_INVALID);
+    assert_non_null(strstr(err.text, "\"up\" is the output"));
+    net.layer[3].supervise = 0, net.layer[0].supervise = 1;
+    assert_int_equal(hf_net_check(&net, &err), HF_INVALID);
     hf_net_clear(&net);
 }
 
@@ -224,7 +308,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_padding),        cmocka_unit_test(test_shapes_and_params),
         cmocka_unit_test(test_refused_layers), cmocka_unit_test(test_refused_shapes),
-        cmocka_unit_test(test_refused_specs),
+        cmocka_unit_test(test_refused_specs),  cmocka_unit_test(test_refused_terms),
+        cmocka_unit_test(test_refused_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
