@@ -42,8 +42,7 @@ static void check_top(struct checker *c, const struct node *root) {
             if (n->kind == NODE_SCALAR)
                 p->name = arena_strdup(c->arena, n->text);
             else
-                message_error(c->m, n->where, "'name' takes a text, not %s",
-                              node_shown(n, c->arena));
+                message_about(c->m, n, "'name' takes a text, not %s", node_shown(n, c->arena));
         } else if (strcmp(key->text, "seed") == 0) {
             if (whole_parse(c->m, n, "seed", 0, INT64_MAX, &value))
                 p->seed = (uint64_t)value;
@@ -58,7 +57,7 @@ static void check_top(struct checker *c, const struct node *root) {
                 p->jobs_at_once = (int)value;
         } else if (strcmp(key->text, "vars") == 0) {
             if (n->kind != NODE_MAP)
-                message_error(c->m, n->where, "'vars' takes a map of names and values, not %s",
+                message_about(c->m, n, "'vars' takes a map of names and values, not %s",
                               node_shown(n, c->arena));
         } else if (strcmp(key->text, "stages") != 0 && strncmp(key->text, "x-", 2) != 0) {
             struct words words;
@@ -66,7 +65,7 @@ static void check_top(struct checker *c, const struct node *root) {
             for (const char *const *k = graph_keys; *k; k++)
                 words_try(&words, *k);
             words_try(&words, "include");
-            message_error(c->m, key->where, "a graph has no key '%.60s'%s", key->text,
+            message_about(c->m, key, "a graph has no key '%.60s'%s", key->text,
                           words_hint(&words, c->arena));
         }
     }
@@ -86,7 +85,7 @@ static int named_stage(struct checker *c, const struct node *n, const char *key)
     if (n->broken)
         return -1;
     if (n->kind != NODE_SCALAR || node_null(n)) {
-        message_error(c->m, n->where, "'%s' takes the name of a stage, not %s", key,
+        message_about(c->m, n, "'%s' takes the name of a stage, not %s", key,
                       node_shown(n, c->arena));
         return -1;
     }
@@ -97,9 +96,14 @@ static int named_stage(struct checker *c, const struct node *n, const char *key)
     words_begin(&words, n->text);
     for (int i = 0; i < c->drafts; i++)
         words_try(&words, c->draft[i].key->text);
-    message_error(c->m, n->where, "the graph has no stage '%.60s'%s", n->text,
+    message_about(c->m, n, "the graph has no stage '%.60s'%s", n->text,
                   words_hint(&words, c->arena));
     return -1;
+}
+
+static struct node *by_like(const struct checker *c, const struct node *n,
+                            const struct node *like) {
+    return node_through(c->arena, n, ORIGIN_LIKE, like->where, like->text);
 }
 
 /* Works out `use` and `given`; those of the stage that it is like come first. */
@@ -114,7 +118,7 @@ static void resolve_like(struct checker *c, int at) {
     if (like && !node_null(like)) {
         int other = named_stage(c, like, "like");
         if (other >= 0 && c->draft[other].like == 1) {
-            message_error(c->m, like->where, "stage '%s' is like itself in the end", d->key->text);
+            message_about(c->m, like, "stage '%s' is like itself in the end", d->key->text);
             other = -1;
         }
         if (other >= 0)
@@ -124,16 +128,17 @@ static void resolve_like(struct checker *c, int at) {
             d->bad = true;
         } else {
             for (int i = 0; i < o->given->count; i++)
-                node_append(c->arena, given, o->given->key[i], o->given->item[i]);
+                node_append(c->arena, given, by_like(c, o->given->key[i], like),
+                            by_like(c, o->given->item[i], like));
             if (d->use && o->use && !d->use->broken && !o->use->broken &&
                 strcmp(d->use->text ? d->use->text : "", o->use->text ? o->use->text : "") != 0) {
-                message_error(c->m, d->use->where,
+                message_about(c->m, d->use,
                               "stage '%s' is like '%s', which uses '%.60s': leave 'use' out",
                               d->key->text, o->key->text, o->use->text ? o->use->text : "");
                 d->bad = true;
             }
-            if (!d->use)
-                d->use = o->use;
+            if (!d->use && o->use)
+                d->use = by_like(c, o->use, like);
         }
     }
     for (int i = 0; i < d->map->count; i++)
@@ -148,14 +153,13 @@ static void find_class(struct checker *c, struct draft *d) {
     if (!d->use || node_null(d->use)) {
         const struct node *like = node_get(d->map, "like");
         if (!d->bad && (!like || node_null(like)))
-            message_error(c->m, d->key->where, "stage '%.60s' needs 'use': the name of a stage",
-                          name);
+            message_about(c->m, d->key, "stage '%.60s' needs 'use': the name of a stage", name);
         d->bad = true;
         return;
     }
     if (d->use->broken || d->use->kind != NODE_SCALAR) {
         if (!d->use->broken)
-            message_error(c->m, d->use->where, "'use' takes the name of a stage, not %s",
+            message_about(c->m, d->use, "'use' takes the name of a stage, not %s",
                           node_shown(d->use, c->arena));
         d->bad = true;
         return;
@@ -166,7 +170,7 @@ static void find_class(struct checker *c, struct draft *d) {
     d->bad = true;
     const char *refusal = engine_refusal(c->engine, d->use->text);
     if (refusal) {
-        message_error(c->m, d->use->where, "%s", refusal);
+        message_about(c->m, d->use, "%s", refusal);
         return;
     }
     struct words words;
@@ -174,7 +178,7 @@ static void find_class(struct checker *c, struct draft *d) {
     const char *known;
     for (int i = 0; (known = engine_stage_name(c->engine, i)); i++)
         words_try(&words, known);
-    message_error(c->m, d->use->where, "there is no stage '%.60s' to use%s%s", d->use->text,
+    message_about(c->m, d->use, "there is no stage '%.60s' to use%s%s", d->use->text,
                   engine_stage_name(c->engine, 0) ? "" : " (no module with a stage was found)",
                   words_hint(&words, c->arena));
 }
@@ -202,29 +206,29 @@ static void check_replicas(struct checker *c, struct draft *d) {
     const struct node *n = node_get(d->map, "replicas");
     if (n && !node_null(n) && !(n->kind == NODE_SCALAR && strcmp(n->text, "auto") == 0) &&
         whole_parse(c->m, n, "replicas", 1, 256, &value) && one && value > 1) {
-        message_error(c->m, n->where, "stage '%s' (%s) never has more than one replica",
-                      d->key->text, cls->name);
+        message_about(c->m, n, "stage '%s' (%s) never has more than one replica", d->key->text,
+                      cls->name);
         value = 1;
     }
     d->plan.replicas = (int)value;
 }
 
 static void check_weights(struct checker *c, struct draft *d) {
-    const struct node *n = node_get(d->map, "weights");
+    const struct node *n = node_spread(c->arena, node_get(d->map, "weights"));
     if (!n || node_null(n))
         return;
     if (d->plan.cls->kind != HF_MIX) {
         for (const struct hf_option *o = d->plan.cls->options; o && o->name; o++)
             if (strcmp(o->name, "weights") == 0)
                 return;
-        message_error(c->m, n->where, "'weights' are of stages that mix several inputs, not of %s",
+        message_about(c->m, n, "'weights' are of stages that mix several inputs, not of %s",
                       d->plan.cls->name);
         return;
     }
     if (n->broken)
         return;
     if (n->kind != NODE_LIST || n->count != d->inputs) {
-        message_error(c->m, n->where, "'weights' takes a list of %d numbers, one for each input",
+        message_about(c->m, n, "'weights' takes a list of %d numbers, one for each input",
                       d->inputs);
         return;
     }
@@ -236,7 +240,7 @@ static void check_weights(struct checker *c, struct draft *d) {
             continue;
         if (item->kind != NODE_SCALAR || !number_parse(item->text, &value, &unit) || *unit ||
             !(value > 0 && value <= 1e6))
-            message_error(c->m, item->where, "a weight is a number above 0, not %s",
+            message_about(c->m, item, "a weight is a number above 0, not %s",
                           node_shown(item, c->arena));
         d->plan.mix_weight[i] = value;
     }
@@ -266,15 +270,14 @@ static void check_engine_keys(struct checker *c, struct draft *d) {
 
 static void add_input(struct checker *c, struct draft *d, const struct node *n) {
     if (d->inputs == PLAN_MAX_INPUTS) {
-        message_error(c->m, n->where, "stage '%s' has more than %d inputs", d->key->text,
-                      PLAN_MAX_INPUTS);
+        message_about(c->m, n, "stage '%s' has more than %d inputs", d->key->text, PLAN_MAX_INPUTS);
         d->bad = true;
         return;
     }
     int found = named_stage(c, n, "from");
     for (int i = 0; found >= 0 && i < d->inputs; i++)
         if (d->input[i] == found) {
-            message_error(c->m, n->where, "'from' names '%s' twice", n->text);
+            message_about(c->m, n, "'from' names '%s' twice", n->text);
             d->bad = true;
             return;
         }
@@ -285,7 +288,7 @@ static void add_input(struct checker *c, struct draft *d, const struct node *n) 
 }
 
 static void read_inputs(struct checker *c, struct draft *d) {
-    const struct node *from = node_get(d->map, "from");
+    const struct node *from = node_spread(c->arena, node_get(d->map, "from"));
     if (from && !node_null(from)) {
         if (from->kind == NODE_LIST)
             for (int i = 0; i < from->count; i++)
@@ -311,16 +314,16 @@ static void check_inputs(struct checker *c, struct draft *d) {
     bool takes = cls->kind != HF_SOURCE && cls->kind != HF_MODEL;
     bool bad = false;
     if (!takes && d->inputs > 0) {
-        message_error(c->m, d->from[0]->where, "stage '%s' (%s) takes no samples: leave 'from' out",
-                      name, cls->name);
+        message_about(c->m, d->from[0], "stage '%s' (%s) takes no samples: leave 'from' out", name,
+                      cls->name);
         bad = true;
     } else if (takes && d->inputs == 0 && !d->bad) {
-        message_error(c->m, d->key->where,
+        message_about(c->m, d->key,
                       "stage '%s' (%s) needs 'from': the stage whose samples it takes", name,
                       cls->name);
         bad = true;
     } else if (takes && cls->kind != HF_MIX && d->inputs > 1) {
-        message_error(c->m, d->from[1]->where,
+        message_about(c->m, d->from[1],
                       "stage '%s' (%s) takes one input, not %d: put a mix before it", name,
                       cls->name, d->inputs);
         bad = true;
@@ -331,10 +334,9 @@ static void check_inputs(struct checker *c, struct draft *d) {
             continue;
         bool yields =
             in->plan.cls->kind == HF_MODEL || (in->plan.cls->flags & HF_STAGE_YIELDS_MODEL);
-        message_error(c->m, d->from[i]->where, "'%s' (%s) hands on no samples%s", in->key->text,
-                      in->plan.cls->name,
-                      yields ? arena_printf(c->arena, ", but a model: 'model: %s'", in->key->text)
-                             : "");
+        message_about(
+            c->m, d->from[i], "'%s' (%s) hands on no samples%s", in->key->text, in->plan.cls->name,
+            yields ? arena_printf(c->arena, ", but a model: 'model: %s'", in->key->text) : "");
         bad = true;
     }
     d->bad = d->bad || bad;
@@ -350,7 +352,7 @@ static void check_model(struct checker *c, struct draft *d) {
     if (!(cls->flags & HF_STAGE_TAKES_MODEL)) {
         if (!d->model || d->model->broken)
             return;
-        message_error(c->m, d->model->where, "stage '%s' (%s) takes no model", name, cls->name);
+        message_about(c->m, d->model, "stage '%s' (%s) takes no model", name, cls->name);
         d->bad = true;
         return;
     }
@@ -359,16 +361,15 @@ static void check_model(struct checker *c, struct draft *d) {
         if (c->draft[i].plan.cls && yields_model(c->draft[i].plan.cls))
             text_add(&known, "%s%s", known.size ? ", " : "", c->draft[i].key->text);
     if (!d->model) {
-        message_error(c->m, d->key->where,
-                      "stage '%s' (%s) needs 'model': a stage that yields one%s%s%s", name,
-                      cls->name, known.size ? " (" : "", known.size ? known.bytes : "",
+        message_about(c->m, d->key, "stage '%s' (%s) needs 'model': a stage that yields one%s%s%s",
+                      name, cls->name, known.size ? " (" : "", known.size ? known.bytes : "",
                       known.size ? ")" : "");
         d->bad = true;
         return;
     }
     const struct draft *of = d->model_of >= 0 ? &c->draft[d->model_of] : NULL;
     if (of && of->plan.cls && !yields_model(of->plan.cls)) {
-        message_error(c->m, d->model->where, "'%s' (%s) yields no model%s%s", of->key->text,
+        message_about(c->m, d->model, "'%s' (%s) yields no model%s%s", of->key->text,
                       of->plan.cls->name, known.size ? "; these do: " : "",
                       known.size ? known.bytes : "");
         d->bad = true;
@@ -377,7 +378,7 @@ static void check_model(struct checker *c, struct draft *d) {
 
 static void check_stages(struct checker *c, const struct node *stages) {
     if (stages->count > MAX_STAGES) {
-        message_error(c->m, stages->where, "the graph has %d stages; at most %d are possible",
+        message_about(c->m, stages, "the graph has %d stages; at most %d are possible",
                       stages->count, MAX_STAGES);
         return;
     }
@@ -390,14 +391,14 @@ static void check_stages(struct checker *c, const struct node *stages) {
         d->plan.name = arena_strdup(c->arena, d->key->text);
         d->plan.where = d->key->where;
         if (stages->item[i]->kind == NODE_MAP)
-            d->map = stages->item[i];
+            d->map = node_spread(c->arena, stages->item[i]);
         else
             d->bad = true;
         if (!d->map && !stages->item[i]->broken)
-            message_error(c->m, d->key->where, "stage '%.60s' must be a map such as {use: load}",
+            message_about(c->m, d->key, "stage '%.60s' must be a map such as {use: load}",
                           d->key->text);
         if (!name_is_good(d->key->text))
-            message_error(c->m, d->key->where,
+            message_about(c->m, d->key,
                           "a stage's name has letters, digits, _ and -, begins with a letter, and "
                           "has at most 63 of them");
     }
@@ -462,7 +463,7 @@ static void name_cycle(struct checker *c, int at, int *seen, int walk) {
     for (int i = length - 1; i >= from; i--)
         text_add(&t, " -> '%s'", c->draft[path[i]].key->text);
     const struct draft *d = &c->draft[at];
-    message_error(c->m, d->inputs > 0 ? d->from[0]->where : d->key->where,
+    message_about(c->m, d->inputs > 0 ? d->from[0] : d->key,
                   "these stages wait for one another: %s", t.bytes);
 }
 
@@ -504,11 +505,11 @@ static void check_random(struct checker *c, int at) {
     if (!p->cls || !d->hold || p->hold == 0)
         return;
     if (!hands_on_samples(p->cls))
-        message_error(c->m, d->hold->where, "stage '%s' (%s) has no samples to hold", p->name,
+        message_about(c->m, d->hold, "stage '%s' (%s) has no samples to hold", p->name,
                       p->cls->name);
     else if (p->random)
-        message_error(
-            c->m, d->hold->where,
+        message_about(
+            c->m, d->hold,
             "'hold' would freeze the random draws of stage '%s': hold a stage before them",
             p->name);
 }
@@ -517,9 +518,9 @@ static void check_random(struct checker *c, int at) {
 
 static void check_graph(struct checker *c, const struct node *root) {
     check_top(c, root);
-    struct node *stages = node_get(root, "stages");
+    struct node *stages = node_spread(c->arena, node_get(root, "stages"));
     if (!stages || stages->kind != NODE_MAP || stages->count == 0) {
-        message_error(c->m, stages ? stages->where : root->where,
+        message_about(c->m, stages ? stages : root,
                       "a graph needs 'stages': a map of names, each with what it is");
         return;
     }

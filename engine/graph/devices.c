@@ -181,8 +181,9 @@ static void check_missing_op(struct checker *c, const struct plan_stage *s, bool
 }
 
 /* A device without the precision that a stage asks for would say so only when its turn comes. */
-static void check_precision(struct checker *c, const struct plan_stage *s,
-                            const struct hf_device_class *device) {
+static void check_precision(struct checker *c, int at, const struct hf_device_class *device) {
+    const struct plan_stage *s = &c->plan->stage[at];
+    const struct draft *d = &c->draft[c->order[at]];
     for (const struct hf_option *o = s->cls->options; o && o->name && s->options; o++) {
         if (!(o->flags & HF_OPTION_PRECISION))
             continue;
@@ -195,7 +196,8 @@ static void check_precision(struct checker *c, const struct plan_stage *s,
             if (device->precisions >> i & 1)
                 known = arena_printf(c->arena, "%s, %s", known,
                                      hf_precision_name((enum hf_precision)i));
-        message_error(c->m, s->where,
+        const struct node *given = node_get(d->given, o->name);
+        message_about(c->m, given && !node_null(given) ? given : d->key,
                       "'%s' of stage '%s' (%s) is %s, which the device '%s' has not; expected one "
                       "of %s",
                       o->name, s->name, s->cls->name, hf_precision_name((enum hf_precision)asked),
@@ -216,7 +218,7 @@ void devices_choose(struct checker *c) {
     for (int i = 0; i < p->stages; i++) {
         check_missing_op(c, &p->stage[i], asked);
         if (device)
-            check_precision(c, &p->stage[i], device);
+            check_precision(c, i, device);
     }
 }
 
@@ -239,7 +241,7 @@ void devices_check_key(struct checker *c, const struct node *n) {
     if (n->broken)
         return;
     if (n->kind != NODE_SCALAR) {
-        message_error(c->m, n->where, "'device' takes the name of a device or auto, not %s",
+        message_about(c->m, n, "'device' takes the name of a device or auto, not %s",
                       node_shown(n, c->arena));
         return;
     }
@@ -248,8 +250,8 @@ void devices_check_key(struct checker *c, const struct node *n) {
         return;
     const char *why = engine_refusal(c->engine, n->text);
     if (why)
-        message_error(c->m, n->where, "device '%.60s': %s%s", n->text, why,
+        message_about(c->m, n, "device '%.60s': %s%s", n->text, why,
                       strcmp(n->text, "cpu") == 0 ? "" : "; cpu and auto need no such module");
     else
-        message_error(c->m, n->where, "unknown device '%.60s'%s", n->text, device_hint(c, n->text));
+        message_about(c->m, n, "unknown device '%.60s'%s", n->text, device_hint(c, n->text));
 }

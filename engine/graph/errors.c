@@ -10,13 +10,15 @@
 #define MAX_SHOWN  50
 #define LINE_SHOWN 120
 
-static void add(struct messages *m, struct location where, bool warning, const char *text) {
+static void add(struct messages *m, struct location where, const struct origin *origin,
+                bool warning, const char *text) {
     for (const struct graph_message *k = m->newest; k; k = k->older)
         if (k->where.file == where.file && k->where.line == where.line &&
             k->where.column == where.column && strcmp(k->text, text) == 0)
             return; /* an anchor's text that several stages share */
     struct graph_message *n = arena_alloc(m->arena, sizeof *n);
     n->where = where;
+    n->origin = origin;
     n->warning = warning;
     n->text = text;
     n->order = m->errors + m->warnings;
@@ -33,7 +35,15 @@ void message_error(struct messages *m, struct location where, const char *format
     va_start(args, format);
     const char *text = arena_vprintf(m->arena, format, args);
     va_end(args);
-    add(m, where, false, text);
+    add(m, where, NULL, false, text);
+}
+
+void message_about(struct messages *m, const struct node *n, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const char *text = arena_vprintf(m->arena, format, args);
+    va_end(args);
+    add(m, n->where, n->origin, false, text);
 }
 
 void message_warning(struct messages *m, struct location where, const char *format, ...) {
@@ -41,7 +51,7 @@ void message_warning(struct messages *m, struct location where, const char *form
     va_start(args, format);
     const char *text = arena_vprintf(m->arena, format, args);
     va_end(args);
-    add(m, where, true, text);
+    add(m, where, NULL, true, text);
 }
 
 bool message_stands_at(const struct messages *m, struct location where) {
@@ -108,6 +118,13 @@ const char *words_hint(const struct words *w, struct arena *a) {
 }
 
 /* ---- writing ---- */
+
+static const struct source *find_source(const struct messages *m, const char *name) {
+    const struct source *s = m->sources;
+    while (s && s->name != name)
+        s = s->older;
+    return s;
+}
 
 static int file_order(const struct messages *m, const char *file) {
     int n = 0;
@@ -177,9 +194,7 @@ static int token_width(const char *at, const char *end) {
 
 /* The line that a message points into, and the caret under it. */
 static void print_line(FILE *out, const struct messages *m, struct location where) {
-    const struct source *s = m->sources;
-    while (s && s->name != where.file)
-        s = s->older;
+    const struct source *s = find_source(m, where.file);
     if (!s || where.line < 1 || s->size == 0)
         return;
     const char *line = s->text, *all = s->text + s->size;
@@ -231,6 +246,46 @@ static void print_line(FILE *out, const struct messages *m, struct location wher
     fputc('\n', out);
 }
 
+/* Of a setting, the whole of it: there may be many. */
+static void print_place(FILE *out, const struct messages *m, struct location where) {
+    const struct source *s = find_source(m, where.file);
+    if (s && strcmp(s->name, "--set") == 0)
+        fprintf(out, "--set %.*s", (int)(s->size < LINE_SHOWN ? s->size : LINE_SHOWN), s->text);
+    else
+        fprintf(out, "%s:%d:%d", where.file, where.line, where.column);
+}
+
+/* How what the message is about came to where it counts, a step a line. */
+static void print_origin(FILE *out, const struct messages *m, const struct graph_message *k) {
+    for (const struct origin *o = k->origin; o; o = o->further) {
+        switch (o->kind) {
+        case ORIGIN_ALIAS:
+            fprintf(out, "  through the alias *%s at ", o->name);
+            break;
+        case ORIGIN_MERGE:
+            fprintf(out, "  through the merge key <<%s%s at ", o->name[0] ? ": *" : "", o->name);
+            break;
+        case ORIGIN_VAR:
+            fprintf(out, "  through ${%s} at ", o->name);
+            break;
+        case ORIGIN_INSIDE:
+            fprintf(out, "  with the value of ${%s} from ", o->name);
+            break;
+        case ORIGIN_LIKE:
+            fprintf(out, "  through 'like: %s' at ", o->name);
+            break;
+        }
+        print_place(out, m, o->where);
+        fputc('\n', out);
+    }
+    for (const struct source *s = find_source(m, k->where.file); s && s->asked.file;
+         s = find_source(m, s->asked.file)) {
+        fputs("  included at ", out);
+        print_place(out, m, s->asked);
+        fputc('\n', out);
+    }
+}
+
 char *messages_print(const struct messages *m) {
     int count = m->errors + m->warnings;
     if (count == 0)
@@ -258,6 +313,7 @@ char *messages_print(const struct messages *m) {
             fprintf(out, "%s: ", k->where.file);
         fprintf(out, "%s%s\n", k->warning ? "warning: " : "", k->text);
         print_line(out, m, k->where);
+        print_origin(out, m, k);
     }
     if (shown < count)
         fprintf(out, "and %d more\n", count - shown);

@@ -187,7 +187,7 @@ static const char *place_shown(enum hf_place place) {
 /* The node of an option that names this field, for the caret; NULL: a default, or none does. */
 static const struct node *naming_node(const struct flow *f, const char *field) {
     for (const struct hf_option *o = f->stage->cls->options; o && o->name; o++) {
-        const struct node *n = node_get(f->draft->given, o->name);
+        const struct node *n = node_spread(f->c->arena, node_get(f->draft->given, o->name));
         if (!(o->flags & HF_OPTION_FIELD) || !n)
             continue;
         if (n->kind == NODE_SCALAR && strcmp(n->text, field) == 0)
@@ -238,10 +238,10 @@ static bool trained_on(const struct hf_model_info *model, const char *field) {
 static void field_missing(struct flow *f, const char *field) {
     struct checker *c = f->c;
     const struct node *n = naming_node(f, field);
-    struct location where = n ? n->where : f->stage->where;
+    const struct node *at = n ? n : f->draft->key;
     if (f->stage->inputs == 0) {
-        message_error(c->m, where, "stage '%s' (%s) reads '%s', but nothing enters it",
-                      f->stage->name, f->stage->cls->name, field);
+        message_about(c->m, at, "stage '%s' (%s) reads '%s', but nothing enters it", f->stage->name,
+                      f->stage->cls->name, field);
         return;
     }
     struct words words;
@@ -253,13 +253,13 @@ static void field_missing(struct flow *f, const char *field) {
         struct text t = {.arena = c->arena};
         for (int i = 0; i < model->inputs.count; i++)
             text_add(&t, "%s%s", i == 0 ? "" : ", ", model->inputs.name[i]);
-        message_error(c->m, f->draft->model->where,
+        message_about(c->m, f->draft->model,
                       "model '%s' was trained on [%s]; '%s' is not on %s (which carries %s)%s",
                       c->plan->stage[f->stage->model].name, t.bytes, field, edge_shown(f),
                       carried(f), words_hint(&words, c->arena));
         return;
     }
-    message_error(c->m, where, "stage '%s' (%s) reads '%s', which is not on %s%s; it carries %s%s",
+    message_about(c->m, at, "stage '%s' (%s) reads '%s', which is not on %s%s; it carries %s%s",
                   f->stage->name, f->stage->cls->name, field, edge_shown(f), last_seen(f, field),
                   f->in.fields > 0 ? carried(f) : "nothing", words_hint(&words, c->arena));
 }
@@ -278,15 +278,15 @@ static void check_read(struct flow *f, const struct entry *n) {
     if (!wrong_type && n->place == on->place)
         return;
     const struct node *named = naming_node(f, n->field);
-    struct location where = named ? named->where : f->stage->where;
+    const struct node *at = named ? named : f->draft->key;
     if (wrong_type)
-        message_error(f->c->m, where, "stage '%s' (%s) reads '%s' as %s; on %s it is %s",
+        message_about(f->c->m, at, "stage '%s' (%s) reads '%s' as %s; on %s it is %s",
                       f->stage->name, f->stage->cls->name, n->field, hf_dtype_name(n->dtype),
                       edge_shown(f), hf_dtype_name(on->dtype));
     else
-        message_error(f->c->m, where, "stage '%s' (%s) reads '%s' %s; on %s it is %s",
-                      f->stage->name, f->stage->cls->name, n->field, place_shown(n->place),
-                      edge_shown(f), place_shown(on->place));
+        message_about(f->c->m, at, "stage '%s' (%s) reads '%s' %s; on %s it is %s", f->stage->name,
+                      f->stage->cls->name, n->field, place_shown(n->place), edge_shown(f),
+                      place_shown(on->place));
 }
 
 static bool declared(const struct flow *f, const char *field) {
@@ -362,8 +362,8 @@ static const struct lineage *written_lineage(struct flow *f, const struct entry 
     char *rest = NULL;
     for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
         if (!add_named_parents(f, l, w))
-            message_error(
-                f->c->m, f->stage->where,
+            message_about(
+                f->c->m, f->draft->key,
                 "the module of stage '%s' (%s) is faulty: '%s' is made of '%s', which it does "
                 "not read",
                 f->stage->name, f->stage->cls->name, n->field, w + (*w == '~'));
@@ -380,8 +380,8 @@ static void put_field(struct flow *f, const struct plan_field *field) {
             return;
         }
     if (out->fields == HF_MAX_FIELDS) {
-        message_error(f->c->m, f->stage->where, "more than %d fields leave stage '%s'",
-                      HF_MAX_FIELDS, f->stage->name);
+        message_about(f->c->m, f->draft->key, "more than %d fields leave stage '%s'", HF_MAX_FIELDS,
+                      f->stage->name);
         return;
     }
     out->field[out->fields++] = *field;
@@ -418,7 +418,7 @@ static void check_filled(struct flow *f, const struct entry *n) {
         for (int i = 0; i < in->fields; i++)
             if (strcmp(in->field[i].name, n->field) == 0 &&
                 (in->field[i].dtype != n->dtype || in->field[i].place != n->place))
-                message_error(f->c->m, f->stage->where,
+                message_about(f->c->m, f->draft->key,
                               "stage '%s' (%s) writes '%s' as %s %s; on the edge from '%s' it is "
                               "%s %s",
                               f->stage->name, f->stage->cls->name, n->field,
@@ -431,7 +431,7 @@ static void write_field(struct flow *f, const struct entry *n) {
     struct plan_field field = {.dtype = n->dtype, .place = n->place, .written = true};
     if (strlen(n->field) >= HF_FIELD_NAME || !n->field[0] || n->dtype >= HF_DTYPES) {
         const struct node *named = naming_node(f, n->field);
-        message_error(f->c->m, named ? named->where : f->stage->where,
+        message_about(f->c->m, named ? named : f->draft->key,
                       "stage '%s' (%s) writes '%s', which is no field: a name has 1 to %d letters",
                       f->stage->name, f->stage->cls->name, n->field, HF_FIELD_NAME - 1);
         return;
@@ -505,8 +505,8 @@ static void learn(struct flow *f, const struct lineage *l) {
         if (s->learns[i] == l)
             return;
     if (s->learned == HF_MAX_FIELDS)
-        message_error(f->c->m, s->where, "stage '%s' (%s) learns from more than %d fields", s->name,
-                      s->cls->name, HF_MAX_FIELDS);
+        message_about(f->c->m, f->draft->key, "stage '%s' (%s) learns from more than %d fields",
+                      s->name, s->cls->name, HF_MAX_FIELDS);
     else
         s->learns[s->learned++] = l;
 }
@@ -559,14 +559,14 @@ static void keep_model(struct flow *f) {
 /* ---- one stage ---- */
 
 /* A message that begins with an option's name in quotes is about that option. */
-static struct location blamed(const struct flow *f, const char *text) {
+static const struct node *blamed(const struct flow *f, const char *text) {
     const struct node *given = f->draft->given;
     for (int i = 0; i < given->count; i++) {
         const char *key = given->key[i]->text, *at = strchr(text, '\'');
         if (at && strncmp(at + 1, key, strlen(key)) == 0 && at[1 + strlen(key)] == '\'')
-            return given->item[i]->where;
+            return given->item[i];
     }
-    return f->stage->where;
+    return f->draft->key;
 }
 
 static void declare(struct flow *f) {
@@ -594,12 +594,12 @@ static void declare(struct flow *f) {
             check_read(f, &f->decl.entry[i]);
     /* After a missing field, what else `declare` found is most likely its consequence. */
     if (st != HF_OK && f->c->m->errors == f->errors_before)
-        message_error(f->c->m, blamed(f, err.text), "stage '%s' (%s): %s", f->stage->name,
+        message_about(f->c->m, blamed(f, err.text), "stage '%s' (%s): %s", f->stage->name,
                       cls->name, err.text);
     if (st == HF_OK)
         check_field_options(f);
     if (f->decl.overflow)
-        message_error(f->c->m, f->stage->where,
+        message_about(f->c->m, f->draft->key,
                       "the module of stage '%s' (%s) is faulty: it declares more than %d things",
                       f->stage->name, cls->name, MAX_ENTRIES);
     if (f->c->m->errors != f->errors_before)

@@ -15,6 +15,7 @@ static struct node *copy_node(struct arena *a, const struct node *n) {
     struct node *copy = node_new(a, n->kind, n->where);
     copy->text = n->text;
     copy->plain = n->plain;
+    copy->origin = n->origin;
     for (int i = 0; i < n->count; i++)
         node_append(a, copy, n->key[i], n->item[i]);
     return copy;
@@ -88,7 +89,7 @@ static const char *beside(struct arena *a, const char *path, const char *name) {
 static struct node *include(struct messages *m, const struct node *base, const struct node *name,
                             const struct opened *by, int depth) {
     if (name->kind != NODE_SCALAR || name->text[0] == 0) {
-        message_error(m, name->where, "'include' takes the path of a graph, or a list of them");
+        message_about(m, name, "'include' takes the path of a graph, or a list of them");
         return NULL;
     }
     const char *path = beside(m->arena, by->path, name->text);
@@ -195,7 +196,7 @@ static struct node *apply_setting(struct messages *m, struct node *root, const c
     if (s.parts == 1) {
         if (strcmp(first->text, "stages") == 0 || strcmp(first->text, "vars") == 0 ||
             strcmp(first->text, "include") == 0) {
-            message_error(m, first->where, "'%s' cannot be set as a whole; set stage.option=value",
+            message_about(m, first, "'%s' cannot be set as a whole; set stage.option=value",
                           first->text);
             return NULL;
         }
@@ -210,8 +211,8 @@ static struct node *apply_setting(struct messages *m, struct node *root, const c
         words_begin(&words, wanted->text);
         for (int i = 0; among && among->kind == NODE_MAP && i < among->count; i++)
             words_try(&words, among->key[i]->text);
-        message_error(m, wanted->where, "the graph has no %s '%s'%s", var ? "var" : "stage",
-                      wanted->text, words_hint(&words, a));
+        message_about(m, wanted, "the graph has no %s '%s'%s", var ? "var" : "stage", wanted->text,
+                      words_hint(&words, a));
         return NULL;
     }
     int i = node_find(copy, var ? "vars" : "stages");
@@ -257,6 +258,7 @@ static struct node *fill_scalar(struct filler *f, struct node *n, int depth) {
     struct text out = {.arena = a};
     text_add(&out, "%s", "");
     const char *at = n->text;
+    struct node *ret = node_new(a, NODE_SCALAR, n->where);
     for (const char *ref; (ref = strstr(at, "${"));) {
         if (ref > at && ref[-1] == '$') { /* $${ stands for ${ */
             text_add(&out, "%.*s{", (int)(ref - at), at);
@@ -279,13 +281,15 @@ static struct node *fill_scalar(struct filler *f, struct node *n, int depth) {
             return NULL;
         bool alone = ref == n->text && close[1] == 0;
         if (alone && (n->plain || value->kind != NODE_SCALAR))
-            return value;
+            return node_with(a, node_through(a, value, ORIGIN_VAR, where, name), n->origin);
         if (value->kind != NODE_SCALAR) {
             message_error(f->m, where, "var '%.60s' is %s and cannot stand inside a text", name,
                           node_shown(value, a));
             return NULL;
         }
         text_add(&out, "%.*s%s", (int)(ref - at), at, value->text);
+        struct origin inside = {.kind = ORIGIN_INSIDE, .where = value->where, .name = name};
+        ret->origin = node_with(a, ret, &inside)->origin;
         if (out.size > ((size_t)1 << 20)) {
             message_error(f->m, where, "the vars make a text of more than 1 MB");
             return NULL;
@@ -293,10 +297,9 @@ static struct node *fill_scalar(struct filler *f, struct node *n, int depth) {
         at = close + 1;
     }
     text_add(&out, "%s", at);
-    struct node *ret = node_new(a, NODE_SCALAR, n->where);
     ret->text = out.bytes;
     ret->plain = n->plain;
-    return ret;
+    return node_with(a, ret, n->origin);
 }
 
 /* The node with all vars filled in, once for all who share it; broken after an error. */
@@ -305,12 +308,13 @@ static struct node *fill(struct filler *f, struct node *n, int depth) {
         return n->filled;
     struct node *ret = n;
     if (depth > MAX_FILL) {
-        message_error(f->m, n->where, "more than %d maps, lists and vars in one another", MAX_FILL);
+        message_about(f->m, n, "more than %d maps, lists and vars in one another", MAX_FILL);
         ret = NULL;
     } else if (n->kind == NODE_SCALAR && strstr(n->text, "${")) {
         ret = fill_scalar(f, n, depth);
     } else if (n->kind != NODE_SCALAR) {
         ret = node_new(f->m->arena, n->kind, n->where);
+        ret->origin = n->origin;
         for (int i = 0; i < n->count; i++)
             node_append(f->m->arena, ret, n->key[i], fill(f, n->item[i], depth + 1));
     }

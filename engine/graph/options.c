@@ -32,7 +32,7 @@ static bool refuse(const struct target *t, const struct node *n, const char *for
     va_start(args, format);
     const char *what = arena_vprintf(a, format, args);
     va_end(args);
-    message_error(t->scope->m, n->where, "'%s' of %s %s", t->option->name, t->scope->owner, what);
+    message_about(t->scope->m, n, "'%s' of %s %s", t->option->name, t->scope->owner, what);
     return false;
 }
 
@@ -214,7 +214,7 @@ static bool take_network(const struct target *t, struct hf_network_choice *ret) 
         return refuse(t, t->node, "must be one network: its name, or {name: {options}}");
     if (t->node->kind == NODE_MAP) {
         word = t->node->key[0];
-        given = t->node->item[0];
+        given = node_spread(m->arena, t->node->item[0]);
         if (node_null(given))
             given = NULL;
         else if (given->kind != NODE_MAP)
@@ -362,7 +362,7 @@ static void refuse_unknown(const struct option_scope *scope, const struct hf_opt
         words_try(&words, o->name);
     for (const char *const *k = scope->also; k && *k; k++)
         words_try(&words, *k);
-    message_error(scope->m, key->where, "%s has no option '%.60s'%s", scope->owner, key->text,
+    message_about(scope->m, key, "%s has no option '%.60s'%s", scope->owner, key->text,
                   words_hint(&words, scope->m->arena));
 }
 
@@ -379,7 +379,7 @@ static bool options_read(const struct option_scope *scope, const struct hf_optio
         good = false;
     }
     for (const struct hf_option *o = table; o && o->name; o++) {
-        const struct node *n = node_get(given, o->name);
+        const struct node *n = node_spread(scope->m->arena, node_get(given, o->name));
         char *at = (char *)ret + o->offset;
         if (n && !node_null(n)) {
             struct target t = {scope, o, n, example};

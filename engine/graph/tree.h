@@ -16,13 +16,33 @@ struct source {
     const char *name; /* a location's `file` is this very pointer */
     const char *text;
     size_t size;
+    struct location asked; /* where the `include` stands that led to it; file NULL: nowhere */
     struct source *older;
 };
 
 /* ---- messages (errors.c) ---- */
 
+/* How a value came from where it is written to where it counts: a list, the first step first. */
+enum origin_kind {
+    ORIGIN_ALIAS,  /* `*name` */
+    ORIGIN_MERGE,  /* `<<: *name` */
+    ORIGIN_VAR,    /* `${name}`, which is all of the value */
+    ORIGIN_INSIDE, /* `${name}` within a longer text; `where` is that of the var's value */
+    ORIGIN_LIKE    /* `like: name` */
+};
+
+struct origin {
+    enum origin_kind kind;
+    struct location where;
+    const char *name; /* "" where what is merged has none */
+    struct origin *further;
+};
+
+struct node;
+
 struct graph_message {
     struct location where; /* file NULL: none */
+    const struct origin *origin;
     bool warning;
     int order; /* in which it came */
     const char *text;
@@ -38,6 +58,9 @@ struct messages {
 
 HF_PRINTF(3, 4)
 void message_error(struct messages *m, struct location where, const char *format, ...);
+/* The same about a node, also saying how it came to where it counts. */
+HF_PRINTF(3, 4)
+void message_about(struct messages *m, const struct node *n, const char *format, ...);
 HF_PRINTF(3, 4)
 void message_warning(struct messages *m, struct location where, const char *format, ...);
 /* True if there is an error at this very place. */
@@ -72,8 +95,9 @@ struct node {
     struct node **key;  /* MAP: scalars */
     struct node **item; /* LIST: items, MAP: values */
     int capacity;
-    bool broken;         /* its var is unknown, which was said already */
-    struct node *filled; /* this node with its vars filled in, once that is done */
+    bool broken;           /* its var is unknown, which was said already */
+    struct node *filled;   /* this node with its vars filled in, once that is done */
+    struct origin *origin; /* how it came here, with all below it; NULL: as it is written */
 };
 
 #define NODE_MAX_DEPTH 64
@@ -92,6 +116,13 @@ struct node *node_new(struct arena *a, enum node_kind kind, struct location wher
 void node_append(struct arena *a, struct node *n, struct node *key, struct node *item);
 /* Sets a key of a map, replacing what it had. */
 void node_set(struct arena *a, struct node *map, struct node *key, struct node *item);
+/* The node as it came by one more step; what lies below is shared with `n`. */
+struct node *node_through(struct arena *a, const struct node *n, enum origin_kind kind,
+                          struct location where, const char *name);
+/* The same by several more steps, or (`then` NULL) by none. */
+struct node *node_with(struct arena *a, const struct node *n, const struct origin *then);
+/* The node, whose keys and items know of the steps by which it came itself. */
+struct node *node_spread(struct arena *a, struct node *n);
 /* The value of a key, or NULL. */
 struct node *node_get(const struct node *map, const char *key);
 int node_find(const struct node *map, const char *key);

@@ -85,12 +85,12 @@ bool bytes_parse(struct messages *m, const struct node *n, const char *key, int6
         return false;
     if (n->kind != NODE_SCALAR || !number_parse(n->text, &value, &unit) ||
         !unit_convert(&value, *unit ? unit : "B", "B")) {
-        message_error(m, n->where, "'%s' takes a number of bytes such as 500 MB or 2 GB, not %s",
-                      key, node_shown(n, m->arena));
+        message_about(m, n, "'%s' takes a number of bytes such as 500 MB or 2 GB, not %s", key,
+                      node_shown(n, m->arena));
         return false;
     }
     if (value < 0 || value > 1e15) {
-        message_error(m, n->where, "'%s' must be 0 B to 1000 TB, not '%s'", key, n->text);
+        message_about(m, n, "'%s' must be 0 B to 1000 TB, not '%s'", key, n->text);
         return false;
     }
     *ret = (int64_t)value;
@@ -106,10 +106,10 @@ bool whole_parse(struct messages *m, const struct node *n, const char *key, int6
     long long value = n->kind == NODE_SCALAR ? strtoll(n->text, &end, 10) : 0;
     if (!end || end == n->text || *end || errno || value < min || value > max) {
         if (max == INT64_MAX)
-            message_error(m, n->where, "'%s' must be a whole number from %lld on, not %s", key,
+            message_about(m, n, "'%s' must be a whole number from %lld on, not %s", key,
                           (long long)min, node_shown(n, m->arena));
         else
-            message_error(m, n->where, "'%s' must be a whole number from %lld to %lld, not %s", key,
+            message_about(m, n, "'%s' must be a whole number from %lld to %lld, not %s", key,
                           (long long)min, (long long)max, node_shown(n, m->arena));
         return false;
     }

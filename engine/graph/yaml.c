@@ -43,6 +43,50 @@ void node_append(struct arena *a, struct node *n, struct node *key, struct node 
     n->item[n->count++] = item;
 }
 
+/* Steps that are remembered; a value that took more of them is told by its first ones. */
+#define MAX_STEPS 8
+
+/* The steps of `first`, then those of `then`; a list of their own. */
+static struct origin *join(struct arena *a, const struct origin *first, const struct origin *then) {
+    const struct origin *const list[] = {first, then};
+    struct origin *ret = NULL, **end = &ret;
+    int steps = 0;
+    for (int i = 0; i < 2; i++)
+        for (const struct origin *k = list[i]; k && steps < MAX_STEPS; k = k->further, steps++) {
+            *end = arena_alloc(a, sizeof **end);
+            **end = *k;
+            (*end)->further = NULL;
+            end = &(*end)->further;
+        }
+    return ret;
+}
+
+struct node *node_with(struct arena *a, const struct node *n, const struct origin *then) {
+    struct node *copy = arena_alloc(a, sizeof *copy);
+    *copy = *n;
+    copy->filled = NULL;
+    copy->origin = join(a, n->origin, then);
+    return copy;
+}
+
+struct node *node_through(struct arena *a, const struct node *n, enum origin_kind kind,
+                          struct location where, const char *name) {
+    struct origin *step = arena_alloc(a, sizeof *step);
+    *step = (struct origin){.kind = kind, .where = where, .name = name};
+    return node_with(a, n, step);
+}
+
+struct node *node_spread(struct arena *a, struct node *n) {
+    if (!n || !n->origin || n->kind == NODE_SCALAR)
+        return n;
+    struct node *ret = node_new(a, n->kind, n->where);
+    ret->origin = n->origin;
+    for (int i = 0; i < n->count; i++)
+        node_append(a, ret, n->key[i] ? node_with(a, n->key[i], n->origin) : NULL,
+                    node_with(a, n->item[i], n->origin));
+    return ret;
+}
+
 int node_find(const struct node *map, const char *key) {
     if (map && map->kind == NODE_MAP)
         for (int i = 0; i < map->count; i++)
@@ -252,7 +296,7 @@ static struct node *find_alias(struct reader *r) {
     words_begin(&words, name);
     for (const struct anchor *k = r->anchors; k; k = k->older) {
         if (strcmp(k->name, name) == 0)
-            return k->node;
+            return node_through(r->m->arena, k->node, ORIGIN_ALIAS, event_place(r), k->name);
         words_try(&words, k->name);
     }
     message_error(r->m, event_place(r), "no anchor '&%.60s' stands before this alias%s", name,
@@ -261,21 +305,32 @@ static struct node *find_alias(struct reader *r) {
 }
 
 /* Puts the keys of `from` that `map` has not yet behind its own. */
-static bool merge_map(struct reader *r, struct node *map, const struct node *from) {
+static bool merge_map(struct reader *r, struct node *map, struct node *from) {
+    struct arena *a = r->m->arena;
     if (from->kind != NODE_MAP) {
-        message_error(r->m, from->where, "'<<' merges a map or a list of maps, not %s",
-                      node_shown(from, r->m->arena));
+        message_about(r->m, from, "'<<' merges a map or a list of maps, not %s",
+                      node_shown(from, a));
         return false;
     }
+    /* An alias that is merged is one step with it. */
+    struct origin *last = from->origin;
+    while (last && last->further)
+        last = last->further;
+    if (last && last->kind == ORIGIN_ALIAS)
+        last->kind = ORIGIN_MERGE;
+    else
+        from = node_through(a, from, ORIGIN_MERGE, from->where, "");
+    from = node_spread(a, from);
     for (int i = 0; i < from->count; i++)
         if (node_find(map, from->key[i]->text) < 0)
-            node_append(r->m->arena, map, from->key[i], from->item[i]);
+            node_append(a, map, from->key[i], from->item[i]);
     return true;
 }
 
-static bool merge(struct reader *r, struct node *map, const struct node *from) {
+static bool merge(struct reader *r, struct node *map, struct node *from) {
     if (from->kind != NODE_LIST)
         return merge_map(r, map, from);
+    from = node_spread(r->m->arena, from);
     for (int i = 0; i < from->count; i++)
         if (!merge_map(r, map, from->item[i]))
             return false;
@@ -320,7 +375,7 @@ static struct node *read_map(struct reader *r, int depth) {
         if (!key)
             return NULL;
         if (key->kind != NODE_SCALAR) {
-            message_error(r->m, key->where, "a key must be a word, not %s", node_shown(key, a));
+            message_about(r->m, key, "a key must be a word, not %s", node_shown(key, a));
             return NULL;
         }
         if (!next_event(r))
@@ -332,7 +387,7 @@ static struct node *read_map(struct reader *r, int depth) {
         if (key->plain && strcmp(key->text, "<<") == 0)
             node_append(a, merges, NULL, item);
         else if (twice >= 0)
-            message_error(r->m, key->where, "'%.60s' stands twice in this map, first on line %d",
+            message_about(r->m, key, "'%.60s' stands twice in this map, first on line %d",
                           key->text, map->key[twice]->where.line);
         else
             node_append(a, map, key, item);
@@ -356,7 +411,7 @@ static struct node *read_node(struct reader *r, int depth) {
         const char *value = (const char *)r->event.data.scalar.value;
         size_t size = r->event.data.scalar.length;
         if (memchr(value, 0, size)) {
-            message_error(r->m, n->where, "a text cannot hold a NUL character");
+            message_about(r->m, n, "a text cannot hold a NUL character");
             return NULL;
         }
         n->text = show_vars(a, value, size);
@@ -472,6 +527,7 @@ const struct source *yaml_open(struct messages *m, const char *path, struct loca
         }
         m->arena->out_of_memory = &here;
         ret = source_new(m, path, text, size);
+        m->sources->asked = asked;
         m->arena->out_of_memory = outer;
     }
     free(text);

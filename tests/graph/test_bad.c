@@ -69,7 +69,8 @@ static void test_place_in_included(void **state) {
                   "base.yaml:2:36: stage 'cases' (t_load) has no option 'splti'; did you mean "
                   "'split'?\n"
                   "      cases: {use: t_load, dataset: x, splti: all}\n"
-                  "                                       ^~~~~\n");
+                  "                                       ^~~~~\n"
+                  "  included at g.yaml:1:10\n");
     hf_free(messages);
     assert_int_equal(
         check_text("include: [base.yaml, nowhere.yaml]\nstages: {}\n", NULL, 0, &plan, &messages),
@@ -102,7 +103,8 @@ static void test_shared_text_once(void **state) {
                         "g.yaml:1:47: 'split' of stage 'a' (t_load) must be one of train, "
                         "test, all, not 'none'\n"
                         "    x-common: &c {use: t_load, dataset: x, split: none}\n"
-                        "                                                  ^~~~\n");
+                        "                                                  ^~~~\n"
+                        "  through the merge key <<: *c at g.yaml:3:11\n");
     hf_free(messages);
 }
 
