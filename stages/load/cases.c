@@ -5,6 +5,7 @@
 #include "cases.h"
 #include "csv.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +16,19 @@ enum column {
     COLUMN_PATIENT,
     COLUMN_SPLIT,
     COLUMN_SEGMENTS,
+    COLUMN_SPACING,
+    COLUMN_ORIENTATION,
+    COLUMN_FLIP,
     COLUMN_FILES, /* the first of HF_CASE_FILES columns */
-    COLUMNS = COLUMN_FILES + HF_CASE_FILES
+    COLUMNS = COLUMN_FILES + HF_CASE_FILES,
+    COLUMN_FIELD = COLUMN_FILES /* of a table of remarks, which has no files */
 };
 
-static const char *const column_names[COLUMNS] = {"case",  "patient", "split",    "segments",
-                                                  "image", "liver",   "couinaud", "tumor"};
+static const char *const column_names[COLUMNS] = {"case",    "patient",     "split", "segments",
+                                                  "spacing", "orientation", "flip",  "image",
+                                                  "liver",   "couinaud",    "tumor"};
+static const char *const remark_names[COLUMN_FIELD + 1] = {
+    "case", "patient", "split", "segments", "spacing", "orientation", "flip", "field"};
 
 const char *hf_case_file_name(enum hf_case_file f) {
     return column_names[COLUMN_FILES + (int)f];
@@ -90,32 +98,46 @@ static enum hf_status read_segments(const struct parser *p, struct hf_case *c) {
                      : hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
 }
 
-static enum hf_status read_case(const struct parser *p, struct hf_case *c, int *ret_split) {
+/** What a line of a manifest and one of a table of remarks have in common. */
+static enum hf_status read_line(const struct parser *p, struct hf_case *c,
+                                struct hf_override *ret_geometry) {
     const struct hf_csv_entry *name = entry_of(p, COLUMN_CASE);
-    const struct hf_csv_entry *patient = entry_of(p, COLUMN_PATIENT);
     const struct hf_csv_entry *split = entry_of(p, COLUMN_SPLIT);
-    const struct hf_csv_entry *image = entry_of(p, COLUMN_FILES + HF_CASE_IMAGE);
-    c->line = p->csv.line;
+    c->at = c->split_at = c->slices_at = (struct hf_origin){p->csv.path, p->csv.line};
     if (!name->text[0])
         return hf_csv_fail(&p->csv, name->column, "no case name");
-    if (!image->text[0])
-        return hf_csv_fail(&p->csv, image->column, "case '%s' has no image", name->text);
     enum hf_status st = check_name(p, COLUMN_CASE);
     if (st == HF_OK)
         st = check_name(p, COLUMN_PATIENT);
     if (st == HF_OK)
         st = read_segments(p, c);
+    if (st == HF_OK)
+        st =
+            hf_override_parse(&p->csv, entry_of(p, COLUMN_SPACING), entry_of(p, COLUMN_ORIENTATION),
+                              entry_of(p, COLUMN_FLIP), ret_geometry);
     if (st != HF_OK)
         return st;
-    *ret_split = strcmp(split->text, "train") == 0  ? HF_SPLIT_TRAIN
-                 : strcmp(split->text, "test") == 0 ? HF_SPLIT_TEST
-                                                    : -1;
-    if (*ret_split < 0 && split->text[0])
+    c->given = strcmp(split->text, "train") == 0  ? HF_SPLIT_TRAIN
+               : strcmp(split->text, "test") == 0 ? HF_SPLIT_TEST
+                                                  : -1;
+    if (c->given < 0 && split->text[0])
         return hf_csv_fail(&p->csv, split->column,
                            "split '%.40s'; expected train, test, or nothing", split->text);
     c->name = copy_text(name->text);
-    c->patient = copy_text(patient->text[0] ? patient->text : name->text);
-    int whole = c->name && c->patient;
+    return c->name ? HF_OK
+                   : hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
+}
+
+static enum hf_status read_case(const struct parser *p, struct hf_case *c) {
+    const struct hf_csv_entry *patient = entry_of(p, COLUMN_PATIENT);
+    const struct hf_csv_entry *image = entry_of(p, COLUMN_FILES + HF_CASE_IMAGE);
+    enum hf_status st = read_line(p, c, &c->geometry[HF_CASE_IMAGE]);
+    if (st != HF_OK)
+        return st;
+    if (!image->text[0])
+        return hf_csv_fail(&p->csv, image->column, "case '%s' has no image", c->name);
+    c->patient = copy_text(patient->text[0] ? patient->text : c->name);
+    int whole = c->patient != NULL;
     for (int f = 0; f < HF_CASE_FILES; f++) {
         const struct hf_csv_entry *n = entry_of(p, COLUMN_FILES + f);
         c->column[f] = n->column;
@@ -128,56 +150,72 @@ static enum hf_status read_case(const struct parser *p, struct hf_case *c, int *
                  : hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
 }
 
-/** A case with the split that its line gives (-1: none), to be sorted. */
-struct line {
-    struct hf_case *c;
-    int split;
-};
-
 static int by_name(const void *a, const void *b) {
-    const struct line *x = a, *y = b;
-    int order = strcmp(x->c->name, y->c->name);
-    return order ? order : (x->c->line > y->c->line) - (x->c->line < y->c->line);
+    const struct hf_case *x = *(const struct hf_case *const *)a;
+    const struct hf_case *y = *(const struct hf_case *const *)b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x->at.line > y->at.line) - (x->at.line < y->at.line);
 }
 
 static int by_patient(const void *a, const void *b) {
-    const struct line *x = a, *y = b;
-    int order = strcmp(x->c->patient, y->c->patient);
-    return order ? order : (x->c->line > y->c->line) - (x->c->line < y->c->line);
+    const struct hf_case *x = *(const struct hf_case *const *)a;
+    const struct hf_case *y = *(const struct hf_case *const *)b;
+    int order = strcmp(x->patient, y->patient);
+    return order ? order : (x->at.line > y->at.line) - (x->at.line < y->at.line);
 }
 
-/** No case twice; one split a patient, from any of the patient's lines or else by a hash. */
-static enum hf_status settle(struct parser *p, struct line *lines, int32_t n) {
-    qsort(lines, (size_t)n, sizeof *lines, by_name);
-    for (int32_t i = 1; i < n; i++)
-        if (strcmp(lines[i].c->name, lines[i - 1].c->name) == 0) {
-            p->csv.line = lines[i].c->line;
-            return hf_csv_fail(&p->csv, 1, "case '%s' stands in line %d already", lines[i].c->name,
-                               (int)lines[i - 1].c->line);
+/** The cases in another order: an array to be freed. */
+static struct hf_case **sorted(struct hf_cases *c, int (*order)(const void *, const void *)) {
+    struct hf_case **list = malloc((size_t)c->count * sizeof *list);
+    for (int32_t i = 0; list && i < c->count; i++)
+        list[i] = &c->item[i];
+    if (list)
+        qsort(list, (size_t)c->count, sizeof *list, order);
+    return list;
+}
+
+static enum hf_status check_unique(struct parser *p, struct hf_cases *c) {
+    struct hf_case **list = sorted(c, by_name);
+    enum hf_status st =
+        list ? HF_OK : hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
+    for (int32_t i = 1; st == HF_OK && i < c->count; i++)
+        if (strcmp(list[i]->name, list[i - 1]->name) == 0) {
+            p->csv.line = list[i]->at.line;
+            st = hf_csv_fail(&p->csv, 1, "case '%s' stands in line %d already", list[i]->name,
+                             (int)list[i - 1]->at.line);
         }
-    qsort(lines, (size_t)n, sizeof *lines, by_patient);
-    for (int32_t i = 0, next; i < n; i = next) {
-        const struct line *given = NULL;
-        for (next = i; next < n && strcmp(lines[next].c->patient, lines[i].c->patient) == 0;
-             next++) {
-            if (lines[next].split < 0)
+    free(list);
+    return st;
+}
+
+enum hf_status hf_cases_split(struct hf_cases *c, double test, const char *path,
+                              struct hf_error *e) {
+    struct hf_case **list = sorted(c, by_patient);
+    if (!list)
+        return hf_fail(e, HF_NO_MEMORY, "%s: no memory for its cases", path);
+    enum hf_status st = HF_OK;
+    for (int32_t i = 0, next; i < c->count && st == HF_OK; i = next) {
+        const struct hf_case *given = NULL;
+        const char *patient = list[i]->patient;
+        for (next = i; next < c->count && strcmp(list[next]->patient, patient) == 0; next++) {
+            const struct hf_case *here = list[next];
+            if (here->given < 0)
                 continue;
-            if (given && given->split != lines[next].split) {
-                p->csv.line = lines[next].c->line;
-                return hf_csv_fail(&p->csv, 1,
-                                   "patient '%s' is in split '%s' here and in '%s' in line %d; a "
-                                   "patient belongs to one split",
-                                   lines[i].c->patient, lines[next].split ? "test" : "train",
-                                   given->split ? "test" : "train", (int)given->c->line);
-            }
-            given = given ? given : &lines[next];
+            if (given && given->given != here->given && st == HF_OK)
+                st = hf_fail(e, HF_INVALID,
+                             "%s:%d:1: patient '%s' is in split '%s' here and in '%s' in line %d; "
+                             "a patient belongs to one split",
+                             here->split_at.file, (int)here->split_at.line, patient,
+                             here->given ? "test" : "train", given->given ? "test" : "train",
+                             (int)given->split_at.line);
+            given = given ? given : here;
         }
-        enum hf_split split =
-            given ? (enum hf_split)given->split : hf_split_of(lines[i].c->patient);
+        enum hf_split split = given ? (enum hf_split)given->given : hf_split_of(patient, test);
         for (int32_t k = i; k < next; k++)
-            lines[k].c->split = split;
+            list[k]->split = split;
     }
-    return HF_OK;
+    free(list);
+    return st;
 }
 
 /** Notes what the header has: a column that is misspelled is one that is not there. */
@@ -195,8 +233,23 @@ static void note_header(const struct parser *p, struct hf_cases *cases) {
     }
 }
 
+/** Room for one more case, empty. */
+static struct hf_case *add_case(struct hf_cases *cases, int32_t *room) {
+    if (cases->count == *room) {
+        int32_t more = *room ? 2 * *room : 16;
+        struct hf_case *item = realloc(cases->item, (size_t)more * sizeof *item);
+        if (!item)
+            return NULL;
+        cases->item = item;
+        *room = more;
+    }
+    struct hf_case *c = &cases->item[cases->count++];
+    memset(c, 0, sizeof *c);
+    return c;
+}
+
 /** Reads the records behind the header. */
-static enum hf_status read_cases(struct parser *p, struct hf_cases *cases, int **splits) {
+static enum hf_status read_cases(struct parser *p, struct hf_cases *cases) {
     int32_t room = 0;
     for (;;) {
         int more = 0;
@@ -205,21 +258,9 @@ static enum hf_status read_cases(struct parser *p, struct hf_cases *cases, int *
             return st;
         if (!more)
             break;
-        if (cases->count == room) {
-            room = room ? 2 * room : 16;
-            struct hf_case *item = realloc(cases->item, (size_t)room * sizeof *item);
-            if (item)
-                cases->item = item;
-            int *wider = realloc(*splits, (size_t)room * sizeof *wider);
-            if (wider)
-                *splits = wider;
-            if (!item || !wider)
-                return hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
-        }
-        struct hf_case *c = &cases->item[cases->count];
-        memset(c, 0, sizeof *c);
-        cases->count++;
-        st = read_case(p, c, &(*splits)[cases->count - 1]);
+        struct hf_case *c = add_case(cases, &room);
+        st = c ? read_case(p, c)
+               : hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
         if (st != HF_OK)
             return st;
     }
@@ -231,10 +272,9 @@ static enum hf_status read_cases(struct parser *p, struct hf_cases *cases, int *
 enum hf_status hf_cases_parse(const char *text, size_t size, const char *path, struct hf_cases *ret,
                               struct hf_error *e) {
     static const char required[COLUMNS] = {[COLUMN_CASE] = 1, [COLUMN_FILES + HF_CASE_IMAGE] = 1};
-    struct hf_cases cases = {.count = 0};
-    int *splits = NULL;
-    struct line *lines = NULL;
+    struct hf_cases cases;
     struct parser p;
+    memset(&cases, 0, sizeof cases);
     memset(&p, 0, sizeof p);
     p.error = e;
     enum hf_status st = hf_csv_open(text, size, path, "a manifest of cases", &p.csv, e);
@@ -244,24 +284,123 @@ enum hf_status hf_cases_parse(const char *text, size_t size, const char *path, s
     if (st == HF_OK)
         note_header(&p, &cases);
     if (st == HF_OK)
-        st = read_cases(&p, &cases, &splits);
-    if (st == HF_OK) {
-        lines = malloc((size_t)cases.count * sizeof *lines);
-        if (!lines)
-            st = hf_fail(e, HF_NO_MEMORY, "%s: no memory for its cases", path);
-    }
-    if (st == HF_OK) {
-        for (int32_t i = 0; i < cases.count; i++)
-            lines[i] = (struct line){&cases.item[i], splits[i]};
-        st = settle(&p, lines, cases.count);
-    }
-    free(lines);
-    free(splits);
+        st = read_cases(&p, &cases);
+    if (st == HF_OK)
+        st = check_unique(&p, &cases);
+    if (st == HF_OK)
+        st = hf_cases_split(&cases, HF_SPLIT_SHARE, path, e);
     hf_csv_close(&p.csv);
     if (st == HF_OK)
         *ret = cases;
     else
         hf_cases_free(&cases);
+    return st;
+}
+
+/* ---- remarks ---- */
+
+/** Adds to a case what a line tells, as far as no line before it has. */
+static enum hf_status add_remark(const struct parser *p, struct hf_case *line, int field,
+                                 const struct hf_override *geometry, uint8_t *told,
+                                 struct hf_case *c) {
+    enum {
+        PATIENT = 1,
+        SPLIT = 2,
+        SEGMENTS = 4,
+        GEOMETRY = 8 /* and the bits above it, one a field */
+    };
+    const struct hf_csv_entry *patient = entry_of(p, COLUMN_PATIENT);
+    if (patient->text[0] && !(*told & PATIENT)) {
+        char *copy = copy_text(patient->text);
+        if (!copy)
+            return hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
+        free(c->patient);
+        c->patient = copy;
+        *told |= PATIENT;
+    }
+    if (line->given >= 0 && !(*told & SPLIT)) {
+        c->given = line->given;
+        c->split_at = line->split_at;
+        *told |= SPLIT;
+    }
+    if (line->annotated && !(*told & SEGMENTS)) {
+        char *slices = line->slices ? copy_text(line->slices) : NULL;
+        if (line->slices && !slices)
+            return hf_fail(p->error, HF_NO_MEMORY, "%s: no memory for its cases", p->csv.path);
+        free(c->slices);
+        c->slices = slices;
+        c->slices_at = line->slices_at;
+        c->slices_column = line->slices_column;
+        c->annotated = 1;
+        memcpy(c->segment, line->segment, sizeof c->segment);
+        *told |= SEGMENTS;
+    }
+    if (hf_override_given(geometry) && !(*told & GEOMETRY << field)) {
+        c->geometry[field] = *geometry;
+        *told |= (uint8_t)(GEOMETRY << field);
+    }
+    return HF_OK;
+}
+
+static enum hf_status remark(const struct parser *p, struct hf_cases *cases, uint8_t *told,
+                             int *ret_used) {
+    const struct hf_csv_entry *name = entry_of(p, COLUMN_FIELD);
+    struct hf_override geometry;
+    struct hf_case line;
+    memset(&line, 0, sizeof line);
+    enum hf_status st = read_line(p, &line, &geometry);
+    int field = HF_CASE_IMAGE;
+    while (field < HF_CASE_FILES && name->text[0] &&
+           strcmp(name->text, hf_case_file_name((enum hf_case_file)field)) != 0)
+        field++;
+    if (st == HF_OK && field == HF_CASE_FILES)
+        st = hf_csv_fail(&p->csv, name->column,
+                         "field '%.40s'; expected image, liver, couinaud, tumor, or nothing: the "
+                         "image and all labels that have its header",
+                         name->text);
+    *ret_used = 0;
+    for (int32_t i = 0; i < cases->count && st == HF_OK; i++)
+        if (fnmatch(line.name, cases->item[i].name, 0) == 0) {
+            *ret_used = 1;
+            st = add_remark(p, &line, field, &geometry, &told[i], &cases->item[i]);
+        }
+    free(line.name);
+    free(line.slices);
+    return st;
+}
+
+enum hf_status hf_cases_remark(struct hf_cases *c, const char *text, size_t size, const char *path,
+                               int64_t *ret_unused, struct hf_error *e) {
+    static const char required[COLUMN_FIELD + 1] = {[COLUMN_CASE] = 1};
+    struct parser p;
+    memset(&p, 0, sizeof p);
+    p.error = e;
+    uint8_t *told = calloc((size_t)c->count, 1);
+    enum hf_status st = told ? HF_OK : hf_fail(e, HF_NO_MEMORY, "%s: no memory for it", path);
+    if (st == HF_OK)
+        st = hf_csv_open(text, size, path, "remarks on cases", &p.csv, e);
+    if (st == HF_OK)
+        st = hf_csv_header(&p.csv, remark_names, required, COLUMN_FIELD + 1,
+                           "case,field,spacing,orientation,flip,patient,split,segments", p.place);
+    for (int32_t i = 0; i < p.csv.entries && st == HF_OK; i++) {
+        int known = 0;
+        for (int k = 0; k <= COLUMN_FIELD; k++)
+            known = known || p.place[k] == i;
+        if (!known)
+            st = hf_csv_fail(&p.csv, p.csv.entry[i].column, "unknown column '%.40s'",
+                             p.csv.entry[i].text);
+    }
+    int more = 1;
+    *ret_unused = 0;
+    while (st == HF_OK && more) {
+        int used = 1;
+        st = hf_csv_next(&p.csv, &more);
+        if (st == HF_OK && more)
+            st = remark(&p, c, told, &used);
+        *ret_unused += !used;
+    }
+    hf_csv_close(&p.csv);
+    free(told);
     return st;
 }
 

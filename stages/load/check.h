@@ -4,6 +4,7 @@
 #ifndef HF_LOAD_CHECK_H
 #define HF_LOAD_CHECK_H
 
+#include "cases.h"
 #include "read.h"
 
 #ifdef __cplusplus
@@ -17,8 +18,28 @@ extern "C" {
 enum hf_status hf_check_label_grid(const struct hf_nifti *image, const struct hf_nifti *label,
                                    struct hf_error *e);
 
-/** Notes a spacing of exactly 1 mm on an image as large as a CT's. */
+/**
+ * Notes a spacing that cannot be: exactly 1 mm on an image as large as a CT's, steps below 0.1 or
+ * above 20 mm, or more than 3 m from end to end. Names the file.
+ */
 void hf_check_image(const struct hf_nifti *image, struct hf_notes *notes);
+
+/**
+ * Notes labels of which a tenth or more of the volume lies outside the image: `in` on their own
+ * grid, `out` on the image's.
+ */
+void hf_check_inside(const struct hf_grid *from, const uint8_t *in, const struct hf_grid *to,
+                     const uint8_t *out, const char *name, struct hf_notes *notes);
+
+/** Notes a liver of which more than half is air (below -300 HU). */
+void hf_check_tissue(const struct hf_grid *grid, const float *image, const uint8_t *liver,
+                     struct hf_notes *notes);
+
+/**
+ * Notes a Couinaud map whose segments stand the wrong way round by more than 10 mm: 2 and 3 to the
+ * right of 6 and 7, or 7 and 8 below 5 and 6.
+ */
+void hf_check_order(const struct hf_grid *grid, const uint8_t *couinaud, struct hf_notes *notes);
 
 /**
  * Whether the liver lies on the patient's right: compares its centre with that of the body (all
@@ -44,6 +65,10 @@ void hf_check_annotation(const struct hf_grid *grid, const uint8_t *couinaud, co
  */
 enum hf_status hf_check_mask(uint8_t *mask, int64_t count, int lits, int only_tumor,
                              const char *name, int64_t *ret_set, struct hf_error *e);
+
+/** Turns labels by the table in place; *ret_set counts those that are not 0 then. */
+enum hf_status hf_check_values(uint8_t *labels, int64_t count, const struct hf_values *values,
+                               const char *name, int64_t *ret_set, struct hf_error *e);
 
 #ifdef __cplusplus
 }

@@ -220,6 +220,11 @@ void hf_nifti_close(struct hf_nifti *n) {
     n->voxels = NULL;
 }
 
+void hf_nifti_regrid(struct hf_nifti *n, const struct hf_grid *stored) {
+    n->header.grid = *stored;
+    hf_grid_canonical(stored, &n->turn, &n->canonical);
+}
+
 /* ---- voxels ---- */
 
 /** Scaling of stored values. */

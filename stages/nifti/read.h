@@ -54,6 +54,9 @@ enum hf_status hf_nifti_open(const void *header, size_t header_size, const void 
                              struct hf_error *e);
 void hf_nifti_close(struct hf_nifti *n);
 
+/** Gives an open volume another grid as stored, of the same size, and turns it as that asks. */
+void hf_nifti_regrid(struct hf_nifti *n, const struct hf_grid *stored);
+
 /** The voxels as float32, scaled, canonical. */
 enum hf_status hf_nifti_read_f32(struct hf_nifti *n, enum hf_nonfinite nonfinite, float background,
                                  float *out, struct hf_error *e);

@@ -71,7 +71,7 @@ static void test_loose(void **state) {
     assert_string_equal(c.item[0].path[HF_CASE_IMAGE], "data/odd, \"name\".nii");
     assert_string_equal(c.item[0].name, "x");
     assert_string_equal(c.item[0].patient, "x");
-    assert_int_equal(c.item[0].line, 4);
+    assert_int_equal(c.item[0].at.line, 4);
     assert_string_equal(c.item[1].name, "y");
     hf_cases_free(&c);
 }

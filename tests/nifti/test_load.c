@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "load/check.h"
 #include "load/load.c"
 
 #define NX 12
@@ -19,7 +20,7 @@
 struct fixture {
     struct harness *h;
     char folder[256];
-    struct options o;
+    struct load_options o;
     struct hf_stage *s;
     struct hf_error e;
 };
@@ -70,6 +71,7 @@ static int setup(void **state) {
     raw_folder(f->folder);
     f->o.split = SPLIT_ALL;
     f->o.background = -1024;
+    f->o.test_share = 0.2;
     f->o.fields = (struct hf_names){3, {"liver", "couinaud", "tumor"}};
     struct raw_image r = grid_of_image();
     for (int i = 0; i < N; i++)

@@ -1,0 +1,66 @@
+/**
+ * load.h - the parts of the stage `load`: choosing the cases, and opening one.
+ */
+#ifndef HF_LOAD_H
+#define HF_LOAD_H
+
+#include "cases.h"
+#include "slices.h"
+
+#include <hepaflow/plugin.h>
+
+#define LOAD_PATH_BYTES 4096
+
+enum load_split {
+    SPLIT_TRAIN,
+    SPLIT_TEST,
+    SPLIT_ALL
+};
+
+enum load_geometry {
+    GEOMETRY_WARN,
+    GEOMETRY_REFUSE
+};
+
+struct load_options {
+    const char *dataset;
+    int32_t split;
+    double test_share;
+    const char *overrides;
+    const char *liver, *couinaud, *tumor;
+    struct hf_reals liver_values, couinaud_values, tumor_values;
+    struct hf_names cases;
+    struct hf_names require;
+    struct hf_names fields;
+    int32_t geometry, nonfinite;
+    double background;
+};
+
+/** A chosen case, and the files that its paths stand for. */
+struct load_item {
+    const struct hf_case *c;
+    char *header[HF_CASE_FILES];
+    char *image[HF_CASE_FILES]; /* the voxels of a pair; NULL: a single file */
+    struct hf_slices slices;    /* none: the manifest's line has the annotation */
+};
+
+struct load_state {
+    char file[LOAD_PATH_BYTES]; /* the manifest, or what stands in its place */
+    struct hf_cases cases;
+    struct load_item *item;
+    int64_t items;
+};
+
+/** 1 if the options ask for the field. */
+int load_wants(const struct load_options *o, enum hf_case_file f);
+
+/** 1 if one file is read once for both fields, liver and tumor. */
+int load_shared(const struct load_item *it);
+
+/** Reads the dataset, and chooses the cases that the options want. */
+enum hf_status load_choose(struct hf_stage *s, struct hf_error *e);
+
+/** Opens a case and emits its sample. */
+enum hf_status load_open(struct hf_stage *s, int64_t i, struct hf_error *e);
+
+#endif
