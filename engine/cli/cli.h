@@ -59,6 +59,6 @@ int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret
                struct hf_plan **ret_plan);
 /* Runs the plan, shows how it goes and what came out. */
 int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
-              bool json);
+              const char *trace, bool json);
 
 #endif

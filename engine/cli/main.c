@@ -13,7 +13,7 @@ struct command {
 static const struct command commands[] = {
     {"run", command_run,
      "run GRAPH [--set stage.option=value]... [--out DIR] [--device NAME] [--workers N]\n"
-     "      [--seed N] [--json]\n"
+     "      [--seed N] [--trace FILE] [--json]\n"
      "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>);\n"
      "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens"},
     {"plan", command_plan,

@@ -60,7 +60,7 @@ int command_phantom(int argc, char **argv) {
     int status = graph_open(path, &sets, &engine, &plan);
     if (status != EXIT_DONE)
         return status;
-    status = graph_run(engine, plan, dir, (int32_t)workers, json);
+    status = graph_run(engine, plan, dir, (int32_t)workers, NULL, json);
     hf_plan_free(plan);
     hf_engine_close(engine);
     return status;

@@ -331,7 +331,7 @@ static void print_scores(const struct view *v) {
 }
 
 static void print_files(const char *out_dir) {
-    static const char *const files[] = {"scores.json", "report.html"};
+    static const char *const files[] = {"scores.json", "report.html", "ledger.csv"};
     bool any = false;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[4096];
@@ -360,7 +360,7 @@ static void print_json_end(enum hf_status st, const struct hf_error *e, const ch
 }
 
 int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
-              bool json) {
+              const char *trace, bool json) {
     struct view *v = calloc(1, sizeof *v);
     if (!v) {
         fputs("hepaflow: out of memory\n", stderr);
@@ -370,8 +370,12 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_di
     v->json = json;
     v->terminal = !json && isatty(STDOUT_FILENO);
     v->drawn = -1;
-    const struct hf_run_options options = {
-        .out_dir = out_dir, .workers = workers, .seed = -1, .on_event = on_event, .arg = v};
+    const struct hf_run_options options = {.out_dir = out_dir,
+                                           .workers = workers,
+                                           .seed = -1,
+                                           .trace = trace,
+                                           .on_event = on_event,
+                                           .arg = v};
     struct hf_error e = {0};
     enum hf_status st = hf_run(engine, plan, &options, &e);
     clear_line(v);
@@ -380,6 +384,8 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_di
     } else if (st == HF_OK) {
         print_scores(v);
         print_files(out_dir);
+        if (trace)
+            printf("%s\n", trace);
     }
     (void)fflush(stdout);
     if (st == HF_CANCELED)

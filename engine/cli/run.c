@@ -6,14 +6,14 @@
 #include "engine.h"
 
 int command_run(int argc, char **argv) {
-    const char *path = NULL, *out = NULL, *device = NULL;
+    const char *path = NULL, *out = NULL, *device = NULL, *trace = NULL;
     int64_t workers = 0, seed = -1;
     bool json = false;
     struct sets sets = {0};
     const struct arg args[] = {{"--set", ARG_SETS, &sets},      {"--out", ARG_TEXT, &out},
                                {"--device", ARG_TEXT, &device}, {"--workers", ARG_WHOLE, &workers},
                                {"--seed", ARG_WHOLE, &seed},    {"--json", ARG_FLAG, &json},
-                               {NULL, ARG_FLAG, NULL}};
+                               {"--trace", ARG_TEXT, &trace},   {NULL, ARG_FLAG, NULL}};
     if (!args_read("run", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (workers > 1024) {
@@ -39,7 +39,7 @@ int command_run(int argc, char **argv) {
         fputs("hepaflow run: out of memory\n", stderr);
         status = EXIT_FAILED;
     } else {
-        status = graph_run(engine, plan, out ? out : folder, (int32_t)workers, json);
+        status = graph_run(engine, plan, out ? out : folder, (int32_t)workers, trace, json);
     }
     free(folder);
     hf_plan_free(plan);

@@ -73,6 +73,7 @@ struct hf_run_options {
     const char *device;  /* NULL: the graph's word */
     int32_t workers;     /* 0: as many as cores */
     int64_t seed;        /* -1: the graph's */
+    const char *trace;   /* a file for what was done when, to open in Perfetto; NULL: none */
     void (*on_event)(void *arg, const struct hf_run_event *event);
     void *arg;
 };
