@@ -82,6 +82,12 @@ bool reads_field(const struct reads *r, const char *field);
 
 #define PLAN_MAX_INPUTS 8
 
+/* What becomes of a sample when the stage that has it fails. */
+struct on_error {
+    int retries; /* that it is tried again, at most */
+    bool skip;   /* after that it is left out; else the run fails */
+};
+
 struct plan_stage {
     char *name;
     struct location where;
@@ -95,6 +101,7 @@ struct plan_stage {
     int replicas;                       /* 0 = as many as workers */
     int depth;                          /* items that each outgoing edge may hold */
     int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
+    struct on_error on_error;
     bool random;                        /* this stage or one upstream draws random numbers */
     bool on_device;                     /* runs on the run's device; else on the CPU */
     const char *missing_op;             /* that keeps it from the device, or NULL */

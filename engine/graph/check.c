@@ -11,10 +11,10 @@
 #include "graph/devices.h"
 #include "modules.h"
 
-static const char *const stage_keys[] = {"use",   "from", "model",   "like", "replicas",
-                                         "depth", "hold", "weights", NULL};
-static const char *const graph_keys[] = {"name",       "seed", "device", "vars", "hold",
-                                         "nn_threads", "jobs", "stages", NULL};
+static const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
+                                         "depth", "hold", "weights", "on_error", NULL};
+static const char *const graph_keys[] = {"name",       "seed", "device", "vars",     "hold",
+                                         "nn_threads", "jobs", "stages", "on_error", NULL};
 
 static bool is_key(const char *const *keys, const char *word) {
     for (; *keys; keys++)
@@ -50,6 +50,8 @@ static void check_top(struct checker *c, const struct node *root) {
             devices_check_key(c, n);
         } else if (strcmp(key->text, "hold") == 0) {
             (void)bytes_parse(c->m, n, "hold", &p->hold);
+        } else if (strcmp(key->text, "on_error") == 0) {
+            (void)on_error_parse(c->m, n, &c->on_error);
         } else if (strcmp(key->text, "nn_threads") == 0) {
             (void)whole_parse(c->m, n, "nn_threads", 0, 1024, &p->nn_threads);
         } else if (strcmp(key->text, "jobs") == 0) {
@@ -264,6 +266,7 @@ static void check_engine_keys(struct checker *c, struct draft *d) {
         return;
     check_replicas(c, d);
     check_weights(c, d);
+    on_error_check(c, d);
 }
 
 /* ---- stages: inputs and models ---- */

@@ -35,10 +35,15 @@ struct checker {
     struct hf_plan *plan;
     int drafts;
     struct draft *draft;
-    int *order;        /* of the plan's stages: draft indices */
-    struct flow *flow; /* room for the stage that fields.c is at */
+    int *order;               /* of the plan's stages: draft indices */
+    struct flow *flow;        /* room for the stage that fields.c is at */
+    struct on_error on_error; /* of stages that do not say */
 };
 
+/* What `on_error` says, of the graph or a stage; false after an error (onerror.c). */
+bool on_error_parse(struct messages *m, const struct node *n, struct on_error *ret);
+/* The stage's own `on_error`, or the graph's. */
+void on_error_check(struct checker *c, struct draft *d);
 /* Works out what leaves the plan's stage `at`, from what enters it (fields.c). */
 void fields_flow(struct checker *c, int at);
 /* Fills in the plan's jobs; says which stages nothing uses (jobs.c). */

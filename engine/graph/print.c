@@ -254,6 +254,7 @@ static void print_copies(FILE *out, const struct plan_stage *s, const struct hf_
 }
 
 static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_plan *p, int width) {
+    char on_error[ON_ERROR_TEXT];
     fprintf(out, "  %-*s  %s", width, s->name, s->cls->name);
     for (int k = 0; k < s->inputs; k++) {
         fprintf(out, "%s%s", k == 0 ? " from " : ", ", p->stage[s->input[k]].name);
@@ -266,6 +267,8 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fputs(", draws at random", out);
     if (s->hold > 0)
         fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
+    if (s->on_error.retries > 0 || s->on_error.skip)
+        fprintf(out, ", on_error: %s", on_error_shown(&s->on_error, on_error));
     if (s->replicas > 1)
         fprintf(out, ", %d replicas", s->replicas);
     if (s->missing_op)

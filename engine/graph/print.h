@@ -13,6 +13,10 @@ const char *place_name(enum hf_place place);
 /* "[1,D,H,W]", "table" for what is no image. */
 const char *shape_print(const struct plan_field *f, char *buffer, size_t size);
 
+#define ON_ERROR_TEXT 48
+/* As it is written in a graph. */
+const char *on_error_shown(const struct on_error *on, char text[ON_ERROR_TEXT]);
+
 /* The fields of sources that a model learns from, and how. */
 struct leaf {
     const char *field;

@@ -143,6 +143,10 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON_AddNumberToObject(ret, "replicas", s->replicas);
     cJSON_AddNumberToObject(ret, "depth", s->depth);
     cJSON_AddNumberToObject(ret, "hold", (double)s->hold);
+    if (s->on_error.retries > 0 || s->on_error.skip) {
+        char on_error[ON_ERROR_TEXT];
+        cJSON_AddStringToObject(ret, "on_error", on_error_shown(&s->on_error, on_error));
+    }
     cJSON_AddBoolToObject(ret, "random", s->random);
     cJSON_AddBoolToObject(ret, "on_device", s->on_device);
     if (s->missing_op)

@@ -69,6 +69,7 @@ struct node {
     int64_t items;            /* of a source; -1: not counted yet */
     int64_t next_ticket;      /* of a source: the next item */
     int64_t released;         /* tickets that have left */
+    int64_t lost;             /* tickets of which nothing is left, for what was skipped */
     int64_t waiting_bytes;    /* in the window */
     int64_t largest;          /* bytes that one ticket emitted; before the first: unknown */
     int running;              /* tasks at work */
@@ -78,6 +79,13 @@ struct node {
     struct mix mix;
     struct instance *probe; /* of the loop's thread: says which files come next */
     int64_t wanted;         /* items whose files have been asked for */
+};
+
+/* What a sink has waited for (stall.c). */
+struct stall {
+    int64_t since;   /* ns, when it was last put down; 0: it does not wait */
+    int cause;       /* that it waits for now */
+    int64_t *blamed; /* ns: for the workers, then for each node of the job */
 };
 
 struct sink {
@@ -90,7 +98,9 @@ struct sink {
     pthread_t thread;
     bool started; /* the thread */
     uint64_t epoch;
-    int64_t taken;  /* in this epoch */
+    int64_t taken; /* in this epoch */
+    struct stall stall;
+    int64_t handed; /* ns, when `next` last returned; for the trace */
     double samples; /* in all; this and the next three under the run's notes_lock */
     double done, total, loss;
 };
@@ -108,6 +118,7 @@ struct job {
     bool ready;                   /* its sinks' threads are there: its nodes may work */
     bool closing;                 /* its last sink is putting it away */
     bool asking;                  /* the loop's thread is at its nodes, for reading ahead */
+    int64_t began;                /* ns */
     pthread_cond_t idle;          /* a node has no task left, or the loop has left the nodes */
     const struct hf_model *model; /* published */
     int model_stage;
@@ -157,6 +168,9 @@ struct run {
     pthread_mutex_t notes_lock; /* of notes, results and the sinks' progress; a leaf */
     struct note *first_note, **last_note;
     struct results results;
+    char bottleneck[512]; /* of the job whose sink waited longest; under notes_lock */
+    int64_t bottleneck_ns;
+    struct trace *trace; /* NULL: none */
 
     /* of the loop's thread */
     enum job_state *state;
@@ -200,6 +214,37 @@ bool tree_is_quiet(struct edge *edge);
 void tree_stop(struct edge *edge);
 /* Under run->lock: empties the tree above `edge`, whose tasks have ended, for another pass. */
 void tree_reset(struct edge *edge, uint64_t epoch, struct sample **retired);
+
+/* ---- stall.c: under run->lock, but stall_open, _close and _free, which one thread calls ---- */
+
+enum hf_status stall_open(struct job *job, struct hf_error *e);
+/* The sink begins, and ends, to wait for its edge. */
+void stall_begin(struct sink *k);
+void stall_end(struct sink *k);
+/* A task of the job has begun or ended. */
+void stall_look(struct job *job);
+/* The job is done: leaves its sentence with the run if it is the worst. */
+void stall_close(struct job *job);
+void stall_free(struct job *job);
+
+/* ---- fault.c ---- */
+
+/* A call of a stage's `process`, or without a sample of its `open`. */
+struct call {
+    struct instance *in;
+    const struct hf_sample *sample;
+    int64_t ticket; /* of a source: the item */
+    uint64_t epoch;
+};
+
+/* Calls, and does what the stage's `on_error` says; *ret_skipped: it failed, nothing was emitted,
+ * and the run goes on. */
+enum hf_status fault_call(const struct call *c, bool *ret_skipped, struct hf_error *e);
+/* The error of a pass of which nothing is left; `count` tickets came to nothing. */
+enum hf_status fault_all_skipped(const struct instance *in, int64_t count, struct hf_error *e);
+/* Puts the stage, and the case if one is known, before the message. */
+enum hf_status instance_blame(const struct instance *in, const struct hf_sample *s,
+                              enum hf_status st, struct hf_error *e);
 
 /* ---- edge.c: under run->lock; what they drop is `retired` (run.h) ---- */
 

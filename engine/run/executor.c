@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "graph/print.h"
+#include "trace.h"
 
 #define EDGE_BYTES ((int64_t)256 << 20)
 
@@ -24,7 +25,8 @@ enum task_kind {
     TASK_COUNT,
     TASK_ITEM,
     TASK_SAMPLE,
-    TASK_END
+    TASK_END,
+    TASK_NONE_LEFT /* every sample of the pass was skipped: says so */
 };
 
 struct task {
@@ -37,6 +39,7 @@ struct task {
     const struct hf_sample *sample; /* a reference */
     struct samples out;
     int64_t items; /* COUNT */
+    int skipped;   /* samples that `on_error` left out */
     enum hf_status status;
     struct hf_error error;
 };
@@ -129,28 +132,16 @@ static struct samples take_out(struct instance *in) {
     return out;
 }
 
-static enum hf_status process_one(struct instance *in, const struct hf_sample *s,
-                                  struct hf_error *e) {
-    const struct hf_stage_class *cls = class_of(in);
+static enum hf_status process_one(struct instance *in, struct task *t, const struct hf_sample *s) {
     const struct hf_sample *here = NULL;
-    enum hf_status st = instance_bring(in, s, &here, e);
+    enum hf_status st = instance_bring(in, s, &here, &t->error);
     if (st != HF_OK)
-        return st;
-    st = cls->process(&in->stage, here, e);
+        return instance_blame(in, s, st, &t->error);
+    bool skipped;
+    struct call call = {.in = in, .sample = here, .ticket = t->ticket, .epoch = t->epoch};
+    st = fault_call(&call, &skipped, &t->error);
+    t->skipped += skipped;
     sample_unref(here);
-    return st;
-}
-
-/* Puts the stage, and the case if one is known, before the message. */
-static enum hf_status blame(const struct instance *in, const struct hf_sample *s, enum hf_status st,
-                            struct hf_error *e) {
-    if (!e->text[0])
-        (void)hf_fail(e, st, "failed without a message (status %d)", (int)st);
-    e->status = st;
-    if (s && s->case_id[0])
-        (void)hf_fail_in(e, "stage '%s', case '%s'", in->stage.name, s->case_id);
-    else
-        (void)hf_fail_in(e, "stage '%s'", in->stage.name);
     return st;
 }
 
@@ -183,36 +174,55 @@ static enum hf_status check_emitted(const struct instance *in, const struct samp
                           "its module is faulty: the field '%s' that it emits is (%s), expected "
                           "(%s) as it declares",
                           p->name, found, expected);
-            return blame(in, list->item[i], HF_INVALID, e);
+            return instance_blame(in, list->item[i], HF_INVALID, e);
         }
     return HF_OK;
 }
 
+/* What the instance has been at since `from`, with a sample or NULL. */
+static void was_at(struct instance *in, const char *what, const struct hf_sample *s, uint64_t epoch,
+                   int64_t from) {
+    struct job *job = in->job;
+    int64_t now = trace_now();
+    in->busy += now - from;
+    if (!job->run->trace)
+        return;
+    if (in->track == 0)
+        in->track = trace_track(job->run->trace, job->index, in->stage.name, in->stage.replica);
+    trace_span(job->run->trace, job->index, in->track, what, s ? s->id : NULL, (int64_t)epoch, from,
+               now);
+}
+
 /* One stage of a chain over what the stage before it emitted, which is given up. */
 static enum hf_status run_link(struct instance *in, struct task *t, struct samples *list) {
+    int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
     if (st != HF_OK)
-        return blame(in, NULL, st, &t->error);
+        return instance_blame(in, NULL, st, &t->error);
     in->stage.epoch = t->epoch;
     in->stage.input = t->input;
-    for (int i = 0; st == HF_OK && i < list->count; i++) {
-        st = process_one(in, list->item[i], &t->error);
-        if (st != HF_OK)
-            (void)blame(in, list->item[i], st, &t->error);
-    }
+    for (int i = 0; st == HF_OK && i < list->count; i++)
+        st = process_one(in, t, list->item[i]);
+    was_at(in, "process", list->count > 0 ? list->item[0] : NULL, t->epoch, from);
     samples_clear(list);
     *list = take_out(in);
     return st == HF_OK ? check_emitted(in, list, &t->error) : st;
 }
 
 static enum hf_status run_source(struct instance *in, struct task *t) {
+    int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
-    in->stage.epoch = t->epoch;
-    if (st == HF_OK)
-        st = class_of(in)->open(&in->stage, t->ticket, &t->error);
     if (st != HF_OK)
-        return blame(in, NULL, st, &t->error);
+        return instance_blame(in, NULL, st, &t->error);
+    bool skipped;
+    struct call call = {.in = in, .ticket = t->ticket, .epoch = t->epoch};
+    in->stage.epoch = t->epoch;
+    st = fault_call(&call, &skipped, &t->error);
+    t->skipped += skipped;
+    if (st != HF_OK)
+        return st;
     t->out = take_out(in);
+    was_at(in, "open", t->out.count > 0 ? t->out.item[0] : NULL, t->epoch, from);
     return check_emitted(in, &t->out, &t->error);
 }
 
@@ -228,7 +238,8 @@ static enum hf_status run_item(struct task *t) {
     for (int k = from + 1; st == HF_OK && k < n->links; k++) {
         struct instance *in = &t->replica->link[k];
         st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
-        if (st == HF_OK && hold_is_held(hold, n->link[k]))
+        /* What was left out of this pass may be there in the next one. */
+        if (st == HF_OK && t->skipped == 0 && hold_is_held(hold, n->link[k]))
             hold_put(hold, n->link[k], t->ticket, &t->out);
     }
     return st;
@@ -252,17 +263,20 @@ static enum hf_status run_count(struct task *t) {
     if (st == HF_OK && t->items < 0)
         st = hf_fail(&t->error, HF_INVALID, "its module is faulty: it counts %lld items",
                      (long long)t->items);
-    return st == HF_OK ? st : blame(in, NULL, st, &t->error);
+    return st == HF_OK ? st : instance_blame(in, NULL, st, &t->error);
 }
 
 static enum hf_status run_end(struct task *t) {
     struct instance *in = &t->replica->link[0];
+    int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
     in->stage.epoch = t->epoch;
     if (st == HF_OK)
         st = class_of(in)->end_of_epoch(&in->stage, &t->error);
     t->out = take_out(in);
-    return st == HF_OK ? check_emitted(in, &t->out, &t->error) : blame(in, NULL, st, &t->error);
+    was_at(in, "end of epoch", NULL, t->epoch, from);
+    return st == HF_OK ? check_emitted(in, &t->out, &t->error)
+                       : instance_blame(in, NULL, st, &t->error);
 }
 
 /* The stage that takes what leaves on an edge. */
@@ -308,16 +322,21 @@ static enum hf_status bring_ahead(struct task *t) {
             st = sample_to(&run->services->host, *at, &shared, i % 2 ? d : host, in->copies, &moved,
                            &t->error);
         if (st != HF_OK)
-            return blame(in, *at, st, &t->error);
+            return instance_blame(in, *at, st, &t->error);
         sample_unref(*at);
         *at = moved;
     }
     return st;
 }
 
+static enum hf_status run_none_left(struct task *t) {
+    const struct node *n = t->node;
+    return fault_all_skipped(&t->replica->link[n->links - 1], t->ticket, &t->error);
+}
+
 static void task_run(struct task *t) {
-    static enum hf_status (*const run[])(struct task *) = {run_count, run_item, run_sample,
-                                                           run_end};
+    static enum hf_status (*const run[])(struct task *) = {run_count, run_item, run_sample, run_end,
+                                                           run_none_left};
     t->error.text[0] = 0;
     t->status = run[t->kind](t);
     if (t->status == HF_OK)
@@ -373,6 +392,12 @@ static bool finish(struct node *n, struct task *t, bool *ret_changed) {
     const struct hf_stage_class *cls = n->job->run->plan->stage[n->link[n->links - 1]].cls;
     if (n->next_ticket != n->released || n->finishing)
         return false;
+    if (n->lost > 0 && n->lost == n->released) {
+        n->finishing = true;
+        hand_out(n, &n->replica[0], TASK_NONE_LEFT, t);
+        t->ticket = n->lost;
+        return true;
+    }
     if (cls->end_of_epoch) {
         n->finishing = true;
         hand_out(n, &n->replica[0], TASK_END, t);
@@ -499,7 +524,7 @@ static bool task_done(struct task *t) {
     n->running--;
     if (t->kind == TASK_COUNT) {
         n->items = t->items;
-    } else if (t->kind == TASK_END) {
+    } else if (t->kind == TASK_END || t->kind == TASK_NONE_LEFT) {
         kept = hand_on(n, &t->out);
         n->ended = true;
         for (int i = 0; i < n->outs; i++)
@@ -511,11 +536,16 @@ static bool task_done(struct task *t) {
         for (int i = 0; i < t->out.count; i++)
             slot->bytes += sample_bytes(t->out.item[i]);
         n->waiting_bytes += slot->bytes;
+        n->lost += t->skipped > 0 && t->out.count == 0;
         n->largest = slot->bytes > n->largest ? slot->bytes : n->largest;
         kept = release(n);
     }
     if (n->running == 0)
         pthread_cond_broadcast(&n->job->idle);
+    stall_look(n->job);
+    for (int i = 0; n->job->run->trace && i < n->outs; i++)
+        trace_count(n->job->run->trace, n->job->index, taker(n->out[i])->name, n->out[i]->count,
+                    n->out[i]->bytes);
     workers_wake(n->job->run);
     return kept;
 }
@@ -548,6 +578,7 @@ void *worker_main(void *arg) {
             run->idle_workers--;
             continue;
         }
+        stall_look(t.node->job);
         pthread_mutex_unlock(&run->lock);
         task_run(&t);
         if (t.status != HF_OK)
@@ -598,7 +629,7 @@ void tree_reset(struct edge *ed, uint64_t epoch, struct sample **retired) {
         samples_retire(&n->slot[i].out, retired);
         n->slot[i] = (struct slot){0};
     }
-    n->next_ticket = n->released = n->waiting_bytes = n->wanted = 0;
+    n->next_ticket = n->released = n->lost = n->waiting_bytes = n->wanted = 0;
     n->ended = n->finishing = n->stopped = false;
     n->epoch = epoch;
     mix_reset(n);

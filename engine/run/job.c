@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "nn/model.h"
+#include "trace.h"
 
 #define DEFAULT_DEPTH  4
 #define FILES_PER_ITEM 16
@@ -189,6 +190,18 @@ static void tree_free(struct job *job) {
 
 /* ---- the sinks' streams ---- */
 
+/* Puts what the sink did since `from` on its track. */
+static int64_t sink_was_at(struct sink *k, const char *what, int64_t from) {
+    struct trace *trace = k->job->run->trace;
+    int64_t now = trace ? trace_now() : 0;
+    if (!trace || from == 0)
+        return now;
+    if (k->instance.track == 0)
+        k->instance.track = trace_track(trace, k->job->index, k->instance.stage.name, -1);
+    trace_span(trace, k->job->index, k->instance.track, what, NULL, (int64_t)k->epoch, from, now);
+    return now;
+}
+
 static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **ret,
                                 struct hf_error *e) {
     struct sink *k = (struct sink *)in;
@@ -196,9 +209,15 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
     const struct hf_sample *s = NULL;
     sample_unref(k->current);
     k->current = NULL;
+    int64_t began = sink_was_at(k, "work", k->handed);
     pthread_mutex_lock(&run->lock);
+    bool waits = !run->stopping && k->edge.count == 0 && !k->edge.ended;
+    if (waits)
+        stall_begin(k);
     while (!run->stopping && k->edge.count == 0 && !k->edge.ended)
         pthread_cond_wait(&k->arrived, &run->lock);
+    if (waits)
+        stall_end(k);
     bool stopping = run->stopping;
     if (!stopping && k->edge.count > 0) {
         s = edge_pop(&k->edge);
@@ -206,6 +225,7 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
         workers_wake(run);
     }
     pthread_mutex_unlock(&run->lock);
+    k->handed = waits ? sink_was_at(k, "wait", began) : began;
     if (stopping)
         return hf_fail(e, HF_CANCELED, "the run was stopped");
     if (!s)
@@ -285,6 +305,7 @@ static void run_sink(struct sink *k) {
     }
     if (st != HF_OK)
         report_failure(k, st, &e);
+    (void)sink_was_at(k, "work", k->handed);
     sample_unref(k->current);
     k->current = NULL;
     instance_stop(&k->instance);
@@ -317,6 +338,7 @@ static void *sink_main(void *arg) {
     pthread_mutex_unlock(&run->lock);
     sample_free_retired(retired);
     if (last) {
+        stall_close(job);
         tree_free(job);
         run_note(run, &(struct hf_run_event){.kind = HF_EVENT_JOB_DONE, .job = job->plan->name},
                  job);
@@ -351,6 +373,8 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
         if (st == HF_OK && ps->inputs > 0)
             st = build(job, ps->input[0], 0, &k->edge, e);
     }
+    if (st == HF_OK)
+        st = stall_open(job, e);
     if (st == HF_OK) {
         *ret = job;
         return HF_OK;
@@ -362,6 +386,7 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
 
 void job_start(struct job *job) {
     struct run *run = job->run;
+    trace_job(run->trace, job->index, job->plan->name);
     struct hf_error ignored; /* the workers' instance fails alike, and says why */
     for (int i = 0; i < job->nodes; i++)
         if (job->node[i]->probe && instance_start(job->node[i]->probe, &ignored) != HF_OK) {
@@ -400,6 +425,7 @@ void job_free(struct job *job) {
     if (job->model)
         hf_model_unref(job->model);
     pthread_cond_destroy(&job->idle);
+    stall_free(job);
     free(job->sink);
     free(job);
 }

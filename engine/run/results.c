@@ -33,6 +33,7 @@ void results_clear(struct results *r) {
         free(of->json);
     }
     free(r->stage);
+    ledger_clear(&r->ledger);
     *r = (struct results){0};
 }
 
@@ -97,6 +98,18 @@ static cJSON *all_scores(const struct results *r) {
         }
     }
     return all;
+}
+
+/* What the ledger counts, if it has anything, unless a stage has its key. */
+static bool add_ledger(cJSON *all, const struct ledger *l, cJSON **ret) {
+    if (l->count == 0 || cJSON_GetObjectItemCaseSensitive(all, "ledger"))
+        return true;
+    cJSON *one = *ret = cJSON_AddObjectToObject(all, "ledger");
+    bool good = one && cJSON_AddStringToObject(one, "file", "ledger.csv");
+    for (int i = 0; good && i < 3; i++)
+        good = cJSON_AddNumberToObject(one, ledger_outcome_name((enum ledger_outcome)i),
+                                       (double)l->outcomes[i]);
+    return good;
 }
 
 /* ---- report.html ---- */
@@ -193,6 +206,35 @@ static void put_heading(FILE *f, const char *title, const char *stage) {
     (void)fputs("</h2>\n", f);
 }
 
+#define LEDGER_SHOWN 50
+
+static void put_ledger(FILE *f, const struct ledger *l) {
+    if (l->count == 0)
+        return;
+    (void)fputs("<h2>What failed</h2><div class=\"wide\"><table><tr><th>stage</th><th>case</th>"
+                "<th>sample</th><th>epoch</th><th>attempts</th><th>outcome</th><th>error</th>"
+                "</tr>\n",
+                f);
+    for (int i = 0; i < l->count && i < LEDGER_SHOWN; i++) {
+        const struct ledger_line *k = &l->line[i];
+        const char *const words[] = {k->name, k->case_id, k->sample};
+        (void)fputs("<tr>", f);
+        for (int w = 0; w < 3; w++) {
+            (void)fputs("<td>", f);
+            put_text(f, words[w]);
+            (void)fputs("</td>", f);
+        }
+        (void)fprintf(f, "<td>%llu</td><td>%d</td><td>%s</td><td>", (unsigned long long)k->epoch,
+                      k->attempts, ledger_outcome_name(k->outcome));
+        put_text(f, k->error);
+        (void)fputs("</td></tr>\n", f);
+    }
+    (void)fputs("</table></div>\n", f);
+    if (l->count > LEDGER_SHOWN)
+        (void)fprintf(f, "<p class=\"about\">and %d more in ledger.csv</p>\n",
+                      l->count - LEDGER_SHOWN);
+}
+
 static void put_report(FILE *f, const struct results *r, const cJSON *all, const char *graph,
                        uint64_t seed, const char *device) {
     (void)fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -205,6 +247,7 @@ static void put_report(FILE *f, const struct results *r, const cJSON *all, const
     put_text(f, device);
     (void)fputs("</p>\n", f);
     put_scores(f, all);
+    put_ledger(f, &r->ledger);
     for (int i = 0; i < r->stages; i++)
         for (int k = 0; k < r->stage[i].sections; k++) {
             (void)fputs("<section>", f);
@@ -239,17 +282,23 @@ static enum hf_status write_scores(const cJSON *all, const char *path, struct hf
     return st;
 }
 
-enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
+enum hf_status results_write(struct results *r, const char *graph, uint64_t seed,
                              const char *device, const char *folder, struct hf_error *e) {
     char path[PATH_MAX];
     if (!results_any(r))
         return HF_OK;
     cJSON *all = all_scores(r);
     enum hf_status st = all ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory for the scores");
+    ledger_sort(&r->ledger);
     /* A run that stopped before its first score leaves those of an earlier one alone. */
     if (st == HF_OK && cJSON_GetArraySize(all) > 0) {
         (void)snprintf(path, sizeof path, "%s/scores.json", folder);
-        st = write_scores(all, path, e);
+        cJSON *counts = NULL;
+        st = add_ledger(all, &r->ledger, &counts)
+                 ? write_scores(all, path, e)
+                 : hf_fail(e, HF_NO_MEMORY, "no memory for the scores");
+        if (counts)
+            cJSON_Delete(cJSON_DetachItemViaPointer(all, counts)); /* it is no stage's score */
     }
     if (st == HF_OK) {
         (void)snprintf(path, sizeof path, "%s/report.html", folder);

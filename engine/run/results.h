@@ -7,7 +7,7 @@
 #ifndef HEPAFLOW_RUN_RESULTS_H
 #define HEPAFLOW_RUN_RESULTS_H
 
-#include <hepaflow/base.h>
+#include "ledger.h"
 
 struct section {
     char *title, *html;
@@ -23,6 +23,7 @@ struct result {
 struct results {
     int stages;
     struct result *stage;
+    struct ledger ledger;
 };
 
 enum hf_status results_init(struct results *r, int stages, struct hf_error *e);
@@ -32,9 +33,9 @@ enum hf_status results_set(struct results *r, int stage, const char *json, struc
 /* One more section of the report. */
 enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
                            struct hf_error *e);
-/* Writes scores.json if there is a score, and report.html if there is anything, into the folder.
- * `device` is a line about what it ran on. */
-enum hf_status results_write(const struct results *r, const char *graph, uint64_t seed,
+/* Writes scores.json if there is a score, and report.html if there is anything, into the folder,
+ * both with what the ledger has to say. `device` is a line about what it ran on. */
+enum hf_status results_write(struct results *r, const char *graph, uint64_t seed,
                              const char *device, const char *folder, struct hf_error *e);
 
 #endif

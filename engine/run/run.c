@@ -13,6 +13,7 @@
 #include "graph/devices.h"
 #include "modules.h"
 #include "nn/model.h"
+#include "trace.h"
 
 #define READ_AHEAD_BYTES ((int64_t)256 << 20)
 #define TICK_MS          100
@@ -367,6 +368,25 @@ static void tell_counts(struct run *run) {
                   .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = "", .text = line});
 }
 
+static void tell_bottleneck(struct run *run) {
+    pthread_mutex_lock(&run->lock);
+    bool stopped = run->stopping;
+    pthread_mutex_unlock(&run->lock);
+    if (run->bottleneck[0] && !stopped)
+        tell(run,
+             (struct hf_run_event){
+                 .kind = HF_EVENT_LOG, .level = HF_LOG_INFO, .job = "", .text = run->bottleneck});
+}
+
+static void tell_ledger(struct run *run) {
+    char sum[160], line[512];
+    ledger_sum(&run->results.ledger, sum, sizeof sum);
+    (void)snprintf(line, sizeof line, "%s: see %.300s/ledger.csv", sum, run->out_dir);
+    if (sum[0])
+        tell(run, (struct hf_run_event){
+                      .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
+}
+
 /* Runs the jobs until all are done or one has failed. */
 static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     struct control *c = calloc(1, sizeof *c);
@@ -395,8 +415,10 @@ static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     }
     (void)uv_run(&c->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&c->loop);
-    if (st == HF_OK)
+    if (st == HF_OK) {
         tell_counts(run);
+        tell_bottleneck(run);
+    }
     readahead_free(run->services->readahead);
     run->services->readahead = NULL;
     free(c);
@@ -513,6 +535,8 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     }
     if (st == HF_OK)
         st = folder_make(run->out_dir, e);
+    if (st == HF_OK && run->options->trace)
+        st = trace_open(run->options->trace, &run->trace, e);
     if (st == HF_OK)
         st = hold_new(plan, &run->hold, e);
     return st;
@@ -587,10 +611,21 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
         *e = run->error;
         st = run->error.status;
     }
+    tell_ledger(run);
     /* What was found out stands, even if something failed later. */
     struct hf_error late;
     enum hf_status written =
         results_write(&run->results, plan->name, run->seed, run->device_line, run->out_dir, &late);
+    if (st == HF_OK && written != HF_OK) {
+        st = written;
+        *e = late;
+    }
+    written = ledger_write(&run->results.ledger, run->seed, run->out_dir, st == HF_OK, &late);
+    if (st == HF_OK && written != HF_OK) {
+        st = written;
+        *e = late;
+    }
+    written = trace_close(run->trace, &late);
     if (st == HF_OK && written != HF_OK) {
         st = written;
         *e = late;

@@ -166,6 +166,8 @@ struct instance {
     struct job *job;         /* NULL in stage tests */
     struct sink *sink;       /* NULL: runs on the workers */
     int index;               /* of the plan's stage */
+    int track;               /* in the trace; 0: none yet */
+    int64_t busy;            /* ns that it was at work */
     bool began;              /* `start` has been called */
 };
 

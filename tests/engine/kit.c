@@ -44,9 +44,13 @@ static void dawdle(const struct hf_stage *s) {
 static enum hf_status planned(const struct hf_stage *s, const char *where, int64_t value,
                               struct hf_error *e) {
     const struct knobs *o = knobs_of(s);
-    if (o->fail && strcmp(o->fail, where) == 0 && (o->fail_at < 0 || o->fail_at == value))
-        return hf_fail(e, HF_INVALID, "planned in %s", where);
-    return HF_OK;
+    if (!o->fail || strcmp(o->fail, where) != 0)
+        return HF_OK;
+    if (o->fail_every ? value % o->fail_every != 0 : o->fail_at >= 0 && o->fail_at != value)
+        return HF_OK;
+    if (o->fail_times && atomic_fetch_add(&o->probe->failed[value & 63], 1) >= o->fail_times)
+        return HF_OK;
+    return hf_fail(e, o->fail_status ? o->fail_status : HF_INVALID, "planned in %s", where);
 }
 
 static int64_t value_of(const struct hf_sample *in) {
@@ -168,7 +172,9 @@ static enum hf_status begin(struct hf_stage *s, const struct hf_sample *in, stru
 static enum hf_status map_process(struct hf_stage *s, const struct hf_sample *in,
                                   struct hf_error *e) {
     enum hf_status st = begin(s, in, e);
-    return st == HF_OK ? send_all(s, in, NULL, value_of(in) * 31 + knobs_of(s)->add, e) : st;
+    if (st == HF_OK)
+        st = send_all(s, in, NULL, value_of(in) * 31 + knobs_of(s)->add, e);
+    return st == HF_OK ? planned(s, "emitted", value_of(in), e) : st;
 }
 
 static enum hf_status noise_process(struct hf_stage *s, const struct hf_sample *in,
@@ -382,6 +388,7 @@ enum hf_status kit_try(struct kit *k, struct hf_error *e) {
                                      .device = k->device,
                                      .workers = k->workers,
                                      .seed = -1,
+                                     .trace = k->trace,
                                      .on_event = k->on_event,
                                      .arg = k->arg};
     k->plan.runs_on = k->device ? k->device : "cpu"; /* as placed by hand */

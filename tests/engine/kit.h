@@ -24,6 +24,7 @@ struct probe {
     atomic_int opened, processed, running, most_running, instances;
     atomic_llong most_samples; /* alive at once */
     atomic_int ends;
+    atomic_int failed[64]; /* times that a value failed */
 };
 
 /* Options of every stage class below; each reads what it needs. */
@@ -37,8 +38,11 @@ struct knobs {
     int64_t stop_at;  /* collect: leaves each epoch after so many samples; 0: never */
     struct log *log;  /* collect */
     const char *fail; /* the callback that fails: "start", "count", "open", "process", ... */
-    int64_t fail_at;  /* at that value */
-    const char *file; /* source: "%d" in it is the item */
+    int64_t fail_at;  /* at that value; -1: at any */
+    int fail_every;   /* at every value that this divides; 0: see fail_at */
+    int fail_times;   /* so often for each value, then never again (up to 63 values); 0: always */
+    enum hf_status fail_status; /* HF_OK: HF_INVALID */
+    const char *file;           /* source: "%d" in it is the item */
 };
 
 /* What a collecting sink has seen. */
@@ -78,7 +82,7 @@ struct kit {
     struct probe probe;
     char folder[64];
     int workers;
-    const char *device;
+    const char *device, *trace;
     void (*on_event)(void *arg, const struct hf_run_event *event);
     void *arg;
 };

@@ -340,7 +340,8 @@ static void on_event(void *arg, const struct hf_run_event *event) {
         s->progress++;
     if (event->kind == HF_EVENT_LOG && event->level > HF_LOG_DEBUG) {
         s->log++;
-        (void)snprintf(s->last_log, sizeof s->last_log, "%s", event->text);
+        if (strncmp(event->text, "bottleneck: ", 12) != 0)
+            (void)snprintf(s->last_log, sizeof s->last_log, "%s", event->text);
     }
     assert_int_equal(event->jobs_total, 3);
 }
@@ -382,7 +383,7 @@ static void results_are_written_in_the_order_of_stages(void **state) {
     kit_run(&kit);
     assert_int_equal(seen.start, 3);
     assert_int_equal(seen.done, 3);
-    assert_int_equal(seen.log, 2);
+    assert_int_equal(seen.log, 3); /* the device, a line, the bottleneck */
     assert_int_equal(seen.result, 2);
     assert_true(seen.progress > 0);
     assert_non_null(strstr(seen.last_log, ": a line"));

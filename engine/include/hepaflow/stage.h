@@ -201,6 +201,9 @@ struct hf_stage_class {
     /** SOURCE: the files that item reads, for read-ahead: fills up to `max` paths (owned by the
      *  stage), returns how many; NULL: none. */
     int32_t (*files)(struct hf_stage *s, int64_t item, const char **paths, int32_t max);
+    /** SOURCE: the case of an item (owned by the stage), for the ledger when `open` fails; NULL: not
+     *  known. */
+    const char *(*case_of)(struct hf_stage *s, int64_t item);
 };
 
 #ifdef __cplusplus
