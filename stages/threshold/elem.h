@@ -2,8 +2,10 @@
  * elem.h - the arithmetic of thresholding on one voxel, and the operands of the ops.
  *
  * "threshold.cut": in[0] f32 [1,D,H,W], in[1..] gates u8; out[0] u8.
- * "threshold.keep": in[0] i32 labels, in[1] i32 [1] their number; out[0] u8 without the components
- * that have fewer voxels than wanted.
+ * "threshold.otsu": in[0] f32 [1,D,H,W], in[1..] gates u8; out[0] f32 [1]: Otsu's threshold of the
+ * finite voxels within the gates; infinity where they are none or all alike.
+ * "threshold.keep": in[0] i32 labels, in[1] i32 [1] their number, in[2] u8 (if given: strong
+ * voxels); out[0] u8 without the components that have fewer voxels than wanted, or no strong one.
  * "threshold.best": in[0] f32, in[1] mask u8, in[2] couinaud u8, in[3..] gates u8; out[0] the mask
  * with the likeliest component of each wanted segment in which it had nothing.
  */
@@ -28,6 +30,11 @@ struct cut_params {
     int32_t side; /* enum cut_side */
 };
 
+struct otsu_params {
+    int32_t bins; /* 2 to OTSU_MAX_BINS */
+    int32_t side; /* enum cut_side */
+};
+
 struct keep_params {
     int64_t least; /* voxels */
 };
@@ -47,6 +54,59 @@ HF_DEVICE static inline float cut_measure(float v, int32_t side) {
 HF_DEVICE static inline uint8_t cut_voxel(float v, float value, int32_t side) {
     return cut_measure(v, side) >= (side == CUT_BELOW ? -value : value);
 }
+
+/* ---- Otsu ---- */
+
+enum {
+    OTSU_MAX_BINS = 4096
+};
+
+/** What the histogram is of. */
+HF_DEVICE static inline float otsu_measure(float v, int32_t side) {
+    return side == CUT_EITHER ? fabsf(v) : v;
+}
+
+/** Infinite or NaN: no part of the histogram. */
+HF_DEVICE static inline int otsu_counts(float v) {
+    return v - v == 0;
+}
+
+/** The bin of a value between `low` and `high`, low < high. */
+HF_DEVICE static inline int32_t otsu_bin(float v, float low, float high, int32_t bins) {
+    int32_t k = (int32_t)(((double)v - low) / ((double)high - low) * bins);
+    return k < bins ? k : bins - 1;
+}
+
+/**
+ * The threshold that separates the two classes' means most (Otsu, IEEE Trans. SMC 1979): the bins
+ * from it on are the upper class. Where a run of empty bins makes several alike: their middle.
+ */
+HF_DEVICE static inline float otsu_level(const int32_t *count, int32_t bins, float low,
+                                         float high) {
+    double all = 0, sum = 0, below = 0, below_sum = 0, most = -1;
+    int32_t first = 0, last = 0;
+    for (int32_t k = 0; k < bins; k++) {
+        all += count[k];
+        sum += (double)count[k] * k;
+    }
+    for (int32_t k = 0; k + 1 < bins; k++) {
+        below += count[k];
+        below_sum += (double)count[k] * k;
+        if (below == 0 || below == all)
+            continue;
+        double apart = below_sum / below - (sum - below_sum) / (all - below);
+        double between = below * (all - below) * apart * apart;
+        if (between > most) {
+            most = between;
+            first = k;
+        }
+        if (between == most)
+            last = k;
+    }
+    return (float)(low + ((double)high - low) * (0.5 * (first + last) + 1) / bins);
+}
+
+/* ---- the best of a segment ---- */
 
 /* Couinaud's segments are 1..8; arrays are indexed by the segment. */
 enum {

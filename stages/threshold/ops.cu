@@ -48,30 +48,145 @@ static enum hf_status launch_cut(const struct hf_op_call *call, void *, void *st
     return hf_cuda_launched("threshold.cut", e);
 }
 
+/* ---- otsu ----
+ *
+ * Counts and extremes do not depend on the order of the threads.
+ */
+
+/* In the scratch, before the histogram: the extremes as keys that are ordered as the floats. */
+struct otsu_range {
+    unsigned low, high;
+};
+
+static size_t otsu_scratch(const struct hf_op_call *call) {
+    return sizeof(struct otsu_range) +
+           (size_t)((const struct otsu_params *)call->params)->bins * sizeof(int32_t);
+}
+
+static __device__ unsigned otsu_key(float v) {
+    uint32_t bits;
+    v += 0.0f; /* -0 is 0 */
+    memcpy(&bits, &v, sizeof bits);
+    return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+static __device__ float otsu_value(unsigned key) {
+    uint32_t bits = key >> 31 ? key & 0x7FFFFFFFu : ~key;
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+static __global__ void otsu_begin(struct otsu_range *range, int32_t *count, int32_t bins) {
+    HF_CUDA_EACH(k, bins) {
+        count[k] = 0;
+        if (k == 0)
+            *range = {0xFFFFFFFFu, 0};
+    }
+}
+
+static __global__ void otsu_extremes(const float *field, const __grid_constant__ struct gates g,
+                                     int64_t n, int32_t side, struct otsu_range *range) {
+    __shared__ unsigned low[HF_CUDA_THREADS], high[HF_CUDA_THREADS];
+    unsigned t = threadIdx.x, least = 0xFFFFFFFFu, most = 0;
+    HF_CUDA_EACH(i, n) {
+        float v = otsu_measure(field[i], side);
+        if (otsu_counts(v) && passes(g, i)) {
+            unsigned key = otsu_key(v);
+            least = key < least ? key : least;
+            most = key > most ? key : most;
+        }
+    }
+    low[t] = least;
+    high[t] = most;
+    __syncthreads();
+    for (unsigned half = HF_CUDA_THREADS / 2; half > 0; half /= 2) {
+        if (t < half) {
+            low[t] = low[t + half] < low[t] ? low[t + half] : low[t];
+            high[t] = high[t + half] > high[t] ? high[t + half] : high[t];
+        }
+        __syncthreads();
+    }
+    if (t == 0) {
+        atomicMin(&range->low, low[0]);
+        atomicMax(&range->high, high[0]);
+    }
+}
+
+static __global__ void otsu_count(const float *field, const __grid_constant__ struct gates g,
+                                  int64_t n, struct otsu_params p, const struct otsu_range *range,
+                                  int32_t *count) {
+    if (range->low >= range->high)
+        return;
+    float low = otsu_value(range->low), high = otsu_value(range->high);
+    HF_CUDA_EACH(i, n) {
+        float v = otsu_measure(field[i], p.side);
+        if (otsu_counts(v) && passes(g, i))
+            atomicAdd(&count[otsu_bin(v, low, high, p.bins)], 1);
+    }
+}
+
+static __global__ void otsu_finish(const int32_t *count, int32_t bins,
+                                   const struct otsu_range *range, float *level) {
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        *level = range->low < range->high
+                     ? otsu_level(count, bins, otsu_value(range->low), otsu_value(range->high))
+                     : INFINITY;
+}
+
+static enum hf_status launch_otsu(const struct hf_op_call *call, void *scratch, void *stream,
+                                  struct hf_error *e) {
+    struct otsu_params p = *(const struct otsu_params *)call->params;
+    struct gates g = gates_from(call, 1);
+    const float *field = HF_DATA(const float, call->in[0]);
+    float *level = HF_DATA(float, call->out[0]);
+    struct otsu_range *range = (struct otsu_range *)scratch;
+    int32_t *count = (int32_t *)(range + 1);
+    int64_t n = hf_tensor_count(call->in[0]);
+    HF_CUDA_LAUNCH(otsu_begin, hf_cuda_grid(p.bins), HF_CUDA_THREADS, stream, range, count, p.bins);
+    HF_CUDA_LAUNCH(otsu_extremes, hf_cuda_grid(n), HF_CUDA_THREADS, stream, field, g, n, p.side,
+                   range);
+    HF_CUDA_LAUNCH(otsu_count, hf_cuda_grid(n), HF_CUDA_THREADS, stream, field, g, n, p, range,
+                   count);
+    HF_CUDA_LAUNCH(otsu_finish, 1, 32, stream, count, p.bins, range, level);
+    return hf_cuda_launched("threshold.otsu", e);
+}
+
 /* ---- keep ---- */
 
-static size_t keep_scratch(const struct hf_op_call *call) {
-    /* A component has at least one voxel. */
-    return ((size_t)hf_tensor_count(call->in[0]) + 1) * sizeof(int32_t);
+/* A component has at least one voxel. */
+static size_t keep_most(const struct hf_op_call *call) {
+    return (size_t)hf_tensor_count(call->in[0]) + 1;
 }
 
-static __global__ void keep_begin(const int32_t *labels, int32_t *size) {
+static size_t keep_scratch(const struct hf_op_call *call) {
+    return keep_most(call) * (sizeof(int32_t) + (call->inputs > 2));
+}
+
+static __global__ void keep_begin(const int32_t *labels, int32_t *size, uint8_t *has_strong) {
     HF_CUDA_EACH(k, (int64_t)*labels + 1) {
         size[k] = 0;
+        if (has_strong)
+            has_strong[k] = 0;
     }
 }
 
-static __global__ void keep_measure(const int32_t *label, int64_t n, int32_t *size) {
+static __global__ void keep_measure(const int32_t *label, const uint8_t *strong, int64_t n,
+                                    int32_t *size, uint8_t *has_strong) {
     HF_CUDA_EACH(i, n) {
-        if (label[i] > 0)
-            atomicAdd(&size[label[i]], 1);
+        if (label[i] <= 0)
+            continue;
+        atomicAdd(&size[label[i]], 1);
+        if (strong && strong[i])
+            has_strong[label[i]] = 1; /* whoever writes writes 1 */
     }
 }
 
-static __global__ void keep_large(const int32_t *label, const int32_t *size, int64_t n,
-                                  int64_t least, uint8_t *mask) {
+static __global__ void keep_large(const int32_t *label, const int32_t *size,
+                                  const uint8_t *has_strong, int64_t n, int64_t least,
+                                  uint8_t *mask) {
     HF_CUDA_EACH(i, n) {
-        mask[i] = label[i] > 0 && size[label[i]] >= least;
+        mask[i] = label[i] > 0 && size[label[i]] >= least && (!has_strong || has_strong[label[i]]);
     }
 }
 
@@ -81,12 +196,15 @@ static enum hf_status launch_keep(const struct hf_op_call *call, void *scratch, 
     const int32_t *label = HF_DATA(const int32_t, call->in[0]);
     const int32_t *labels = HF_DATA(const int32_t, call->in[1]);
     uint8_t *mask = HF_DATA(uint8_t, call->out[0]);
+    const uint8_t *strong = call->inputs > 2 ? HF_DATA(const uint8_t, call->in[2]) : NULL;
     int32_t *size = (int32_t *)scratch;
+    uint8_t *has_strong = strong ? (uint8_t *)(size + keep_most(call)) : NULL;
     int64_t n = hf_tensor_count(call->in[0]);
-    HF_CUDA_LAUNCH(keep_begin, hf_cuda_grid(n), HF_CUDA_THREADS, stream, labels, size);
-    HF_CUDA_LAUNCH(keep_measure, hf_cuda_grid(n), HF_CUDA_THREADS, stream, label, n, size);
-    HF_CUDA_LAUNCH(keep_large, hf_cuda_grid(n), HF_CUDA_THREADS, stream, label, size, n, least,
-                   mask);
+    HF_CUDA_LAUNCH(keep_begin, hf_cuda_grid(n), HF_CUDA_THREADS, stream, labels, size, has_strong);
+    HF_CUDA_LAUNCH(keep_measure, hf_cuda_grid(n), HF_CUDA_THREADS, stream, label, strong, n, size,
+                   has_strong);
+    HF_CUDA_LAUNCH(keep_large, hf_cuda_grid(n), HF_CUDA_THREADS, stream, label, size, has_strong, n,
+                   least, mask);
     return hf_cuda_launched("threshold.keep", e);
 }
 
@@ -269,5 +387,6 @@ static enum hf_status launch_best(const struct hf_op_call *call, void *scratch, 
 }
 
 HF_CUDA_MODULE("threshold.cuda", {"threshold.cut", HF_KIND_CUDA, launch_cut, NULL},
+               {"threshold.otsu", HF_KIND_CUDA, launch_otsu, otsu_scratch},
                {"threshold.keep", HF_KIND_CUDA, launch_keep, keep_scratch},
                {"threshold.best", HF_KIND_CUDA, launch_best, best_scratch})

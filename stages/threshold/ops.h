@@ -9,6 +9,7 @@
 #include "elem.h"
 
 extern const struct hf_op threshold_cut_cpu;
+extern const struct hf_op threshold_otsu_cpu;
 extern const struct hf_op threshold_keep_cpu;
 extern const struct hf_op threshold_best_cpu;
 

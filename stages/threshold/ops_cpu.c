@@ -1,5 +1,5 @@
 /**
- * ops_cpu.c - "threshold.cut", "threshold.keep" and "threshold.best" on the CPU.
+ * ops_cpu.c - the ops of threshold on the CPU.
  */
 #include <string.h>
 
@@ -26,9 +26,46 @@ static enum hf_status cut(const struct hf_op_call *call, void *scratch, void *st
     return HF_OK;
 }
 
+static size_t otsu_scratch(const struct hf_op_call *call) {
+    const struct otsu_params *p = call->params;
+    return (size_t)p->bins * sizeof(int32_t);
+}
+
+static enum hf_status otsu(const struct hf_op_call *call, void *scratch, void *stream,
+                           struct hf_error *e) {
+    (void)stream;
+    (void)e;
+    const struct otsu_params *p = call->params;
+    const float *field = HF_DATA(float, call->in[0]);
+    float low = INFINITY, high = -INFINITY;
+    int64_t n = hf_tensor_count(call->in[0]);
+    int32_t *count = scratch;
+    memset(count, 0, (size_t)p->bins * sizeof *count);
+    for (int64_t i = 0; i < n; i++) {
+        float v = otsu_measure(field[i], p->side);
+        if (otsu_counts(v) && passes(call, 1, i)) {
+            low = v < low ? v : low;
+            high = v > high ? v : high;
+        }
+    }
+    if (low < high) {
+        for (int64_t i = 0; i < n; i++) {
+            float v = otsu_measure(field[i], p->side);
+            if (otsu_counts(v) && passes(call, 1, i))
+                count[otsu_bin(v, low, high, p->bins)]++;
+        }
+    }
+    HF_DATA(float, call->out[0])[0] = low < high ? otsu_level(count, p->bins, low, high) : INFINITY;
+    return HF_OK;
+}
+
+/* A component has at least one voxel. */
+static size_t keep_most(const struct hf_op_call *call) {
+    return (size_t)hf_tensor_count(call->in[0]) + 1;
+}
+
 static size_t keep_scratch(const struct hf_op_call *call) {
-    /* A component has at least one voxel. */
-    return ((size_t)hf_tensor_count(call->in[0]) + 1) * sizeof(int32_t);
+    return keep_most(call) * (sizeof(int32_t) + (call->inputs > 2));
 }
 
 static enum hf_status keep(const struct hf_op_call *call, void *scratch, void *stream,
@@ -39,12 +76,19 @@ static enum hf_status keep(const struct hf_op_call *call, void *scratch, void *s
     const int32_t *label = HF_DATA(int32_t, call->in[0]);
     int32_t labels = HF_DATA(int32_t, call->in[1])[0], *size = scratch;
     uint8_t *mask = HF_DATA(uint8_t, call->out[0]);
+    const uint8_t *strong = call->inputs > 2 ? HF_DATA(uint8_t, call->in[2]) : NULL;
+    uint8_t *has_strong = (uint8_t *)(size + keep_most(call));
     int64_t n = hf_tensor_count(call->in[0]);
     memset(size, 0, ((size_t)labels + 1) * sizeof *size);
-    for (int64_t i = 0; i < n; i++)
+    if (strong)
+        memset(has_strong, 0, (size_t)labels + 1);
+    for (int64_t i = 0; i < n; i++) {
         size[label[i]]++;
+        if (strong && strong[i])
+            has_strong[label[i]] = 1;
+    }
     for (int64_t i = 0; i < n; i++)
-        mask[i] = label[i] > 0 && size[label[i]] >= p->least;
+        mask[i] = label[i] > 0 && size[label[i]] >= p->least && (!strong || has_strong[label[i]]);
     return HF_OK;
 }
 
@@ -115,5 +159,6 @@ static enum hf_status best(const struct hf_op_call *call, void *scratch, void *s
 }
 
 const struct hf_op threshold_cut_cpu = {"threshold.cut", HF_KIND_CPU, cut, NULL};
+const struct hf_op threshold_otsu_cpu = {"threshold.otsu", HF_KIND_CPU, otsu, otsu_scratch};
 const struct hf_op threshold_keep_cpu = {"threshold.keep", HF_KIND_CPU, keep, keep_scratch};
 const struct hf_op threshold_best_cpu = {"threshold.best", HF_KIND_CPU, best, best_scratch};

@@ -2,14 +2,21 @@
  * threshold.c - the stage `threshold`: from a field of probabilities, or of differences in
  * intensity, to a mask.
  *
- * In order: smooth, cut at the value, gate by masks, drop small components, and where an annotated
- * Couinaud segment came out empty keep its likeliest component, since a tumor is known to be there.
+ * In order: smooth, cut (at a value; at Otsu's threshold of the gated voxels; with hysteresis),
+ * gate by masks, drop small components, and where an annotated Couinaud segment came out empty keep
+ * its likeliest component, since a tumor is known to be there.
  */
 #include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
 #include "../geometry/geometry.h"
 #include "ops.h"
+
+enum method {
+    METHOD_FIXED,
+    METHOD_OTSU,
+    METHOD_HYSTERESIS
+};
 
 enum scale {
     SCALE_PLAIN,
@@ -19,7 +26,9 @@ enum scale {
 
 struct options {
     const char *field, *output;
-    double value;
+    int32_t method;
+    double value, low, high;
+    int64_t bins;
     int32_t scale, side;
     struct hf_names gate;
     struct hf_reals smooth;
@@ -32,7 +41,7 @@ struct work {
     struct hf_stage *s;
     const struct hf_sample *in;
     const struct options *o;
-    struct hf_tensor *field, *mask;
+    struct hf_tensor *field, *mask, *strong; /* strong: NULL unless a component needs such voxels */
     struct hf_error *e;
 };
 
@@ -82,10 +91,10 @@ static enum hf_status smooth(struct work *w) {
     return st;
 }
 
-/* The option `value` in the units of the field. */
-static enum hf_status scaled_value(const struct work *w, float *ret) {
+/* An option's value in the units of the field. */
+static enum hf_status scaled_value(const struct work *w, double value, float *ret) {
     struct hf_tensor *window = NULL;
-    *ret = (float)w->o->value;
+    *ret = (float)value;
     if (w->o->scale == SCALE_PLAIN)
         return HF_OK;
     enum hf_status st = hf_tensor_read(w->s, hf_sample_get(w->in, "window"), &window, w->e);
@@ -95,26 +104,68 @@ static enum hf_status scaled_value(const struct work *w, float *ret) {
     if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
         st = hf_fail(w->e, HF_INVALID, "'window' must hold two rising HU values");
     else
-        *ret = ((float)w->o->value - (w->o->scale == SCALE_HU ? hu[0] : 0)) / (hu[1] - hu[0]);
+        *ret = ((float)value - (w->o->scale == SCALE_HU ? hu[0] : 0)) / (hu[1] - hu[0]);
     w->s->host->tensor_unref(window);
     return st;
 }
 
-static enum hf_status cut(struct work *w) {
-    struct cut_params params = {0, w->o->side};
-    enum hf_status st = scaled_value(w, &params.value);
-    if (st == HF_OK)
-        st = hf_tensor_new(w->s, HF_U8, 4, w->field->shape, &w->mask, w->e);
+/* Otsu's threshold of what the gates let through. */
+static enum hf_status otsu_value(const struct work *w, float *ret) {
+    struct otsu_params params = {(int32_t)w->o->bins, w->o->side};
+    struct hf_tensor *level = NULL, *read = NULL;
+    const int64_t one = 1;
+    enum hf_status st = hf_tensor_new(w->s, HF_F32, 1, &one, &level, w->e);
     if (st != HF_OK)
         return st;
     struct hf_op_call call = {.in = {w->field},
-                              .out = {w->mask},
+                              .out = {level},
+                              .inputs = 1,
+                              .outputs = 1,
+                              .params = &params,
+                              .params_size = sizeof params};
+    add_gates(w, &call);
+    st = hf_launch(w->s, "threshold.otsu", &call, w->e);
+    if (st == HF_OK)
+        st = hf_tensor_read(w->s, level, &read, w->e);
+    w->s->host->tensor_unref(level);
+    if (st != HF_OK)
+        return st;
+    *ret = HF_DATA(float, read)[0];
+    /* No threshold: one that nothing reaches. */
+    if (w->o->side == CUT_BELOW && isinf(*ret))
+        *ret = -INFINITY;
+    w->s->host->tensor_unref(read);
+    return HF_OK;
+}
+
+static enum hf_status cut_at(struct work *w, float value, struct hf_tensor **ret) {
+    struct cut_params params = {value, w->o->side};
+    enum hf_status st = hf_tensor_new(w->s, HF_U8, 4, w->field->shape, ret, w->e);
+    if (st != HF_OK)
+        return st;
+    struct hf_op_call call = {.in = {w->field},
+                              .out = {*ret},
                               .inputs = 1,
                               .outputs = 1,
                               .params = &params,
                               .params_size = sizeof params};
     add_gates(w, &call);
     return hf_launch(w->s, "threshold.cut", &call, w->e);
+}
+
+static enum hf_status cut(struct work *w) {
+    const struct options *o = w->o;
+    float value = 0, high = 0;
+    enum hf_status st =
+        o->method == METHOD_OTSU
+            ? otsu_value(w, &value)
+            : scaled_value(w, o->method == METHOD_FIXED ? o->value : o->low, &value);
+    if (st == HF_OK)
+        st = cut_at(w, value, &w->mask);
+    if (st != HF_OK || o->method != METHOD_HYSTERESIS)
+        return st;
+    st = scaled_value(w, o->high, &high);
+    return st == HF_OK ? cut_at(w, high, &w->strong) : st;
 }
 
 /* Voxels that make up the minimum volume, rounded up. */
@@ -124,12 +175,13 @@ static int64_t least_voxels(const struct work *w) {
     return (int64_t)ceil(w->o->min_volume / volume - 1e-6);
 }
 
-static enum hf_status drop_small(struct work *w) {
+/* Drops components that are small or hold no strong voxel. */
+static enum hf_status drop_components(struct work *w) {
     struct hf_components_params by = {26};
     struct keep_params keep = {least_voxels(w)};
     struct hf_tensor *labels = NULL, *count = NULL, *kept = NULL;
     const int64_t one = 1;
-    if (keep.least <= 1)
+    if (keep.least <= 1 && !w->strong)
         return HF_OK;
     enum hf_status st = hf_tensor_new(w->s, HF_I32, 4, w->mask->shape, &labels, w->e);
     if (st == HF_OK)
@@ -152,6 +204,8 @@ static enum hf_status drop_small(struct work *w) {
                                   .outputs = 1,
                                   .params = &keep,
                                   .params_size = sizeof keep};
+        if (w->strong)
+            call.in[call.inputs++] = w->strong;
         st = hf_launch(w->s, "threshold.keep", &call, w->e);
     }
     w->s->host->tensor_unref(labels);
@@ -202,7 +256,7 @@ static enum hf_status keep_best(struct work *w) {
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
-    struct work w = {s, in, o, hf_sample_get(in, o->field), NULL, e};
+    struct work w = {s, in, o, hf_sample_get(in, o->field), NULL, NULL, e};
     struct hf_sample *out = NULL;
     if (w.field->shape[0] != 1)
         return hf_fail(e, HF_INVALID, "field '%s' has %lld channels, a mask comes from 1", o->field,
@@ -212,7 +266,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     if (st == HF_OK)
         st = cut(&w);
     if (st == HF_OK)
-        st = drop_small(&w);
+        st = drop_components(&w);
     if (st == HF_OK && keeps_best(o))
         st = keep_best(&w);
     if (st == HF_OK)
@@ -224,6 +278,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     }
     replace(&w, &w.field, NULL);
     replace(&w, &w.mask, NULL);
+    replace(&w, &w.strong, NULL);
     if (st == HF_OK)
         return hf_emit(s, out, e);
     s->host->sample_unref(out);
@@ -239,6 +294,11 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
             e, HF_INVALID,
             "option 'smooth' has %d numbers; expected one for all axes or three: D, H, W",
             o->smooth.count);
+    if (o->method == METHOD_HYSTERESIS &&
+        cut_measure((float)o->high, o->side) < cut_measure((float)o->low, o->side))
+        return hf_fail(e, HF_INVALID,
+                       "option 'high' is %g, which is easier to reach than 'low', %g, with side %s",
+                       o->high, o->low, o->side == CUT_BELOW ? "below" : "above");
     if (o->gate.count > HF_OP_MAX_TENSORS - 3)
         return hf_fail(e, HF_INVALID, "option 'gate' names %d fields, at most %d are possible",
                        o->gate.count, HF_OP_MAX_TENSORS - 3);
@@ -252,7 +312,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         at += snprintf(from + at, sizeof from - (size_t)at, " %.*s", HF_FIELD_NAME - 2,
                        o->gate.name[i]);
     }
-    if (o->scale != SCALE_PLAIN)
+    if (o->scale != SCALE_PLAIN && o->method != METHOD_OTSU)
         io->read(io, "window", HF_F32, HF_ON_HOST, 0);
     if (keeps_best(o)) {
         io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
@@ -277,19 +337,48 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(output),
      .initial = "pseudo",
      .help = "Name of the mask that is written."},
+    {.name = "method",
+     .type = HF_OPTION_ENUM,
+     .offset = OFFSET(method),
+     .initial = "fixed",
+     .choices = "fixed|otsu|hysteresis",
+     .help = "How it is cut: at `value`; at Otsu's threshold of the volume's voxels within the "
+             "gates; at `low`, keeping the components (26 neighbours) that reach `high`."},
     {.name = "value",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(value),
      .initial = "0.5",
      .min = -1e5,
      .max = 1e5,
-     .help = "Where it is cut."},
+     .help = "Where `fixed` cuts."},
+    {.name = "low",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(low),
+     .initial = "0.3",
+     .min = -1e5,
+     .max = 1e5,
+     .help = "What every voxel reaches, with `hysteresis`."},
+    {.name = "high",
+     .type = HF_OPTION_REAL,
+     .offset = OFFSET(high),
+     .initial = "0.7",
+     .min = -1e5,
+     .max = 1e5,
+     .help = "What a voxel of each component reaches, with `hysteresis`."},
+    {.name = "bins",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(bins),
+     .initial = "256",
+     .min = 2,
+     .max = OTSU_MAX_BINS,
+     .help = "Bins of Otsu's histogram, from the least to the greatest value within the gates."},
     {.name = "scale",
      .type = HF_OPTION_ENUM,
      .offset = OFFSET(scale),
      .initial = "plain",
      .choices = "plain|HU|HU_difference",
-     .help = "What `value` is: in the field's own units, in HU of an image, in HU of a difference "
+     .help = "What `value`, `low` and `high` are: in the field's own units, in HU of an image, in "
+             "HU of a difference "
              "of two."},
     {.name = "side",
      .type = HF_OPTION_ENUM,
@@ -329,12 +418,13 @@ static const struct hf_option option_table[] = {
              "of whatever size; only with `segments` among the gates."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"blur",           "components",     "threshold.cut",
-                                       "threshold.keep", "threshold.best", NULL};
+static const char *const ops_used[] = {
+    "blur",           "components", "threshold.cut", "threshold.otsu", "threshold.keep",
+    "threshold.best", NULL};
 
 static const struct hf_stage_class threshold = {
     .name = "threshold",
-    .help = "Cuts a field at a value: smoothing, gates, minimum volume, the best per segment.",
+    .help = "Cuts a field to a mask: smoothing, gates, minimum volume, the best per segment.",
     .kind = HF_MAP,
     .options_size = sizeof(struct options),
     .options = option_table,
@@ -344,8 +434,8 @@ static const struct hf_stage_class threshold = {
 };
 
 static const struct hf_stage_class *const stages[] = {&threshold, NULL};
-static const struct hf_op *const ops[] = {&threshold_cut_cpu, &threshold_keep_cpu,
-                                          &threshold_best_cpu, NULL};
+static const struct hf_op *const ops[] = {&threshold_cut_cpu, &threshold_otsu_cpu,
+                                          &threshold_keep_cpu, &threshold_best_cpu, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

@@ -31,6 +31,41 @@ static void cut(void **state) {
     }
 }
 
+static void otsu(void **state) {
+    (void)state;
+    const int64_t one = 1;
+    int gates = 0;
+    EACH_SIZE(size) {
+        for (int i = 0; i < 3; i++) {
+            struct otsu_params p = {i == 0 ? 256 : i == 1 ? 2 : OTSU_MAX_BINS, sides[i]};
+            struct hf_tensor *t[4] = {sized_random(HF_F32, 1, size, -1, 1, 21),
+                                      sized_mask(size, 0.7, 22), sized_mask(size, 0.6, 23),
+                                      kit_tensor(HF_F32, 1, &one)};
+            HF_DATA(float, t[0])[0] = -INFINITY;
+            HF_DATA(float, t[0])[hf_tensor_count(t[0]) - 1] = NAN;
+            struct hf_op_call call = KIT_CALL(t[0], t[3], p);
+            for (int k = 0; k < gates; k++)
+                call.in[call.inputs++] = t[1 + k];
+            kit_compare("threshold.otsu", &call, &exact);
+            free_all(t, 4);
+        }
+        gates = (gates + 1) % 3;
+    }
+}
+
+static void otsu_of_one_value(void **state) {
+    (void)state;
+    const int64_t size[4] = {1, 2, 9, 7}, one = 1;
+    struct otsu_params p = {16, CUT_ABOVE};
+    struct hf_tensor *t[2] = {sized(HF_F32, 1, size), kit_tensor(HF_F32, 1, &one)};
+    for (int64_t i = 0; i < hf_tensor_count(t[0]); i++)
+        HF_DATA(float, t[0])[i] = i % 2 ? 0.0f : -0.0f;
+    struct hf_op_call call = KIT_CALL(t[0], t[1], p);
+    kit_compare("threshold.otsu", &call, &exact);
+    assert_true(isinf(*HF_DATA(float, t[1])));
+    free_all(t, 2);
+}
+
 static void keep(void **state) {
     (void)state;
     const double shares[] = {0, 0.05, 0.3, 1};
@@ -47,6 +82,10 @@ static void keep(void **state) {
             struct hf_op_call call = KIT_CALL(t[1], t[3], p);
             call.in[call.inputs++] = t[2];
             kit_compare("threshold.keep", &call, &exact);
+            struct hf_tensor *strong = sized_mask(size, 0.02, 13);
+            call.in[call.inputs++] = strong;
+            kit_compare("threshold.keep", &call, &exact);
+            kit_free(strong);
             free_all(t, 4);
         }
     }
@@ -229,6 +268,8 @@ static void best_of_odd_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(cut),
+                                       cmocka_unit_test(otsu),
+                                       cmocka_unit_test(otsu_of_one_value),
                                        cmocka_unit_test(keep),
                                        cmocka_unit_test(best),
                                        cmocka_unit_test(best_of_nothing),

@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
 
 #include "harness.h"
 #include "io_stub.h"
@@ -218,6 +220,188 @@ static void test_an_empty_segment_keeps_its_best(void **state) {
     harness_close(h);
 }
 
+/* ---- Otsu ---- */
+
+/* Pseudorandom numbers in 0..999. */
+static int scatter_of(int i) {
+    uint32_t x = (uint32_t)i * 2654435761u;
+    x ^= x >> 15;
+    x *= 2246822519u;
+    return (int)((x ^ x >> 13) % 1000);
+}
+
+static int compare_floats(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Otsu's threshold without a histogram: every split of the sorted values of the gate is tried. */
+static double otsu_of_values(const float *field, int absolute) {
+    static float v[N];
+    int n = 0, best = 0;
+    double sum = 0, below = 0, most = -1;
+    for (int i = 0; i < N; i++)
+        if (liver[i] && segments[i] && isfinite(field[i])) {
+            v[n++] = absolute ? fabsf(field[i]) : field[i];
+            sum += (double)v[n - 1];
+        }
+    qsort(v, (size_t)n, sizeof *v, compare_floats);
+    for (int k = 1; k < n; k++) {
+        below += (double)v[k - 1];
+        double apart = below / k - (sum - below) / (n - k);
+        double between = (double)k * (n - k) * apart * apart;
+        if (v[k] > v[k - 1] && between > most) {
+            most = between;
+            best = k;
+        }
+    }
+    return 0.5 * ((double)v[best - 1] + (double)v[best]);
+}
+
+static void test_otsu_separates_two_classes(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    for (int k = 0; k < 6; k++) {
+        /* Classes of unequal shares, apart in the even cases and one into the other in the odd. */
+        struct options o = plain;
+        int side = k / 2, share = side == CUT_ABOVE ? 200 : 700;
+        float width = k % 2 ? 0.7f : 0.25f;
+        o.method = METHOD_OTSU;
+        o.bins = 512;
+        o.side = side;
+        o.value = 1e4; /* of no account */
+        for (int i = 0; i < N; i++) {
+            int high = scatter_of(i) < share;
+            score[i] = (high ? 1.5f : 0.6f) + width * ((float)scatter_of(i + N) / 1000 - 0.5f);
+            if (side == CUT_EITHER && i % 2)
+                score[i] = -score[i];
+            segments[i] = scatter_of(i + 2 * N) < 600;
+            if (!segments[i])
+                score[i] = 40.0f * (float)(i % 3); /* what the gates hide moves nothing */
+        }
+        score[7] = NAN;
+        score[8] = INFINITY;
+        segments[7] = segments[8] = 1;
+        double want = otsu_of_values(score, side == CUT_EITHER);
+        double bin = 1.6 / 512;
+        const uint8_t *mask = cut_once(h, &o, 1);
+        int unsure = 0;
+        for (int i = 0; i < N; i++) {
+            double v = side == CUT_EITHER ? fabs((double)score[i]) : (double)score[i];
+            int set = segments[i] && (side == CUT_BELOW ? v <= want : v >= want);
+            if (fabs(v - want) < 2 * bin)
+                unsure++;
+            else
+                assert_int_equal(mask[i], set);
+        }
+        assert_true(k % 2 ? unsure < N / 50 : unsure == 0);
+        assert_true(count(mask) > N / 20 && count(mask) < N / 2);
+    }
+    harness_close(h);
+}
+
+static void test_otsu_of_few_bins_and_of_one_value(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    o.method = METHOD_OTSU;
+    /* Two bins: the middle of the range, whatever lies in them. */
+    o.bins = 2;
+    for (int i = 0; i < N; i++)
+        score[i] = (float)(i % 100) / 99;
+    const uint8_t *mask = cut_once(h, &o, 1);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(mask[i], i % 100 >= 50);
+    /* All alike, or no voxel within the gates: nothing is set, on either side. */
+    for (int side = CUT_ABOVE; side <= CUT_EITHER; side++) {
+        o.side = side;
+        for (int i = 0; i < N; i++)
+            score[i] = 0.25f;
+        assert_int_equal(count(cut_once(h, &o, 1)), 0);
+    }
+    memset(segments, 0, sizeof segments);
+    score[3] = 1;
+    assert_int_equal(count(cut_once(h, &o, 1)), 0);
+    harness_close(h);
+}
+
+/* ---- hysteresis ---- */
+
+/* All that hangs together (26 neighbours) with a strong voxel through weak ones. */
+static void flood(const uint8_t *weak, const uint8_t *strong, uint8_t *out) {
+    int grew = 1;
+    for (int i = 0; i < N; i++)
+        out[i] = strong[i];
+    while (grew) {
+        grew = 0;
+        for (int i = 0; i < N; i++) {
+            for (int k = 0; k < 27 && weak[i] && !out[i]; k++) {
+                int d = i / PLANE + k / 9 - 1, y = i / W % H + k / 3 % 3 - 1, x = i % W + k % 3 - 1;
+                if (d >= 0 && d < D && y >= 0 && y < H && x >= 0 && x < W && out[at(d, y, x)])
+                    out[i] = grew = 1;
+            }
+        }
+    }
+}
+
+static void test_hysteresis_keeps_what_reaches_high(void **state) {
+    (void)state;
+    static uint8_t weak[N], strong[N], want[N];
+    struct harness *h = open_harness();
+    int dropped = 0, kept = 0;
+    for (int k = 0; k < 9; k++) {
+        struct options o = plain;
+        o.method = METHOD_HYSTERESIS;
+        o.side = k % 3;
+        o.scale = k < 6 ? SCALE_PLAIN : SCALE_HU_DIFFERENCE;
+        o.value = 1e4; /* of no account */
+        double low = 0.75 + 0.02 * k, high = 0.96, unit = k < 6 ? 1 : 400;
+        float sign = o.side == CUT_BELOW ? -1 : 1;
+        for (int i = 0; i < N; i++) {
+            double v = scatter_of(i + k * N) / 1000.0;
+            segments[i] = scatter_of(i + 50 * N) < 900;
+            weak[i] = v >= low && segments[i];
+            strong[i] = v >= high && segments[i];
+            score[i] = sign * (float)v;
+            if (o.side == CUT_EITHER && i % 2)
+                score[i] = -score[i];
+        }
+        o.low = unit * ((double)sign * low - 1e-6 * (double)sign);
+        o.high = unit * ((double)sign * high - 1e-6 * (double)sign);
+        flood(weak, strong, want);
+        assert_memory_equal(cut_once(h, &o, 1), want, N);
+        kept += count(want);
+        dropped += count(weak) - count(want);
+        o.high = o.low;
+        assert_memory_equal(cut_once(h, &o, 1), weak, N);
+    }
+    assert_true(kept > 100 && dropped > 100);
+    harness_close(h);
+}
+
+static void test_hysteresis_and_minimum_volume(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    o.method = METHOD_HYSTERESIS;
+    o.low = 0.3;
+    o.high = 0.7;
+    o.min_volume = 3;
+    /* Large and strong; large and weak; small and strong. */
+    for (int x = 1; x < 5; x++)
+        score[at(0, 2, x)] = score[at(2, 8, x)] = 0.4f;
+    score[at(0, 2, 3)] = 0.8f;
+    score[at(3, 4, 12)] = score[at(3, 4, 13)] = 0.9f;
+    const uint8_t *mask = cut_once(h, &o, 1);
+    assert_int_equal(count(mask), 4);
+    assert_int_equal(mask[at(0, 2, 1)], 1);
+    o.min_volume = 2;
+    assert_int_equal(count(cut_once(h, &o, 1)), 6);
+    o.low = 0.5; /* the strong voxel of the row stands alone */
+    assert_int_equal(count(cut_once(h, &o, 1)), 2);
+    harness_close(h);
+}
+
 static void test_bad_options_are_refused(void **state) {
     (void)state;
     struct io_stub io;
@@ -235,6 +419,20 @@ static void test_bad_options_are_refused(void **state) {
     assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e),
                      HF_INVALID);
     assert_non_null(strstr(e.text, "'smooth'"));
+    o = plain;
+    o.method = METHOD_HYSTERESIS;
+    o.low = 0.5;
+    o.high = 0.4;
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e),
+                     HF_INVALID);
+    assert_non_null(strstr(e.text, "'high'"));
+    o.side = CUT_BELOW;
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e), HF_OK);
+    /* Otsu's threshold is in no scale. */
+    o.method = METHOD_OTSU;
+    o.scale = SCALE_HU;
+    assert_int_equal(io_stub_declare(&io, &threshold, &o, " score liver segments ", &e), HF_OK);
+    assert_null(strstr(io.text, "window"));
 }
 
 int main(void) {
@@ -244,6 +442,10 @@ int main(void) {
         cmocka_unit_test(test_small_components_are_dropped),
         cmocka_unit_test(test_smoothing_spreads_a_point),
         cmocka_unit_test(test_an_empty_segment_keeps_its_best),
+        cmocka_unit_test(test_otsu_separates_two_classes),
+        cmocka_unit_test(test_otsu_of_few_bins_and_of_one_value),
+        cmocka_unit_test(test_hysteresis_keeps_what_reaches_high),
+        cmocka_unit_test(test_hysteresis_and_minimum_volume),
         cmocka_unit_test(test_bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
