@@ -88,6 +88,41 @@ HF_DEVICE static inline float el_tanh(float x) {
     return q < 0.1225f ? near : far;
 }
 
+/* ---- losses on logits ---- */
+
+HF_DEVICE static inline float el_bce(float z, float t, float pos_weight) {
+    return pos_weight * t * el_softplus(-z) + (1.0f - t) * el_softplus(z);
+}
+
+/** softplus(z) and softplus(-z), sigmoid(z) and sigmoid(-z). */
+struct el_logit {
+    float above, below, q, p;
+};
+
+HF_DEVICE static inline struct el_logit el_logit_of(float z) {
+    struct el_logit l;
+    float u = el_exp(z < 0.0f ? z : -z), far = el_atanh2(u / (2.0f + u));
+    float big = 1.0f / (1.0f + u), small = u / (1.0f + u);
+    l.above = (z > 0.0f ? z : 0.0f) + far;
+    l.below = (z < 0.0f ? -z : 0.0f) + far;
+    l.q = z > 0.0f ? big : small;
+    l.p = z > 0.0f ? small : big;
+    return l;
+}
+
+HF_DEVICE static inline float el_focal(float z, float t, float pos_weight, float gamma) {
+    struct el_logit l = el_logit_of(z);
+    return pos_weight * t * el_exp(-gamma * l.above) * l.below +
+           (1.0f - t) * el_exp(-gamma * l.below) * l.above;
+}
+
+/** Its slope by z. */
+HF_DEVICE static inline float el_focal_slope(float z, float t, float pos_weight, float gamma) {
+    struct el_logit l = el_logit_of(z);
+    return (1.0f - t) * el_exp(-gamma * l.below) * (l.q + gamma * l.p * l.above) -
+           pos_weight * t * el_exp(-gamma * l.above) * (l.p + gamma * l.q * l.below);
+}
+
 /** Leaky ReLU with a slope in [0, 1]: 0 is ReLU, 1 the identity. */
 HF_DEVICE static inline float el_leaky(float x, float slope) {
     return x > 0.0f ? x : x * slope;

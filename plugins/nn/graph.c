@@ -16,6 +16,10 @@ size_t graph_offset(const struct graph *g, const struct slot *s) {
     return g->block[s->block].offset + (size_t)s->offset * g->target.element;
 }
 
+int graph_is_head(const struct graph *g, int32_t layer) {
+    return g->spec.mode == HF_EXEC_TRAIN && g->net->layer[layer].supervise > 0;
+}
+
 const int64_t *graph_output(const struct graph *g) {
     return g->value[g->net->layers - 1].shape;
 }

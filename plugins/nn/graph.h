@@ -10,11 +10,13 @@
 #include <hepaflow/plugin.h>
 
 #include "arena.h"
+#include "loss.h"
 #include "target.h"
 
 enum op {
     OP_INPUT,
     OP_OUTPUT,
+    OP_SHRINK, /* target and weight to the size of a supervised layer */
     OP_LOSS,
     OP_CONV,
     OP_CONV_DATA,
@@ -48,9 +50,11 @@ struct step {
     enum op op;
     int32_t layer;
     int32_t accumulate;
+    int32_t group;                          /* LOSS: of the terms */
     int64_t channels;                       /* COPY, ADD */
     int64_t rows;                           /* pointwise */
-    struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second summand */
+    struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second summand, and
+                                               float32 shrunk targets, with weights behind them */
     void *conv;                             /* CONV, CONV_DATA, CONV_WEIGHT */
 };
 
@@ -59,7 +63,7 @@ struct value {
     int64_t shape[5];
     int64_t voxels; /* of one sample */
     int32_t uses;   /* by live layers, and by the loss or the output */
-    int32_t live;   /* leads to the output */
+    int32_t live;   /* leads to the output or to a loss */
     int32_t fused;  /* NORM: the ACT that its step also does; ACT: the NORM that does it; else -1 */
     int32_t needs_gradient;
     int32_t gradient_written;
@@ -80,7 +84,10 @@ struct graph {
     void **conv;          /* of each layer, NULL: none */
     struct step *step;
     int32_t steps, step_capacity;
-    int32_t forward_end, loss_at; /* steps [0, forward_end), then OUTPUT, then LOSS, then back */
+    /* Steps [0, forward_end), then OUTPUT, then the losses [loss_at, loss_end), then back. */
+    int32_t forward_end, loss_at, loss_end;
+    struct loss_group group[HF_MAX_LOSS_TERMS];
+    int32_t groups;
     struct ar_block *block;
     int32_t blocks, block_capacity;
 };
@@ -98,6 +105,8 @@ void graph_clear(struct graph *g);
 const struct hf_param *graph_param(const struct graph *g, int32_t layer, int32_t k);
 /** Where a slot begins in the arena, in bytes; the slot must be there. */
 size_t graph_offset(const struct graph *g, const struct slot *s);
+/** Whether the layer's output has losses of its own. */
+int graph_is_head(const struct graph *g, int32_t layer);
 /** The output's shape. */
 const int64_t *graph_output(const struct graph *g);
 /** Fails unless `t` is f32 of that shape; `verb` and `what` are for the message. */

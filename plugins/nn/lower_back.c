@@ -7,6 +7,8 @@
  */
 #include "graph.h"
 
+#include <string.h>
+
 /** Whether the backward step of a layer wants its dy dense, as convolutions do. */
 static int wants_dense(const struct graph *g, int32_t layer) {
     return g->net->layer[layer].kind == HF_LAYER_CONV;
@@ -216,18 +218,50 @@ static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e)
     }
 }
 
+/* ---- losses ---- */
+
+/** Target and weight at the size of a supervised layer; none where that is the output's. */
+static enum hf_status shrink(struct graph *g, int32_t layer, struct slot *ret, struct hf_error *e) {
+    const struct value *v = &g->value[layer];
+    struct step s = graph_step(OP_SHRINK, layer);
+    *ret = s.aux;
+    if (memcmp(v->shape + 2, graph_output(g) + 2, 3 * sizeof *v->shape) == 0)
+        return HF_OK;
+    enum hf_status st = graph_scratch(
+        g, (size_t)(graph_rows(g, layer) * (v->shape[1] + 1)) * sizeof(float), &s.aux, e);
+    *ret = s.aux;
+    return st == HF_OK ? graph_push(g, &s, e) : st;
+}
+
+/** The losses of the output or of a supervised layer, group by group. */
+static enum hf_status lower_losses(struct graph *g, int32_t layer, struct hf_error *e) {
+    const struct value *v = &g->value[layer];
+    struct slot targets;
+    enum hf_status s = shrink(g, layer, &targets, e);
+    for (int32_t k = 0; k < g->groups && s == HF_OK; k++) {
+        struct step loss = graph_step(OP_LOSS, layer);
+        loss.group = k;
+        loss.x = v->slot;
+        loss.aux = targets;
+        s = graph_scratch(g, g->target.loss_scratch(v->shape[0], v->voxels, g->group[k].channels),
+                          &loss.scratch, e);
+        if (s == HF_OK && v->needs_gradient)
+            s = target(g, layer, &loss.dx, &loss.accumulate, e);
+        if (s == HF_OK)
+            s = graph_push(g, &loss, e);
+    }
+    return s;
+}
+
 enum hf_status graph_lower_back(struct graph *g, struct hf_error *e) {
-    int32_t last = g->net->layers - 1, accumulate;
-    const struct value *out = &g->value[last];
-    struct step loss = graph_step(OP_LOSS, last);
-    loss.x = out->slot;
-    enum hf_status s = graph_scratch(
-        g, g->target.loss_scratch(out->shape[0], out->voxels, out->shape[1]), &loss.scratch, e);
-    if (s == HF_OK && out->needs_gradient)
-        s = target(g, last, &loss.dx, &accumulate, e);
+    int32_t last = g->net->layers - 1;
+    g->groups = loss_groups_of(g->spec.loss, g->spec.loss_terms, graph_channels(g, last), g->group);
     g->loss_at = g->steps;
-    if (s == HF_OK)
-        s = graph_push(g, &loss, e);
+    enum hf_status s = lower_losses(g, last, e);
+    for (int32_t i = last - 1; i > 0 && s == HF_OK; i--)
+        if (graph_is_head(g, i))
+            s = lower_losses(g, i, e);
+    g->loss_end = g->steps;
     for (int32_t i = last; i > 0 && s == HF_OK; i--)
         if (g->value[i].live && g->value[i].needs_gradient)
             s = back_layer(g, i, e);

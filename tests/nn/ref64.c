@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct tensor {
     int64_t n, c, d, h, w;
@@ -166,8 +167,9 @@ static struct tensor concat(const struct hf_layer *l, const struct tensor *value
     return y;
 }
 
-double *ref64_forward(const struct hf_net *net, const int64_t shape[5], const double *params,
-                      const double *input, int64_t ret_shape[5]) {
+/* What leaves every layer. */
+static struct tensor *run(const struct hf_net *net, const int64_t shape[5], const double *params,
+                          const double *input) {
     struct tensor *v = calloc((size_t)net->layers, sizeof *v);
     if (!v)
         abort();
@@ -204,14 +206,24 @@ double *ref64_forward(const struct hf_net *net, const int64_t shape[5], const do
             v[i] = pointwise(l, x, &v[l->input[1]]);
         }
     }
-    struct tensor y = v[net->layers - 1];
+    return v;
+}
+
+static void shape_of(const struct tensor *t, int64_t ret[5]) {
+    int64_t shape[5] = {t->n, t->c, t->d, t->h, t->w};
+    for (int i = 0; i < 5; i++)
+        ret[i] = shape[i];
+}
+
+double *ref64_forward(const struct hf_net *net, const int64_t shape[5], const double *params,
+                      const double *input, int64_t ret_shape[5]) {
+    struct tensor *v = run(net, shape, params, input);
+    double *y = v[net->layers - 1].data;
+    shape_of(&v[net->layers - 1], ret_shape);
     for (int32_t i = 0; i < net->layers - 1; i++)
         free(v[i].data);
     free(v);
-    int64_t out[5] = {y.n, y.c, y.d, y.h, y.w};
-    for (int i = 0; i < 5; i++)
-        ret_shape[i] = out[i];
-    return y.data;
+    return y;
 }
 
 /* ---- losses ---- */
@@ -234,51 +246,124 @@ static double bce(double z, double t, double p) {
     return p * t * softplus(-z) + (1 - t) * softplus(z);
 }
 
-static double dice(const double *z, const double *t, const double *w, int64_t n, int64_t channels,
-                   int64_t s) {
+static double focal(double z, double t, double p, double gamma) {
+    double q = 1 / (1 + exp(-z));
+    return p * t * pow(1 - q, gamma) * softplus(-z) + (1 - t) * pow(q, gamma) * softplus(z);
+}
+
+/* [n][channels][s] of which a term sees [n][c][s] from channel `first` on. */
+struct seen {
+    int64_t n, c, s, channels, first;
+    const double *z, *t, *w;
+};
+
+static int64_t place(const struct seen *k, int64_t n, int64_t c, int64_t v) {
+    return (n * k->channels + k->first + c) * k->s + v;
+}
+
+static double overlap(const struct seen *k, const struct hf_loss_term *term) {
     double score = 0;
-    int64_t first = channels > 1;
-    for (int64_t c = first; c < channels; c++) {
-        double both = 0, mass = 0;
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t v = 0; v < s; v++) {
-                double q = probability(z + i * channels * s + v, c, channels, s);
-                double target = t[(i * channels + c) * s + v];
-                both += w[i * s + v] * q * target;
-                mass += w[i * s + v] * (q + target);
+    int64_t first = k->c > 1;
+    for (int64_t c = first; c < k->c; c++) {
+        double hit = 0, wrong = 0, missed = 0;
+        for (int64_t n = 0; n < k->n; n++)
+            for (int64_t v = 0; v < k->s; v++) {
+                double q = probability(k->z + place(k, n, 0, v), c, k->c, k->s);
+                double t = k->t[place(k, n, c, v)], w = k->w[n * k->s + v];
+                hit += w * q * t;
+                wrong += w * q * (1 - t);
+                missed += w * (1 - q) * t;
             }
-        score += (2 * both + 1) / (mass + 1);
+        score +=
+            term->kind == HF_LOSS_DICE
+                ? (2 * hit + 1) / (2 * hit + wrong + missed + 1)
+                : (hit + 1) / (hit + (double)term->alpha * wrong + (double)term->beta * missed + 1);
     }
-    return 1 - score / (double)(channels - first);
+    return 1 - score / (double)(k->c - first);
+}
+
+static double pointwise_term(const struct seen *k, const struct hf_loss_term *term) {
+    double sum = 0, total = 0, p = (double)term->pos_weight;
+    for (int64_t i = 0; i < k->n * k->s; i++)
+        total += k->w[i];
+    for (int64_t n = 0; n < k->n; n++)
+        for (int64_t c = 0; c < k->c; c++)
+            for (int64_t v = 0; v < k->s; v++) {
+                double z = k->z[place(k, n, c, v)], t = k->t[place(k, n, c, v)];
+                double w = k->w[n * k->s + v];
+                if (term->kind == HF_LOSS_L1)
+                    sum += w * fabs(z - t) / (double)k->c;
+                else if (term->kind == HF_LOSS_BCE)
+                    sum += w * bce(z, t, p) / (double)k->c;
+                else if (term->kind == HF_LOSS_FOCAL)
+                    sum += w * focal(z, t, p, (double)term->gamma) / (double)k->c;
+                else if (k->c == 1)
+                    sum += w * bce(z, t, 1);
+                else
+                    sum -= w * t * log(probability(k->z + place(k, n, 0, v), c, k->c, k->s));
+            }
+    return sum / fmax(total, 1e-6);
 }
 
 double ref64_loss(const struct hf_exec_spec *spec, const int64_t shape[5], const double *z,
                   const double *target, const double *weight, double *terms) {
-    int64_t n = shape[0], channels = shape[1], s = shape[2] * shape[3] * shape[4];
-    double total_weight = 0, total = 0;
-    for (int64_t i = 0; i < n * s; i++)
-        total_weight += weight[i];
-    total_weight = fmax(total_weight, 1e-6);
-    for (int32_t k = 0; k < spec->loss_terms; k++) {
-        const struct hf_loss_term *term = &spec->loss[k];
-        double sum = 0;
-        for (int64_t i = 0; i < n * channels * s && term->kind != HF_LOSS_DICE; i++) {
-            int64_t sample = i / (channels * s), c = i / s % channels, v = i % s;
-            double w = weight[sample * s + v], t = target[i];
-            if (term->kind == HF_LOSS_L1)
-                sum += w * fabs(z[i] - t) / (double)channels;
-            else if (term->kind == HF_LOSS_BCE)
-                sum += w * bce(z[i], t, (double)term->pos_weight) / (double)channels;
-            else if (channels == 1)
-                sum += w * bce(z[i], t, 1);
-            else
-                sum -= w * t * log(probability(z + sample * channels * s + v, c, channels, s));
-        }
-        double value = term->kind == HF_LOSS_DICE ? dice(z, target, weight, n, channels, s)
-                                                  : sum / total_weight;
+    double total = 0;
+    for (int32_t i = 0; i < spec->loss_terms; i++) {
+        const struct hf_loss_term *term = &spec->loss[i];
+        struct seen k = {.n = shape[0],
+                         .c = term->channels ? term->channels : shape[1] - term->first,
+                         .s = shape[2] * shape[3] * shape[4],
+                         .channels = shape[1],
+                         .first = term->first,
+                         .z = z,
+                         .t = target,
+                         .w = weight};
+        double value = term->kind == HF_LOSS_DICE || term->kind == HF_LOSS_TVERSKY
+                           ? overlap(&k, term)
+                           : pointwise_term(&k, term);
         if (terms)
-            terms[k] = value;
+            terms[i] = value;
         total += (double)term->factor * value;
     }
+    return total;
+}
+
+/* The voxels at the middle of blocks. */
+static struct tensor shrunk(const struct tensor *x, const struct tensor *as) {
+    struct tensor y = make(x->n, x->c, as->d, as->h, as->w);
+    EACH(y) {
+        int64_t b = x->d / as->d, k = x->h / as->h, l = x->w / as->w;
+        *at(&y, n, c, d, h, w) = *at(x, n, c, d * b + b / 2, h * k + k / 2, w * l + l / 2);
+    }
+    return y;
+}
+
+double ref64_total(const struct hf_net *net, const struct hf_exec_spec *spec, const double *params,
+                   const double *input, const double *target, const double *weight, double *terms) {
+    struct tensor *v = run(net, spec->shape, params, input), t = v[net->layers - 1], w = t;
+    int64_t shape[5];
+    shape_of(&t, shape);
+    double total = ref64_loss(spec, shape, t.data, target, weight, terms);
+    t.data = malloc((size_t)(t.n * t.c * t.d * t.h * t.w) * sizeof *t.data);
+    w.data = malloc((size_t)(t.n * t.d * t.h * t.w) * sizeof *w.data);
+    if (!t.data || !w.data)
+        abort();
+    w.c = 1;
+    memcpy(t.data, target, (size_t)(t.n * t.c * t.d * t.h * t.w) * sizeof *t.data);
+    memcpy(w.data, weight, (size_t)(t.n * t.d * t.h * t.w) * sizeof *w.data);
+    for (int32_t i = 0; i < net->layers; i++) {
+        if (net->layer[i].supervise > 0) {
+            struct tensor few = shrunk(&t, &v[i]), weights = shrunk(&w, &v[i]);
+            shape_of(&v[i], shape);
+            total += (double)net->layer[i].supervise *
+                     ref64_loss(spec, shape, v[i].data, few.data, weights.data, NULL);
+            free(few.data);
+            free(weights.data);
+        }
+        free(v[i].data);
+    }
+    free(v);
+    free(t.data);
+    free(w.data);
     return total;
 }

@@ -86,11 +86,7 @@ struct problem {
 };
 
 static double loss_at(const struct problem *p, double *terms) {
-    int64_t shape[5];
-    double *z = ref64_forward(p->net, p->spec->shape, p->params, p->input, shape);
-    double loss = ref64_loss(p->spec, shape, z, p->target, p->weight, terms);
-    free(z);
-    return loss;
+    return ref64_total(p->net, p->spec, p->params, p->input, p->target, p->weight, terms);
 }
 
 /* What the float64 computation says, at `probes` of the parameters for the gradient. */
@@ -402,27 +398,135 @@ static void test_what_leads_nowhere(void **state) {
 
 /* ---- losses ---- */
 
+static struct hf_exec_spec spec_of(int32_t terms, const struct hf_loss_term *term) {
+    struct hf_exec_spec spec = {.mode = HF_EXEC_TRAIN,
+                                .shape = {2, 2, 1, 47, 45},
+                                .loss_terms = terms,
+                                .optimizer = plain_sgd};
+    memcpy(spec.loss, term, (size_t)terms * sizeof *term);
+    return spec;
+}
+
+static void check_losses(const char *name, int32_t classes, int32_t terms,
+                         const struct hf_loss_term *term) {
+    struct builder builder, *b = &builder;
+    start(b, 2, 2);
+    conv(b, 4, 1);
+    act(b, HF_ACT_TANH);
+    conv(b, classes, 1);
+    struct hf_exec_spec spec = spec_of(terms, term);
+    check_spec(b, name, &spec);
+}
+
+#define TERM(kind_, factor_, ...)                                                                  \
+    { .kind = HF_LOSS_##kind_, .factor = factor_, .pos_weight = 4.0f, __VA_ARGS__ }
+
 static void test_losses(void **state) {
     (void)state;
-    for (int kind = 0; kind <= HF_LOSS_DICE; kind++)
+    static const struct hf_loss_term term[][2] = {
+        {TERM(L1, 1.3f), TERM(CE, 1.3f)},
+        {TERM(BCE, 1.3f), TERM(CE, 1.3f)},
+        {TERM(CE, 1.3f), TERM(DICE, 0.4f)},
+        {TERM(FOCAL, 1.3f), TERM(DICE, 1.3f)}, /* gamma 0 */
+        {TERM(FOCAL, 1.3f, .gamma = 2), TERM(TVERSKY, 1.3f, .alpha = 0.3f, .beta = 0.7f)},
+        {TERM(FOCAL, 1.3f, .gamma = 0.5f), TERM(CE, 1.3f)},
+        {TERM(TVERSKY, 1.3f, .beta = 1), TERM(L1, 1.3f)},
+        {TERM(TVERSKY, 1.3f, .alpha = 1.5f, .beta = 0.2f), TERM(CE, 1.3f)},
+    };
+    for (size_t i = 0; i < sizeof term / sizeof *term; i++)
         for (int32_t classes = 1; classes < 6; classes += 2) {
-            struct builder builder, *b = &builder;
             char name[32];
-            (void)snprintf(name, sizeof name, "loss %d of %d", kind, classes);
-            start(b, 2, 2);
-            conv(b, 4, 1);
-            act(b, HF_ACT_TANH);
-            conv(b, classes, 1);
-            struct hf_exec_spec spec = {.mode = HF_EXEC_TRAIN,
-                                        .shape = {2, 2, 1, 47, 45},
-                                        .loss_terms = 2,
-                                        .loss = {{HF_LOSS_DICE, 0.4f, 0}, {HF_LOSS_CE, 0.7f, 0}},
-                                        .optimizer = plain_sgd};
-            spec.loss_terms = 1 + (kind < HF_LOSS_CE);
-            spec.loss[spec.loss_terms - 1] = (struct hf_loss_term){
-                .kind = (enum hf_loss_kind)kind, .factor = 1.3f, .pos_weight = 4.0f};
-            check_spec(b, name, &spec);
+            (void)snprintf(name, sizeof name, "losses %zu of %d", i, classes);
+            check_losses(name, classes, 2, term[i]);
         }
+}
+
+/* Terms over some of the channels, which may overlap; the same kind again, in the same sums. */
+static void test_loss_ranges(void **state) {
+    (void)state;
+    static const struct {
+        int32_t classes, terms;
+        struct hf_loss_term term[HF_MAX_LOSS_TERMS];
+    } cases[] = {
+        {3, 1, {TERM(BCE, 1.3f, .first = 1)}},
+        {5, 1, {TERM(DICE, 1.3f, .first = 1, .channels = 2)}},
+        {4, 2, {TERM(CE, 1.3f, .channels = 3), TERM(BCE, 1.3f, .first = 3)}},
+        {4,
+         3,
+         {TERM(CE, 1.3f, .first = 1), TERM(DICE, 1.3f, .first = 1), TERM(L1, 1.3f, .channels = 1)}},
+        {5,
+         4,
+         {TERM(DICE, 1.3f), TERM(DICE, 1.3f, .first = 3, .channels = 1), TERM(CE, 1.3f, .first = 2),
+          TERM(L1, 1.3f)}},
+        {2, 2, {TERM(BCE, 1.3f), TERM(BCE, 0.2f)}},
+        {3,
+         4,
+         {TERM(TVERSKY, 1.3f, .alpha = 1), TERM(TVERSKY, 1.3f, .beta = 1), TERM(DICE, 1.3f),
+          TERM(FOCAL, 1.3f, .gamma = 1, .first = 2)}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "loss ranges %zu", i);
+        check_losses(name, cases[i].classes, cases[i].terms, cases[i].term);
+    }
+}
+
+/* ---- supervised layers ---- */
+
+static void supervise(struct builder *b, int32_t layer, float factor) {
+    b->net.layer[layer].supervise = factor;
+}
+
+/* Heads that are leaves, lead on to the output, are slices of a concatenation or of the output's
+ * size. */
+static void test_supervised(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 6; variant++) {
+        struct builder builder, *b = &builder;
+        int32_t dims = variant % 2 ? 3 : 2;
+        char name[32];
+        (void)snprintf(name, sizeof name, "supervised variant %d", variant);
+        start(b, dims, 1);
+        conv(b, 4, 3);
+        act(b, HF_ACT_TANH);
+        int32_t high = b->x;
+        simple(b, HF_LAYER_POOL, dims == 3 ? 2 : 1, 3, 2);
+        conv(b, 5, 3);
+        norm(b, 1);
+        act(b, HF_ACT_LEAKY);
+        int32_t low = b->x;
+        conv(b, 3, 1);
+        if (variant == 2) /* pointwise on a convolution of its own */
+            act(b, HF_ACT_TANH);
+        int32_t head = b->x;
+        supervise(b, head, 0.5f);
+        b->x = variant == 4 ? head : low;
+        if (variant == 3) { /* an activation that nothing else follows: the head is its norm */
+            conv(b, 3, 1);
+            norm(b, 1);
+            supervise(b, b->x, 0.25f);
+            act(b, HF_ACT_LEAKY);
+        }
+        simple(b, HF_LAYER_UP, dims == 3 ? 2 : 1, 3, 2);
+        int32_t up = b->x;
+        if (variant == 5) { /* supervised where it is written: in the concatenation */
+            b->x = high;
+            conv(b, 3, 1);
+            act(b, HF_ACT_TANH);
+            supervise(b, b->x, 1.5f);
+            high = b->x;
+        }
+        join(b, HF_LAYER_CONCAT, up, high);
+        act(b, HF_ACT_TANH);
+        conv(b, 3, 1);
+        static const struct hf_loss_term term[3] = {TERM(CE, 1.3f),
+                                                    TERM(TVERSKY, 1.3f, .alpha = 1, .beta = 2),
+                                                    TERM(BCE, 1.3f, .first = 1)};
+        struct hf_exec_spec spec = spec_of(3, term);
+        int64_t shape[5] = {2, 1, dims == 3 ? 4 : 1, 9, 10};
+        memcpy(spec.shape, shape, sizeof shape);
+        check_spec(b, name, &spec);
+    }
 }
 
 int main(void) {
@@ -432,7 +536,8 @@ int main(void) {
         cmocka_unit_test(test_act),           cmocka_unit_test(test_gate),
         cmocka_unit_test(test_pool_and_up),   cmocka_unit_test(test_joins),
         cmocka_unit_test(test_shared_values), cmocka_unit_test(test_what_leads_nowhere),
-        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_losses),        cmocka_unit_test(test_loss_ranges),
+        cmocka_unit_test(test_supervised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

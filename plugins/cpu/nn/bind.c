@@ -157,24 +157,46 @@ static void bind_space(const struct binder *b, const struct step *s, struct kn_s
         graph_padded(g, s->layer, a->out, a->low);
 }
 
-static void bind_boundary(const struct binder *b, const struct step *s, union step_args *args) {
+static void bind_boundary(const struct binder *b, const struct step *s, struct kn_layout *a) {
+    const struct value *v = &b->graph->value[s->layer];
+    *a = (struct kn_layout){.n = v->shape[0],
+                            .s = v->voxels,
+                            .c = v->shape[1],
+                            .from = address(b, &s->x),
+                            .to = address(b, &s->y)};
+}
+
+/** `target` and `weight` stay NULL where they are the caller's. */
+static void bind_loss(const struct binder *b, const struct step *s, struct kn_loss *a) {
     const struct graph *g = b->graph;
     const struct value *v = &g->value[s->layer];
-    int64_t n = v->shape[0], c = v->shape[1];
-    if (s->op != OP_LOSS) {
-        args->layout = (struct kn_layout){
-            .n = n, .s = v->voxels, .c = c, .from = address(b, &s->x), .to = address(b, &s->y)};
-        return;
+    const float *targets = address(b, &s->aux);
+    int head = graph_is_head(g, s->layer);
+    *a =
+        (struct kn_loss){.n = v->shape[0],
+                         .s = v->voxels,
+                         .c = v->shape[1],
+                         .z = view(b, &s->x),
+                         .dz = view(b, &s->dx),
+                         .target = targets,
+                         .weight = targets ? targets + v->shape[0] * v->shape[1] * v->voxels : NULL,
+                         .group = g->group[s->group],
+                         .scale = head ? g->net->layer[s->layer].supervise : 1.0f,
+                         .accumulate = s->accumulate,
+                         .adds = s != &g->step[g->loss_at],
+                         .tells = !head,
+                         .scratch = address(b, &s->scratch)};
+}
+
+/** Of the target; the weight has one channel and stands behind it. */
+static void bind_shrink(const struct binder *b, const struct step *s, struct kn_shrink *a) {
+    const struct value *v = &b->graph->value[s->layer];
+    const int64_t *in = graph_output(b->graph);
+    *a = (struct kn_shrink){.n = v->shape[0] * v->shape[1], .to = address(b, &s->aux)};
+    for (int i = 0; i < 3; i++) {
+        a->in[i] = in[2 + i];
+        a->out[i] = v->shape[2 + i];
     }
-    struct kn_loss *a = &args->loss;
-    *a = (struct kn_loss){.n = n,
-                          .s = v->voxels,
-                          .c = c,
-                          .z = address(b, &s->x),
-                          .dz = address(b, &s->dx),
-                          .terms = g->spec.loss_terms,
-                          .scratch = address(b, &s->scratch)};
-    memcpy(a->term, g->spec.loss, sizeof a->term);
 }
 
 static enum hf_status bind_conv(const struct binder *b, const struct step *s, struct hf_error *e) {
@@ -201,8 +223,13 @@ static enum hf_status bind_step(const struct binder *b, const struct step *s, un
         return bind_conv(b, s, e);
     case OP_INPUT:
     case OP_OUTPUT:
+        bind_boundary(b, s, &args->layout);
+        return HF_OK;
     case OP_LOSS:
-        bind_boundary(b, s, args);
+        bind_loss(b, s, &args->loss);
+        return HF_OK;
+    case OP_SHRINK:
+        bind_shrink(b, s, &args->shrink);
         return HF_OK;
     case OP_NORM:
     case OP_NORM_BACK:

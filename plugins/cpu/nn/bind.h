@@ -15,6 +15,7 @@ union step_args {
     struct kn_space space;
     struct kn_layout layout;
     struct kn_loss loss;
+    struct kn_shrink shrink;
 };
 
 /** What stays for the life of an executable. Vectors of parameters are in their flat order. */

@@ -37,13 +37,35 @@ struct job {
 
 /* ---- running, on the executor's thread ---- */
 
+static void run_loss(const struct kn_table *k, const struct kn_loss *args, const struct job *j) {
+    struct kn_loss loss = *args;
+    loss.target = args->target ? args->target : j->target;
+    loss.weight = args->weight && j->weight ? args->weight : j->weight;
+    loss.out = j->loss;
+    if (j->verb == VERB_EVALUATE)
+        loss.dz.data = NULL;
+    k->loss(&loss);
+}
+
+static void run_shrink(const struct kn_table *k, const struct kn_shrink *args,
+                       const int64_t shape[5], const struct job *j) {
+    struct kn_shrink shrink = *args;
+    shrink.from = j->target;
+    k->shrink(&shrink);
+    if (!j->weight)
+        return;
+    shrink.to += args->n * args->out[0] * args->out[1] * args->out[2];
+    shrink.n = shape[0];
+    shrink.from = j->weight;
+    k->shrink(&shrink);
+}
+
 static enum hf_status run_step(struct cpu_net *n, int32_t at, const struct job *j,
                                struct hf_error *e) {
     const struct kn_table *k = n->kernels;
     const struct step *s = &n->graph.step[at];
     const union step_args *args = &n->store.args[at];
     struct kn_layout layout;
-    struct kn_loss loss;
     switch (s->op) {
     case OP_INPUT:
         layout = args->layout;
@@ -56,13 +78,10 @@ static enum hf_status run_step(struct cpu_net *n, int32_t at, const struct job *
         k->to_first(&layout);
         return HF_OK;
     case OP_LOSS:
-        loss = args->loss;
-        loss.target = j->target;
-        loss.weight = j->weight;
-        loss.out = j->loss;
-        if (j->verb == VERB_EVALUATE)
-            loss.dz = NULL;
-        k->loss(&loss);
+        run_loss(k, &args->loss, j);
+        return HF_OK;
+    case OP_SHRINK:
+        run_shrink(k, &args->shrink, n->graph.value[s->layer].shape, j);
         return HF_OK;
     case OP_CONV:
         return dn_conv_run(s->conv, NN_FORWARD, e);
@@ -165,7 +184,7 @@ static enum hf_status run_job(void *arg, struct hf_error *e) {
     if (s == HF_OK && j.verb == VERB_FORWARD)
         return run_steps(n, g->forward_end, g->forward_end + 1, &j, e);
     if (s == HF_OK)
-        s = run_steps(n, g->loss_at, j.verb == VERB_STEP ? g->steps : g->loss_at + 1, &j, e);
+        s = run_steps(n, g->loss_at, j.verb == VERB_STEP ? g->steps : g->loss_end, &j, e);
     if (s == HF_OK && j.verb == VERB_STEP)
         update(n, j.rate);
     return s;

@@ -12,6 +12,8 @@
 
 #include <hepaflow/network.h>
 
+#include "../../nn/loss.h"
+
 enum kn_isa {
     KN_AUTO, /* the best that this machine runs */
     KN_SCALAR,
@@ -69,16 +71,27 @@ struct kn_layout {
     float *to;
 };
 
+/** One group of terms, of the output or of a supervised layer. */
 struct kn_loss {
-    int64_t n, s, c;
-    const float *z;      /* [n][s][c] */
+    int64_t n, s, c;     /* c: channels of the layer */
+    struct kn_view z;    /* [n][s] */
+    struct kn_view dz;   /* like z; data NULL: no gradient */
     const float *target; /* [n][c][s] */
     const float *weight; /* [n][s] or NULL */
-    float *dz;           /* like z, or NULL */
-    int32_t terms;
-    struct hf_loss_term term[HF_MAX_LOSS_TERMS];
-    float *out; /* [1 + terms] */
-    void *scratch;
+    struct loss_group group;
+    float scale;        /* of the total and the gradient */
+    int32_t accumulate; /* adds to dz, which else is written whole */
+    int32_t adds;       /* adds to the total, which else is written */
+    int32_t tells;      /* writes the terms */
+    float *out;         /* total, then the terms in the order of the loss */
+    void *scratch;      /* kn_loss_scratch */
+};
+
+/** One voxel, at the middle, of each block of in / out voxels. */
+struct kn_shrink {
+    int64_t n, in[3], out[3]; /* n: samples times channels */
+    const float *from;        /* [n][in] */
+    float *to;                /* [n][out] */
 };
 
 struct kn_update {
@@ -111,6 +124,7 @@ struct kn_table {
     void (*to_last)(const struct kn_layout *a);  /* [N,C,S] to [N,S,C] */
     void (*to_first)(const struct kn_layout *a); /* [N,S,C] to [N,C,S] */
     void (*loss)(const struct kn_loss *a);
+    void (*shrink)(const struct kn_shrink *a);
     void (*update)(const struct kn_update *a);
 };
 

@@ -34,6 +34,7 @@ void KN(kn_reflect_backward)(const struct kn_space *a);
 void KN(kn_to_last)(const struct kn_layout *a);
 void KN(kn_to_first)(const struct kn_layout *a);
 void KN(kn_loss)(const struct kn_loss *a);
+void KN(kn_shrink)(const struct kn_shrink *a);
 void KN(kn_update)(const struct kn_update *a);
 
 extern const struct kn_table KN(kn_table);

@@ -27,5 +27,6 @@ const struct kn_table KN(kn_table) = {
     .to_last = KN(kn_to_last),
     .to_first = KN(kn_to_first),
     .loss = KN(kn_loss),
+    .shrink = KN(kn_shrink),
     .update = KN(kn_update),
 };

@@ -258,31 +258,46 @@ static void bind_space(const struct cuda_net *n, const struct step *s, struct ck
         graph_padded(g, s->layer, a->out, a->low);
 }
 
-static void bind_boundary(const struct cuda_net *n, const struct step *s, union step_args *args) {
+static void bind_boundary(const struct cuda_net *n, const struct step *s, struct ck_layout *a) {
+    const struct value *v = &n->graph.value[s->layer];
+    const struct slot *last = s->op == OP_INPUT ? &s->y : &s->x;
+    *a = (struct ck_layout){
+        .type = n->type, .n = v->shape[0], .s = v->voxels, .c = v->shape[1], .last = view(n, last)};
+}
+
+static void bind_loss(const struct cuda_net *n, const struct step *s, struct ck_loss *a) {
     const struct graph *g = &n->graph;
     const struct value *v = &g->value[s->layer];
-    const struct slot *last = s->op == OP_INPUT ? &s->y : &s->x;
-    if (s->op != OP_LOSS) {
-        args->layout = (struct ck_layout){.type = n->type,
-                                          .n = v->shape[0],
-                                          .s = v->voxels,
-                                          .c = v->shape[1],
-                                          .last = view(n, last)};
-        return;
-    }
-    struct ck_loss *a = &args->loss;
+    const float *targets = address(n, &s->aux);
+    int head = graph_is_head(g, s->layer);
+    int64_t weights = v->shape[0] * v->shape[1] * v->voxels; /* behind the targets */
     *a = (struct ck_loss){.type = n->type,
                           .n = v->shape[0],
                           .s = v->voxels,
                           .c = v->shape[1],
                           .z = view(n, &s->x),
                           .dz = view(n, &s->dx),
-                          .target = n->store.target,
-                          .weight = n->store.weight,
-                          .terms = g->spec.loss_terms,
+                          .target = targets ? targets : n->store.target,
+                          .weight = targets ? targets + weights : n->store.weight,
+                          .group = g->group[s->group],
+                          .scale = head ? g->net->layer[s->layer].supervise : 1.0f,
+                          .accumulate = s->accumulate,
+                          .adds = s != &g->step[g->loss_at],
+                          .tells = !head,
                           .out = n->store.loss,
                           .scratch = address(n, &s->scratch)};
-    memcpy(a->term, g->spec.loss, sizeof a->term);
+}
+
+/** Of the target; the weight has one channel and stands behind it. */
+static void bind_shrink(const struct cuda_net *n, const struct step *s, struct ck_shrink *a) {
+    const struct value *v = &n->graph.value[s->layer];
+    const int64_t *in = graph_output(&n->graph);
+    *a = (struct ck_shrink){
+        .n = v->shape[0] * v->shape[1], .from = n->store.target, .to = address(n, &s->aux)};
+    for (int i = 0; i < 3; i++) {
+        a->in[i] = in[2 + i];
+        a->out[i] = v->shape[2 + i];
+    }
 }
 
 static void bind_conv(const struct cuda_net *n, const struct step *s, struct conv_args *a) {
@@ -322,8 +337,13 @@ static void bind_step(const struct cuda_net *n, const struct step *s, union step
         return;
     case OP_INPUT:
     case OP_OUTPUT:
+        bind_boundary(n, s, &args->layout);
+        return;
     case OP_LOSS:
-        bind_boundary(n, s, args);
+        bind_loss(n, s, &args->loss);
+        return;
+    case OP_SHRINK:
+        bind_shrink(n, s, &args->shrink);
         return;
     case OP_NORM:
     case OP_NORM_BACK:

@@ -19,6 +19,8 @@
 
 #include <hepaflow/network.h>
 
+#include "../../nn/loss.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -101,17 +103,28 @@ struct ck_layout {
     struct ck_view last;
 };
 
+/** One group of terms, of the output or of a supervised layer. */
 struct ck_loss {
-    enum ck_type type; /* of z and dz */
-    int64_t n, s, c;
+    enum ck_type type;   /* of z and dz */
+    int64_t n, s, c;     /* c: channels of the layer */
     struct ck_view z;    /* [n][s][c] */
     struct ck_view dz;   /* like z; data NULL: no gradient */
     const float *target; /* [n][c][s] */
     const float *weight; /* [n][s] or NULL */
-    int32_t terms;
-    struct hf_loss_term term[HF_MAX_LOSS_TERMS];
-    float *out;    /* [1 + terms] */
-    void *scratch; /* ck_loss_scratch */
+    struct loss_group group;
+    float scale;        /* of the total and the gradient */
+    int32_t accumulate; /* adds to dz, which else is written whole */
+    int32_t adds;       /* adds to the total, which else is written */
+    int32_t tells;      /* writes the terms */
+    float *out;         /* total, then the terms in the order of the loss */
+    void *scratch;      /* ck_loss_scratch */
+};
+
+/** One voxel, at the middle, of each block of in / out voxels. */
+struct ck_shrink {
+    int64_t n, in[3], out[3]; /* n: samples times channels */
+    const float *from;        /* [n][in] */
+    float *to;                /* [n][out] */
 };
 
 /** One step of the optimiser over the flat parameters. */
@@ -176,9 +189,10 @@ enum hf_status ck_cast_to_f32(const void *from, float *to, int64_t count, void *
 /* One float: what changes from one replay of a graph to the next. */
 enum hf_status ck_set(float *to, float value, void *stream, struct hf_error *e);
 
-/* moves z and target twice, dz once */
+/* moves z and target twice, dz once, twice if it accumulates */
 enum hf_status ck_loss(const struct ck_loss *a, void *stream, struct hf_error *e);
-size_t ck_loss_scratch(int64_t n, int64_t s, int64_t c);
+size_t ck_loss_scratch(int64_t n, int64_t s, int64_t c); /* c: channels of the group */
+enum hf_status ck_shrink(const struct ck_shrink *a, void *stream, struct hf_error *e);
 
 /* Adam moves 28 bytes a parameter, SGD 20; with a copy 2 more, with a clip 4 more */
 enum hf_status ck_update(const struct ck_update *a, void *stream, struct hf_error *e);

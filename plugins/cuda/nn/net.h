@@ -36,6 +36,7 @@ union step_args {
     struct ck_space space;
     struct ck_layout layout;
     struct ck_loss loss;
+    struct ck_shrink shrink;
     struct conv_args conv;
 };
 

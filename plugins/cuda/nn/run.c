@@ -25,6 +25,18 @@ static enum hf_status run_loss(const struct cuda_net *n, const struct ck_loss *a
     return ck_loss(&loss, n->work, e);
 }
 
+static enum hf_status run_shrink(const struct cuda_net *n, const struct ck_shrink *args,
+                                 const int64_t shape[5], int weighted, struct hf_error *e) {
+    struct ck_shrink weight = *args;
+    enum hf_status st = ck_shrink(args, n->work, e);
+    if (st != HF_OK || !weighted)
+        return st;
+    weight.from = n->store.weight;
+    weight.to += args->n * args->out[0] * args->out[1] * args->out[2];
+    weight.n = shape[0];
+    return ck_shrink(&weight, n->work, e);
+}
+
 static enum hf_status run_step(const struct cuda_net *n, int32_t at, enum verb verb, int weighted,
                                struct hf_error *e) {
     const struct step *s = &n->graph.step[at];
@@ -35,6 +47,8 @@ static enum hf_status run_step(const struct cuda_net *n, int32_t at, enum verb v
         return HF_OK;
     case OP_LOSS:
         return run_loss(n, &args->loss, verb, weighted, e);
+    case OP_SHRINK:
+        return run_shrink(n, &args->shrink, n->graph.value[s->layer].shape, weighted, e);
     case OP_CONV:
     case OP_CONV_DATA:
     case OP_CONV_WEIGHT:
@@ -107,7 +121,7 @@ static enum hf_status run_plainly(const struct cuda_net *n, enum verb verb, int 
     enum hf_status st = run_steps(n, 0, g->forward_end, verb, weighted, e);
     if (st != HF_OK || verb == VERB_FORWARD)
         return st;
-    st = run_steps(n, g->loss_at, verb == VERB_STEP ? g->steps : g->loss_at + 1, verb, weighted, e);
+    st = run_steps(n, g->loss_at, verb == VERB_STEP ? g->steps : g->loss_end, verb, weighted, e);
     return st == HF_OK && verb == VERB_STEP ? update(n, e) : st;
 }
 

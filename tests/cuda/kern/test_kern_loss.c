@@ -44,18 +44,23 @@ static void loss(const struct kk_setting *k, const void *arg) {
                         .z = z->view,
                         .target = target,
                         .weight = weight,
-                        .terms = p->terms};
+                        .scale = p->weighted ? 1.0f : 0.25f, /* as a supervised layer */
+                        .tells = 1};
     struct hf_exec_spec spec = {.loss_terms = p->terms};
-    memcpy(a.term, p->term, sizeof a.term);
     memcpy(spec.loss, p->term, sizeof spec.loss);
     float *out = kk_scratch(5 * sizeof *out), *evaluated = kk_scratch(5 * sizeof *evaluated);
-    a.scratch = kk_scratch(ck_loss_scratch(p->n, p->s, p->c));
-    struct hf_error e;
-    a.out = evaluated;
-    kk_finish(ck_loss(&a, kk_stream(), &e));
-    a.out = out;
-    a.dz = dz->view;
-    kk_finish(ck_loss(&a, kk_stream(), &e));
+    struct loss_group group[HF_MAX_LOSS_TERMS];
+    int32_t groups = loss_groups_of(p->term, p->terms, p->c, group);
+    for (int gradient = 0; gradient < 2; gradient++)
+        for (int32_t i = 0; i < groups; i++) {
+            struct hf_error e;
+            a.group = group[i];
+            a.adds = a.accumulate = i > 0;
+            a.scratch = kk_scratch(ck_loss_scratch(p->n, p->s, group[i].channels));
+            a.out = gradient ? out : evaluated;
+            a.dz = gradient ? dz->view : (struct ck_view){0};
+            kk_finish(ck_loss(&a, kk_stream(), &e));
+        }
 
     int64_t shape[5] = {p->n, p->c, 1, 1, p->s};
     double *rows64 = kk_doubles(count), *z64 = kk_doubles(count), expected[5];
@@ -63,7 +68,7 @@ static void loss(const struct kk_setting *k, const void *arg) {
     for (int64_t i = 0; !weight && i < rows; i++)
         w64[i] = 1;
     turn(p, z->value, z64);
-    expected[0] = ref64_loss(&spec, shape, z64, t64, w64, expected + 1);
+    expected[0] = (double)a.scale * ref64_loss(&spec, shape, z64, t64, w64, expected + 1);
     kk_expect_floats(out, expected, 1 + p->terms, 1e-6);
     assert_memory_equal(out, evaluated, (size_t)(1 + p->terms) * sizeof *out);
     kk_untouched(z);
@@ -78,7 +83,7 @@ static void loss(const struct kk_setting *k, const void *arg) {
             memcpy(rows64, z->value, (size_t)count * sizeof *rows64);
             rows64[i] += s ? step : -step;
             turn(p, rows64, z64);
-            side[s] = ref64_loss(&spec, shape, z64, t64, w64, NULL);
+            side[s] = (double)a.scale * ref64_loss(&spec, shape, z64, t64, w64, NULL);
         }
         double d = (side[1] - side[0]) / (2 * step) - kk_get(dz, i / p->c, i % p->c);
         worst = fmax(worst, fabs(d));
@@ -97,20 +102,21 @@ static void loss(const struct kk_setting *k, const void *arg) {
         for (int64_t i = 0; i < count; i++)
             rows64[i] = z->value[i] + (s ? step : -step) * direction[i];
         turn(p, rows64, z64);
-        side[s] = ref64_loss(&spec, shape, z64, t64, w64, NULL);
+        side[s] = (double)a.scale * ref64_loss(&spec, shape, z64, t64, w64, NULL);
     }
     assert_true(fabs((side[1] - side[0]) / (2 * step) - along) <= limit * sqrt(size) * 4);
     kk_same(dz->memory, dz->bytes);
 }
 
-#define L1(f)                                                                                      \
-    { HF_LOSS_L1, f, 0 }
-#define BCE(f, p)                                                                                  \
-    { HF_LOSS_BCE, f, p }
-#define CE(f)                                                                                      \
-    { HF_LOSS_CE, f, 0 }
-#define DICE(f)                                                                                    \
-    { HF_LOSS_DICE, f, 0 }
+#define TERM(kind_, factor_, ...)                                                                  \
+    { .kind = HF_LOSS_##kind_, .factor = factor_, __VA_ARGS__ }
+#define L1(f)             TERM(L1, f)
+#define BCE(f, p)         TERM(BCE, f, .pos_weight = p)
+#define CE(f)             TERM(CE, f)
+#define DICE(f)           TERM(DICE, f)
+#define FOCAL(f, p, g)    TERM(FOCAL, f, .pos_weight = p, .gamma = g)
+#define TVERSKY(f, a, b)  TERM(TVERSKY, f, .alpha = a, .beta = b)
+#define PART(kind, at, c) TERM(kind, 1.2f, .first = at, .channels = c, .pos_weight = 2)
 
 static const struct problem problems[] = {
     {2, 130, 1, 1, 1, {L1(1.0f)}},
@@ -122,6 +128,14 @@ static const struct problem problems[] = {
     {1, 90, 9, 1, 4, {CE(0.7f), DICE(1.1f), L1(0.3f), BCE(0.2f, 2.0f)}},
     {1, 40, 17, 0, 2, {CE(1.0f), DICE(1.0f)}},
     {1, 90, 4, 1, 1, {CE(1.0f)}},
+    {1, 300, 1, 1, 1, {FOCAL(0.7f, 3.0f, 2.0f)}},
+    {2, 90, 3, 0, 2, {FOCAL(1.0f, 1.0f, 0.5f), TVERSKY(1.0f, 0.3f, 0.7f)}},
+    {2, 150, 1, 1, 2, {TVERSKY(1.5f, 1.0f, 0.0f), CE(1.0f)}},
+    {1, 90, 9, 1, 3, {TVERSKY(0.8f, 0.2f, 2.0f), CE(1.0f), FOCAL(1.0f, 2.0f, 0.0f)}},
+    {1, 77, 4, 1, 1, {PART(CE, 1, 2)}},
+    {2, 90, 5, 0, 4, {PART(CE, 0, 3), PART(BCE, 3, 0), PART(DICE, 4, 1), DICE(1.0f)}},
+    {1, 60, 20, 1, 3, {PART(DICE, 2, 12), PART(CE, 2, 12), TVERSKY(1.0f, 1.0f, 1.0f)}},
+    {2, 2100, 2, 1, 3, {BCE(1.0f, 2.0f), BCE(0.5f, 1.0f), FOCAL(1.0f, 1.0f, 1.0f)}},
 };
 
 static void losses_are_the_reference(void **state) {
@@ -131,6 +145,50 @@ static void losses_are_the_reference(void **state) {
         kk_every(loss, &problems[i], 0);
     if (kk_large())
         kk_every(loss, &large, 0);
+}
+
+/* ---- targets of supervised layers ---- */
+
+struct box {
+    int64_t n, in[3], out[3];
+};
+
+static void shrink(const struct kk_setting *k, const void *arg) {
+    const struct box *p = arg;
+    if (k->type != CK_F32 || k->lie != KK_DENSE)
+        return;
+    int64_t voxels = p->in[0] * p->in[1] * p->in[2], count = p->n;
+    float *from = kk_floats(p->n * voxels, 1, 0);
+    for (int i = 0; i < 3; i++)
+        count *= p->out[i];
+    struct ck_shrink a = {.n = p->n, .from = from, .to = kk_scratch((size_t)count * sizeof(float))};
+    memcpy(a.in, p->in, sizeof a.in);
+    memcpy(a.out, p->out, sizeof a.out);
+    struct hf_error e;
+    kk_finish(ck_shrink(&a, kk_stream(), &e));
+    const float *to = a.to;
+    for (int64_t n = 0; n < p->n; n++)
+        for (int64_t d = 0; d < p->out[0]; d++)
+            for (int64_t h = 0; h < p->out[1]; h++)
+                for (int64_t w = 0; w < p->out[2]; w++) {
+                    int64_t b[3], at[3] = {d, h, w};
+                    for (int i = 0; i < 3; i++) {
+                        b[i] = p->in[i] / p->out[i];
+                        at[i] = at[i] * b[i] + b[i] / 2;
+                    }
+                    float f = from[n * voxels + (at[0] * p->in[1] + at[1]) * p->in[2] + at[2]];
+                    assert_true(*to++ == f);
+                }
+}
+
+static void shrinks_to_the_middle(void **state) {
+    (void)state;
+    static const struct box boxes[] = {{1, {1, 4, 4}, {1, 2, 2}},
+                                       {3, {8, 9, 10}, {2, 3, 10}},
+                                       {2, {1, 60, 35}, {1, 12, 5}},
+                                       {5, {3, 3, 3}, {3, 3, 1}}};
+    for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++)
+        kk_every(shrink, &boxes[i], 0);
 }
 
 /* ---- the optimiser ---- */
@@ -237,6 +295,7 @@ static void steps_are_the_reference(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_are_the_reference),
+        cmocka_unit_test(shrinks_to_the_middle),
         cmocka_unit_test(steps_are_the_reference),
     };
     return KK_RUN(tests);
