@@ -69,7 +69,6 @@ static void sweep_finish(const struct hf_stage *s, const struct sweep *sw, struc
     for (int32_t i = 0; i < list->count; i++) {
         struct score *score = &list->item[i];
         score->overlap = sweep_overlap(sw, i, step, list->below);
-        score->surfaces = (struct metrics_surfaces){NAN, NAN, NAN};
         score->lesions.truth = sw->item[i].lesions;
         score->lesions.found[METRICS_TOUCH] = sweep_found(sw, i, step, list->below);
         score->lesions.predicted = -1;
@@ -152,6 +151,9 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     enum hf_place place = strcmp(o->truth, "truth") == 0 ? HF_ON_CANONICAL : HF_ON_GRID;
     io->read(io, o->field, HF_DTYPES, HF_ON_GRID, 0);
     io->read(io, o->truth, HF_U8, place, 0);
+    /* The liver is for the tumor burden alone; without one that stays unknown. */
+    if (o->liver && io->has(io, o->liver, NULL))
+        io->read(io, o->liver, HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
     for (int32_t i = 0; i < o->gate.count; i++)
         io->read(io, o->gate.name[i], HF_U8, HF_ON_GRID, 0);
     if (o->best_of == BEST_OF_THRESHOLDS && o->range_in == RANGE_HU)
@@ -201,11 +203,24 @@ static const struct hf_option option_table[] = {
      .min = 0,
      .max = 1e7,
      .help = "Predicted components below this are left out (6 neighbours)."},
+    {.name = "liver",
+     .type = HF_OPTION_STRING,
+     .offset = AT(liver),
+     .initial = "liver",
+     .help = "The liver mask that the tumor burden is counted by, where the sample has it."},
+    {.name = "tolerance",
+     .type = HF_OPTION_REAL,
+     .offset = AT(tolerance),
+     .initial = "2 mm",
+     .unit = "mm",
+     .min = 0,
+     .max = 100,
+     .help = "NSD counts what lies within this distance of the other surface."},
     {.name = "surfaces",
      .type = HF_OPTION_BOOL,
      .offset = AT(surfaces),
      .initial = "yes",
-     .help = "Measure distances between surfaces as well: ASSD and HD95."},
+     .help = "Measure distances between surfaces as well: ASSD, RMSD, MSD, HD95, NSD."},
     {.name = "best_of",
      .type = HF_OPTION_ENUM,
      .offset = AT(best_of),
@@ -241,7 +256,7 @@ static const char *const ops_used[] = {"resample", "components", "distance", NUL
 
 static const struct hf_stage_class evaluate = {
     .name = "evaluate",
-    .help = "Scores a prediction against the truth: Dice, VOE, RVD, surface distances, lesions.",
+    .help = "Scores a prediction against the truth: overlap, surfaces, lesions, tumor burden.",
     .kind = HF_SINK,
     .options_size = sizeof(struct evaluate_options),
     .options = option_table,

@@ -18,7 +18,8 @@ struct evaluate_options {
     const char *as;
     const char *field, *truth;
     struct hf_names gate;
-    double threshold, min_volume;
+    const char *liver; /* NULL: none */
+    double threshold, min_volume, tolerance;
     int32_t surfaces, best_of;
     struct hf_reals range;
     int32_t range_in;
@@ -27,12 +28,22 @@ struct evaluate_options {
 
 /* ---- scores (scores.c) ---- */
 
+/* True and predicted lesions that were matched at 0.5. */
+struct lesion_score {
+    int32_t truth, predicted; /* how many components of each */
+    struct metrics_overlap overlap;
+    struct metrics_surfaces surfaces;
+};
+
 struct score {
     char *case_id, *patient;
     double voxel; /* ml */
     struct metrics_overlap overlap;
     struct metrics_lesions lesions; /* predicted < 0: not known */
     struct metrics_surfaces surfaces;
+    double burden_truth, burden_predicted; /* tumor / liver; NaN: not known */
+    struct lesion_score *lesion;
+    int32_t lesion_count;
 };
 
 struct scores {
@@ -44,11 +55,13 @@ struct scores {
     const char *unit;   /* of the threshold; "" = the field's own */
 };
 
-/** Adds a zeroed score of a case; *ret is valid until the next one is added. */
+/** Adds the score of a case, with nothing known but its name; *ret is valid until the next one is
+ * added. */
 enum hf_status scores_add(struct scores *list, const struct hf_sample *of, struct score **ret,
                           struct hf_error *e);
 void scores_free(struct scores *list);
-/** cases.csv and cases.json in the stage's folder, the result, and the report's table. */
+/** cases.csv, cases.json and lesions.csv in the stage's folder, the result, and the report's table.
+ */
 enum hf_status scores_write(const struct hf_stage *s, const struct scores *list,
                             struct hf_error *e);
 
@@ -63,6 +76,7 @@ struct view {
     struct hf_tensor *truth;  /* u8 [1,D,H,W] */
     struct hf_tensor *values; /* f32 or u8 [1,D,H,W]; NaN or 0 beyond the prediction */
     uint8_t *gate;            /* NULL: none */
+    uint8_t *liver;           /* NULL: not known */
 };
 
 enum hf_status view_open(const struct hf_stage *s, const struct hf_sample *in, struct view *ret,

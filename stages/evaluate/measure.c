@@ -87,6 +87,14 @@ static enum hf_status crop(const struct hf_stage *s, const uint8_t *mask, const 
     return HF_OK;
 }
 
+/** Puts such a part back. */
+static void paste(const uint8_t *part, const struct box *b, const int64_t size[3], uint8_t *ret) {
+    for (int64_t d = b->low[0]; d <= b->high[0]; d++)
+        for (int64_t h = b->low[1]; h <= b->high[1]; h++)
+            for (int64_t w = b->low[2]; w <= b->high[2]; w++)
+                ret[(d * size[1] + h) * size[2] + w] = *part++;
+}
+
 /* ---- onto the truth's grid ---- */
 
 /** A field of the sample's grid on another grid, in host memory. */
@@ -118,32 +126,28 @@ static enum hf_status bring(const struct hf_stage *s, const struct hf_sample *in
     return st;
 }
 
-/** All gates at once; a voxel must lie in each. */
-static enum hf_status gates(const struct hf_stage *s, const struct hf_sample *in, struct view *v,
-                            struct hf_error *e) {
-    const struct evaluate_options *o = s->options;
-    int64_t n = hf_tensor_count(v->truth);
-    for (int32_t k = 0; k < o->gate.count; k++) {
-        struct hf_tensor *t = NULL;
-        enum hf_status st = bring(s, in, o->gate.name[k], &v->grid, &t, e);
-        if (st != HF_OK)
-            return st;
-        if (t->dtype != HF_U8) {
-            s->host->tensor_unref(t);
-            return hf_fail(e, HF_INVALID, "gate '%s' is no u8 mask", o->gate.name[k]);
-        }
-        if (!v->gate) {
-            v->gate = malloc((size_t)n);
-            if (v->gate)
-                memset(v->gate, 1, (size_t)n);
-        }
-        for (int64_t i = 0; v->gate && i < n; i++)
-            v->gate[i] = v->gate[i] && HF_DATA(uint8_t, t)[i];
+/** Clears what a mask field of the sample leaves out; *mask is made, all set, where it is NULL. */
+static enum hf_status narrow(const struct hf_stage *s, const struct hf_sample *in,
+                             const char *field, const struct hf_grid *to, uint8_t **mask,
+                             struct hf_error *e) {
+    struct hf_tensor *t = NULL;
+    enum hf_status st = bring(s, in, field, to, &t, e);
+    if (st != HF_OK)
+        return st;
+    int64_t n = hf_tensor_count(t);
+    if (t->dtype != HF_U8) {
         s->host->tensor_unref(t);
-        if (!v->gate)
-            return hf_fail(e, HF_NO_MEMORY, "no memory for the gate of '%s'", in->id);
+        return hf_fail(e, HF_INVALID, "field '%s' is no u8 mask", field);
     }
-    return HF_OK;
+    if (!*mask) {
+        *mask = malloc((size_t)n);
+        if (*mask)
+            memset(*mask, 1, (size_t)n);
+    }
+    for (int64_t i = 0; *mask && i < n; i++)
+        (*mask)[i] = (*mask)[i] && HF_DATA(uint8_t, t)[i];
+    s->host->tensor_unref(t);
+    return *mask ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory for a mask of '%s'", in->id);
 }
 
 enum hf_status view_open(const struct hf_stage *s, const struct hf_sample *in, struct view *ret,
@@ -170,8 +174,10 @@ enum hf_status view_open(const struct hf_stage *s, const struct hf_sample *in, s
     s->host->tensor_unref(truth);
     if (st == HF_OK)
         st = bring(s, in, o->field, &v.grid, &v.values, e);
-    if (st == HF_OK)
-        st = gates(s, in, &v, e);
+    for (int32_t k = 0; st == HF_OK && k < o->gate.count; k++)
+        st = narrow(s, in, o->gate.name[k], &v.grid, &v.gate, e);
+    if (st == HF_OK && o->liver && hf_sample_get(in, o->liver))
+        st = narrow(s, in, o->liver, &v.grid, &v.liver, e);
     if (st == HF_OK)
         *ret = v;
     else
@@ -183,6 +189,7 @@ void view_close(const struct hf_stage *s, struct view *v) {
     s->host->tensor_unref(v->truth);
     s->host->tensor_unref(v->values);
     free(v->gate);
+    free(v->liver);
     *v = (struct view){.truth = NULL};
 }
 
@@ -289,79 +296,211 @@ static enum hf_status clear_small(const struct hf_stage *s, struct hf_tensor *ma
     return HF_OK;
 }
 
-static enum hf_status measure_lesions(const struct hf_stage *s, struct hf_tensor *truth,
-                                      struct hf_tensor *predicted, struct score *ret,
-                                      struct hf_error *e) {
-    const struct evaluate_options *o = s->options;
-    struct hf_tensor *labels[2] = {NULL, NULL};
-    int32_t count[2] = {0, 0};
-    int again = 0;
-    enum hf_status st = view_components(s, truth, &labels[0], &count[0], e);
-    if (st == HF_OK)
-        st = view_components(s, predicted, &labels[1], &count[1], e);
-    if (st == HF_OK && o->min_volume > 0)
-        st = clear_small(s, predicted, labels[1], count[1], ret->voxel, &again, e);
-    if (st == HF_OK && again) {
-        s->host->tensor_unref(labels[1]);
-        labels[1] = NULL;
-        st = view_components(s, predicted, &labels[1], &count[1], e);
-    }
-    if (st == HF_OK)
-        st = metrics_match(HF_DATA(int32_t, labels[0]), count[0], HF_DATA(int32_t, labels[1]),
-                           count[1], hf_tensor_count(truth), &ret->lesions, e);
-    for (int i = 0; i < 2; i++)
-        s->host->tensor_unref(labels[i]);
-    return st;
-}
-
-static enum hf_status measure_surfaces(const struct hf_stage *s, const struct hf_grid *g,
+/** Distances between the surfaces of two masks of one size. */
+static enum hf_status measure_surfaces(const struct hf_stage *s, const double spacing[3],
                                        const struct hf_tensor *truth,
-                                       const struct hf_tensor *predicted, struct score *ret,
-                                       struct hf_error *e) {
+                                       const struct hf_tensor *predicted,
+                                       struct metrics_surfaces *ret, struct hf_error *e) {
+    const struct evaluate_options *o = s->options;
     struct hf_tensor *t[2] = {NULL, NULL}, *p[2] = {NULL, NULL};
-    double spacing[3];
-    geometry_spacing(g, spacing);
     enum hf_status st = surface(s, truth, spacing, t, e);
     if (st == HF_OK)
         st = surface(s, predicted, spacing, p, e);
     if (st == HF_OK)
         st = metrics_distances(HF_DATA(uint8_t, t[0]), HF_DATA(float, t[1]), HF_DATA(uint8_t, p[0]),
-                               HF_DATA(float, p[1]), hf_tensor_count(truth), &ret->surfaces, e);
+                               HF_DATA(float, p[1]), hf_tensor_count(truth), o->tolerance, ret, e);
     struct hf_tensor *const mine[4] = {t[0], t[1], p[0], p[1]};
     for (int i = 0; i < 4; i++)
         s->host->tensor_unref(mine[i]);
     return st;
 }
 
-enum hf_status measure(const struct hf_stage *s, const struct view *v, struct score *ret,
-                       struct hf_error *e) {
+/* ---- lesion by lesion ---- */
+
+/* The components of a mask, and the matching pair that each is in (0: none). */
+struct parts {
+    struct hf_tensor *labels;
+    int32_t count;
+    int32_t *pair; /* [count + 1] */
+};
+
+static void parts_free(const struct hf_stage *s, struct parts *p) {
+    s->host->tensor_unref(p->labels);
+    free(p->pair);
+}
+
+static enum hf_status parts_find(const struct hf_stage *s, struct hf_tensor *mask,
+                                 struct parts *ret, struct hf_error *e) {
+    struct parts p = {NULL, 0, NULL};
+    enum hf_status st = view_components(s, mask, &p.labels, &p.count, e);
+    if (st != HF_OK)
+        return st;
+    p.pair = calloc((size_t)p.count + 1, sizeof *p.pair);
+    *ret = p;
+    return p.pair ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory for %d components", (int)p.count);
+}
+
+/** The voxels of a pair inside a box. */
+static enum hf_status pair_mask(const struct hf_stage *s, const struct parts *p, int32_t pair,
+                                const struct box *b, struct hf_tensor **ret, struct hf_error *e) {
+    const int64_t *size = p->labels->shape + 1;
+    const int32_t *label = HF_DATA(int32_t, p->labels);
+    int64_t part[3], i = 0;
+    for (int a = 0; a < 3; a++)
+        part[a] = b->high[a] - b->low[a] + 1;
+    enum hf_status st = host_mask(s, part, ret, e);
+    if (st != HF_OK)
+        return st;
+    uint8_t *to = HF_DATA(uint8_t, *ret);
+    for (int64_t d = b->low[0]; d <= b->high[0]; d++)
+        for (int64_t h = b->low[1]; h <= b->high[1]; h++)
+            for (int64_t w = b->low[2]; w <= b->high[2]; w++)
+                to[i++] = p->pair[label[(d * size[1] + h) * size[2] + w]] == pair;
+    return HF_OK;
+}
+
+static enum hf_status measure_pair(const struct hf_stage *s, const struct parts *truth,
+                                   const struct parts *predicted, int32_t pair, const struct box *b,
+                                   const double spacing[3], struct lesion_score *ret,
+                                   struct hf_error *e) {
+    const struct evaluate_options *o = s->options;
+    struct hf_tensor *t = NULL, *p = NULL;
+    struct lesion_score score = {.surfaces = metrics_no_surfaces()};
+    for (int32_t i = 1; i <= truth->count; i++)
+        score.truth += truth->pair[i] == pair;
+    for (int32_t i = 1; i <= predicted->count; i++)
+        score.predicted += predicted->pair[i] == pair;
+    enum hf_status st = pair_mask(s, truth, pair, b, &t, e);
+    if (st == HF_OK)
+        st = pair_mask(s, predicted, pair, b, &p, e);
+    if (st == HF_OK)
+        score.overlap = metrics_count(HF_DATA(uint8_t, t), HF_DATA(uint8_t, p), hf_tensor_count(t));
+    if (st == HF_OK && o->surfaces)
+        st = measure_surfaces(s, spacing, t, p, &score.surfaces, e);
+    s->host->tensor_unref(t);
+    s->host->tensor_unref(p);
+    *ret = score;
+    return st;
+}
+
+/** The boxes of all pairs: of pair t at t. */
+static void pair_boxes(const struct parts *p, struct box *box) {
+    const int64_t *size = p->labels->shape + 1;
+    const int32_t *label = HF_DATA(int32_t, p->labels);
+    int64_t at[3];
+    for (at[0] = 0; at[0] < size[0]; at[0]++)
+        for (at[1] = 0; at[1] < size[1]; at[1]++)
+            for (at[2] = 0; at[2] < size[2]; at[2]++) {
+                int32_t pair = p->pair[*label++];
+                if (pair)
+                    box_join(&box[pair], at, at);
+            }
+}
+
+static enum hf_status measure_pairs(const struct hf_stage *s, const struct parts *truth,
+                                    const struct parts *predicted, const double spacing[3],
+                                    struct score *ret, struct hf_error *e) {
+    size_t room = (size_t)truth->count + 1;
+    struct box *box = malloc(room * sizeof *box);
+    ret->lesion = calloc(room, sizeof *ret->lesion);
+    if (!box || !ret->lesion) {
+        free(box);
+        return hf_fail(e, HF_NO_MEMORY, "no memory for %d lesions", (int)truth->count);
+    }
+    for (size_t i = 0; i < room; i++)
+        box[i] = nothing;
+    pair_boxes(truth, box);
+    pair_boxes(predicted, box);
+    enum hf_status st = HF_OK;
+    for (int32_t t = 1; st == HF_OK && t <= truth->count; t++)
+        if (truth->pair[t] == t)
+            st = measure_pair(s, truth, predicted, t, &box[t], spacing,
+                              &ret->lesion[ret->lesion_count++], e);
+    free(box);
+    return st;
+}
+
+static enum hf_status measure_lesions(const struct hf_stage *s, struct hf_tensor *truth,
+                                      struct hf_tensor *predicted, const double spacing[3],
+                                      struct score *ret, struct hf_error *e) {
+    const struct evaluate_options *o = s->options;
+    struct parts t = {NULL, 0, NULL}, p = {NULL, 0, NULL};
+    int again = 0;
+    enum hf_status st = parts_find(s, truth, &t, e);
+    if (st == HF_OK)
+        st = parts_find(s, predicted, &p, e);
+    if (st == HF_OK && o->min_volume > 0)
+        st = clear_small(s, predicted, p.labels, p.count, ret->voxel, &again, e);
+    if (st == HF_OK && again) {
+        parts_free(s, &p);
+        p = (struct parts){NULL, 0, NULL};
+        st = parts_find(s, predicted, &p, e);
+    }
+    if (st == HF_OK)
+        st = metrics_match(HF_DATA(int32_t, t.labels), t.count, HF_DATA(int32_t, p.labels), p.count,
+                           hf_tensor_count(truth), &ret->lesions, t.pair, p.pair, e);
+    if (st == HF_OK)
+        st = measure_pairs(s, &t, &p, spacing, ret, e);
+    parts_free(s, &t);
+    parts_free(s, &p);
+    return st;
+}
+
+/* ---- one case ---- */
+
+/** Tumor by liver, with the liver mask and all tumor taken for liver; NaN without any. */
+static double burden(const uint8_t *liver, const uint8_t *tumor, int64_t n) {
+    int64_t all = 0, part = 0;
+    for (int64_t i = 0; i < n; i++) {
+        all += liver[i] || tumor[i];
+        part += tumor[i] != 0;
+    }
+    return all > 0 ? (double)part / (double)all : NAN;
+}
+
+/** What is measured in the box that holds any tumor; clears small predictions. */
+static enum hf_status measure_box(const struct hf_stage *s, const struct view *v,
+                                  const struct box *b, uint8_t *mask, struct score *ret,
+                                  struct hf_error *e) {
     const struct evaluate_options *o = s->options;
     struct hf_tensor *truth = NULL, *predicted = NULL;
+    double spacing[3];
+    geometry_spacing(&v->grid, spacing);
+    enum hf_status st = crop(s, HF_DATA(uint8_t, v->truth), v->grid.size, b, &truth, e);
+    if (st == HF_OK)
+        st = crop(s, mask, v->grid.size, b, &predicted, e);
+    if (st == HF_OK)
+        st = measure_lesions(s, truth, predicted, spacing, ret, e);
+    if (st == HF_OK) {
+        ret->overlap = metrics_count(HF_DATA(uint8_t, truth), HF_DATA(uint8_t, predicted),
+                                     hf_tensor_count(truth));
+        paste(HF_DATA(uint8_t, predicted), b, v->grid.size, mask);
+    }
+    if (st == HF_OK && o->surfaces)
+        st = measure_surfaces(s, spacing, truth, predicted, &ret->surfaces, e);
+    s->host->tensor_unref(truth);
+    s->host->tensor_unref(predicted);
+    return st;
+}
+
+enum hf_status measure(const struct hf_stage *s, const struct view *v, struct score *ret,
+                       struct hf_error *e) {
     struct box b = nothing;
+    int64_t n = hf_tensor_count(v->truth);
+    enum hf_status st = HF_OK;
     ret->voxel = geometry_volume(&v->grid);
-    ret->surfaces = (struct metrics_surfaces){NAN, NAN, NAN};
     uint8_t *mask = predicted_new(s, v);
     if (!mask)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the predicted mask");
-    /* Everything from here on happens in the small box that holds any tumor. */
+    /* All but the liver happens in the small box that holds any tumor. */
     box_join_mask(&b, HF_DATA(uint8_t, v->truth), v->grid.size);
     box_join_mask(&b, mask, v->grid.size);
-    if (box_count(&b) == 0) {
-        free(mask);
-        return HF_OK;
+    if (box_count(&b) > 0)
+        st = measure_box(s, v, &b, mask, ret, e);
+    if (st == HF_OK && v->liver) {
+        ret->burden_truth = burden(v->liver, HF_DATA(uint8_t, v->truth), n);
+        ret->burden_predicted = burden(v->liver, mask, n);
     }
-    enum hf_status st = crop(s, HF_DATA(uint8_t, v->truth), v->grid.size, &b, &truth, e);
-    if (st == HF_OK)
-        st = crop(s, mask, v->grid.size, &b, &predicted, e);
-    if (st == HF_OK)
-        st = measure_lesions(s, truth, predicted, ret, e);
-    if (st == HF_OK)
-        ret->overlap = metrics_count(HF_DATA(uint8_t, truth), HF_DATA(uint8_t, predicted),
-                                     hf_tensor_count(truth));
-    if (st == HF_OK && o->surfaces)
-        st = measure_surfaces(s, &v->grid, truth, predicted, ret, e);
-    s->host->tensor_unref(truth);
-    s->host->tensor_unref(predicted);
     free(mask);
     return st;
 }

@@ -30,17 +30,19 @@ static void overlap_by_hand(void **state) {
     assert_true(near(metrics_voe(o), 1 - 1.0 / 6));
     assert_true(near(metrics_rvd(o), -0.25));
     assert_true(near(metrics_rvd_lits(o), 1.0 / 3));
+    assert_true(near(metrics_jaccard(o), 1.0 / 6));
 }
 
 static void overlap_of_nothing(void **state) {
     (void)state;
     struct metrics_overlap none = {0, 0, 0}, missed = {5, 0, 0}, invented = {0, 5, 0};
     assert_true(metrics_dice(none) == 1 && metrics_voe(none) == 0);
-    assert_true(metrics_rvd(none) == 0 && metrics_rvd_lits(none) == 0);
+    assert_true(metrics_jaccard(none) == 1 && metrics_jaccard(missed) == 0);
+    assert_true(metrics_rvd(none) == 0 && metrics_rvd_lits(none) == METRICS_LARGE);
     assert_true(metrics_dice(missed) == 0 && metrics_voe(missed) == 1);
-    assert_true(metrics_rvd(missed) == -1 && isnan(metrics_rvd_lits(missed)));
+    assert_true(metrics_rvd(missed) == -1 && metrics_rvd_lits(missed) == METRICS_LARGE);
     assert_true(metrics_dice(invented) == 0 && metrics_voe(invented) == 1);
-    assert_true(isnan(metrics_rvd(invented)) && metrics_rvd_lits(invented) == -1);
+    assert_true(isnan(metrics_rvd(invented)) && metrics_rvd_lits(invented) == METRICS_LARGE);
 }
 
 /* ---- lesions ---- */
@@ -56,7 +58,7 @@ static struct metrics_lesions matched(const char *truth, const char *predicted) 
     }
     struct metrics_lesions m;
     struct hf_error e;
-    assert_int_equal(metrics_match(t, nt, p, np, n, &m, &e), HF_OK);
+    assert_int_equal(metrics_match(t, nt, p, np, n, &m, NULL, NULL, &e), HF_OK);
     assert_true(m.truth == nt && m.predicted == np);
     return m;
 }
@@ -86,6 +88,15 @@ static void lesions_by_hand(void **state) {
     check_match("........", "111.....", 0, 0, 0, 0);
     check_match("111.....", "........", 0, 0, 0, 0);
     check_match("111..222", "...11...", 0, 0, 0, 0);
+    /* What the LiTS scorer counts: a pair is one, however many are in it; one that fails at 0.5
+     * takes all its true lesions away. */
+    struct metrics_lesions m = matched("111.222", "1111111");
+    assert_true(m.lits[METRICS_TOUCH] == 1 && m.lits[METRICS_HALF] == 1);
+    m = matched("1.2.3.......", "111111111111");
+    assert_true(m.found[METRICS_TOUCH] == 3 && m.lits[METRICS_TOUCH] == 1);
+    assert_true(m.found[METRICS_HALF] == 0 && m.lits[METRICS_HALF] == -2);
+    m = matched("........", "111.....");
+    assert_true(m.lits[METRICS_TOUCH] == 0 && m.lits[METRICS_HALF] == 0);
 }
 
 /* The rules of metrics.h on a full overlap matrix. */
@@ -155,7 +166,19 @@ static void lesions_against_the_matrix(void **state) {
             }
         struct metrics_lesions m;
         struct hf_error e;
-        assert_int_equal(metrics_match(t, T, p, P, SIZE, &m, &e), HF_OK);
+        int32_t pair_t[T + 1], pair_p[P + 1];
+        int members[2] = {0, 0};
+        assert_int_equal(metrics_match(t, T, p, P, SIZE, &m, pair_t, pair_p, &e), HF_OK);
+        for (int i = 1; i <= T; i++) {
+            members[0] += pair_t[i] != 0;
+            for (int k = 1; k <= T && pair_t[i]; k++)
+                assert_int_equal(pair_t[k] == pair_t[i], group[k] == group[i]);
+        }
+        for (int j = 1; j <= P; j++) {
+            members[1] += pair_p[j] != 0;
+            assert_true(!pair_p[j] || group[pair_p[j]] == goes[j]);
+        }
+        assert_true(members[0] == found[1] && members[1] == right[1]);
         for (int k = 0; k < 2; k++) {
             assert_int_equal(m.found[k], found[k]);
             assert_int_equal(m.right[k], right[k]);
@@ -196,7 +219,8 @@ static void surfaces_against_definition(void **state) {
                 assert_int_equal(surface[k][i], mask[k][i] && edge);
             }
         }
-        double sum = 0, worst = 0;
+        double sum = 0, squares = 0, worst = 0;
+        int64_t close = 0;
         for (int k = 0; k < 2; k++)
             for (int64_t i = 0; i < N; i++) {
                 double best = INFINITY;
@@ -211,15 +235,20 @@ static void surfaces_against_definition(void **state) {
                 if (surface[1 - k][i]) {
                     list[1 - k][count[1 - k]++] = (float)best;
                     sum += (float)best;
+                    squares += (double)(float)best * (double)(float)best;
+                    close += (float)best <= 1.0f;
                     worst = fmax(worst, (float)best);
                 }
             }
         struct metrics_surfaces m;
         struct hf_error e;
         assert_int_equal(
-            metrics_distances(surface[0], distance[0], surface[1], distance[1], N, &m, &e), HF_OK);
+            metrics_distances(surface[0], distance[0], surface[1], distance[1], N, 1.0, &m, &e),
+            HF_OK);
         assert_true(near(m.assd, sum / (double)(count[0] + count[1])));
-        assert_true(near(m.hd, worst));
+        assert_true(near(m.rmsd, sqrt(squares / (double)(count[0] + count[1]))));
+        assert_true(near(m.nsd, (double)close / (double)(count[0] + count[1])));
+        assert_true(near(m.msd, worst));
         /* At least 95 of 100 distances of either direction are no larger, and hd95 is no larger
          * than what is needed for that. */
         double least = 0, most = 0;
@@ -256,17 +285,20 @@ static void percentile_by_hand(void **state) {
     }
     struct metrics_surfaces m;
     struct hf_error e;
-    assert_int_equal(metrics_distances(truth, none, predicted, distance, 21, &m, &e), HF_OK);
-    assert_true(near(m.hd95, 19) && near(m.hd, 20) && near(m.assd, 5));
+    assert_int_equal(metrics_distances(truth, none, predicted, distance, 21, 2, &m, &e), HF_OK);
+    assert_true(near(m.hd95, 19) && near(m.msd, 20) && near(m.assd, 5));
     /* Of ten values 0 to 9, the 95th percentile lies at 8.55. */
-    assert_int_equal(metrics_distances(truth, none, predicted, distance, 10, &m, &e), HF_OK);
+    assert_int_equal(metrics_distances(truth, none, predicted, distance, 10, 2, &m, &e), HF_OK);
     for (int i = 0; i < 10; i++)
         distance[i] = (float)((i * 3) % 10);
-    assert_int_equal(metrics_distances(truth, none, predicted, distance, 10, &m, &e), HF_OK);
+    assert_int_equal(metrics_distances(truth, none, predicted, distance, 10, 2, &m, &e), HF_OK);
     assert_true(near(m.hd95, 8.55));
     memset(predicted, 0, sizeof predicted);
-    assert_int_equal(metrics_distances(truth, none, predicted, distance, 21, &m, &e), HF_OK);
-    assert_true(isnan(m.assd) && isnan(m.hd95));
+    assert_int_equal(metrics_distances(truth, none, predicted, distance, 21, 2, &m, &e), HF_OK);
+    assert_true(isnan(m.assd) && isnan(m.hd95) && isnan(m.rmsd) && isnan(m.msd) && m.nsd == 0);
+    memset(truth, 0, sizeof truth);
+    assert_int_equal(metrics_distances(truth, none, predicted, distance, 21, 2, &m, &e), HF_OK);
+    assert_true(isnan(m.nsd));
 }
 
 /* ---- the sweep ---- */
@@ -340,6 +372,7 @@ static void sweep_against_trying_all(void **state) {
 static const struct evaluate_options plain = {.field = "predicted",
                                               .truth = "truth",
                                               .threshold = 0.5,
+                                              .tolerance = 2,
                                               .surfaces = 1,
                                               .range = {2, {0, 1}},
                                               .steps = 200};
@@ -481,7 +514,8 @@ static void several_cases(void **state) {
     char *csv = read_text(h, "scores/cases.csv");
     assert_non_null(strstr(csv, "case,patient,dice,voe,"));
     assert_non_null(strstr(csv, "\n\"a,1\",\"patient-a,1\",0.380952,"));
-    assert_non_null(strstr(csv, "\nempty,patient-empty,1,0,0,0,,,0,0,0,0,0,0,0,0\n"));
+    assert_non_null(strstr(csv, "\nempty,patient-empty,1,0,0,9001,,,1,,,,9001,9001,9001,,,"
+                                "0,0,0,0,0,0,0,0,0,0\n"));
     free(csv);
     char *cases = read_text(h, "scores/cases.json");
     json = cJSON_Parse(cases);
