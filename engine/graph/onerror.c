@@ -22,52 +22,54 @@ static int retries_of(const char *text) {
 
 static bool refuse(struct messages *m, const struct node *n) {
     struct words words;
-    const char *word = n->kind == NODE_SCALAR ? n->text : "";
-    words_begin(&words, word);
+    words_begin(&words, n->kind == NODE_SCALAR ? n->text : "");
     words_try(&words, "fail");
     words_try(&words, "skip");
-    words_try(&words, "retry(2)");
     message_about(m, n,
-                  "'on_error' takes fail, skip, retry(n) with n from 1 to %d, or a retry and what "
-                  "follows it as in [retry(2), skip], not %s%s",
+                  "'on_error' takes fail, skip, retry(n), or [retry(n), skip], n from 1 to %d, "
+                  "not %s%s",
                   MAX_RETRIES, node_shown(n, m->arena), words_hint(&words, m->arena));
     return false;
 }
 
-/* One word; after a retry (`last`) only what ends it may stand. */
-static bool take_word(struct messages *m, const struct node *n, bool last, struct on_error *ret) {
+static bool take_word(struct messages *m, const struct node *n, struct on_error *ret) {
     if (n->broken)
         return false;
     if (n->kind != NODE_SCALAR)
         return refuse(m, n);
-    if (strcmp(n->text, "skip") == 0) {
-        ret->skip = true;
-        return true;
+    ret->skip = strcmp(n->text, "skip") == 0;
+    ret->retries = retries_of(n->text);
+    return ret->skip || ret->retries > 0 || strcmp(n->text, "fail") == 0 || refuse(m, n);
+}
+
+/* A retry, and what becomes of the sample after the last one. */
+static bool take_list(struct messages *m, const struct node *list, struct on_error *ret) {
+    struct on_error then = {0};
+    if (list->count != 2) {
+        message_about(m, list,
+                      "'on_error' takes a list of two, such as [retry(2), skip], not of %d",
+                      list->count);
+        return false;
     }
-    if (strcmp(n->text, "fail") == 0)
-        return true;
-    int retries = last ? 0 : retries_of(n->text);
-    ret->retries = retries;
-    return retries > 0 || refuse(m, n);
+    if (!take_word(m, list->item[0], ret) || !take_word(m, list->item[1], &then))
+        return false;
+    if (ret->retries == 0 || then.retries > 0) {
+        message_about(m, list,
+                      "in a list for 'on_error' a retry(n) stands first, then skip or fail");
+        return false;
+    }
+    ret->skip = then.skip;
+    return true;
 }
 
 bool on_error_parse(struct messages *m, const struct node *n, struct on_error *ret) {
     struct on_error got = {0};
-    if (n->kind == NODE_LIST) {
-        const struct node *list = node_spread(m->arena, (struct node *)(uintptr_t)n);
-        if (list->count != 2)
-            return refuse(m, n);
-        struct on_error then = {0};
-        if (!take_word(m, list->item[0], false, &got) || !take_word(m, list->item[1], true, &then))
-            return false;
-        if (got.retries == 0)
-            return refuse(m, list->item[0]);
-        got.skip = then.skip;
-    } else if (!take_word(m, n, false, &got)) {
-        return false;
-    }
-    *ret = got;
-    return true;
+    struct node *node = (struct node *)(uintptr_t)n;
+    bool good = n->kind == NODE_LIST ? take_list(m, node_spread(m->arena, node), &got)
+                                     : take_word(m, n, &got);
+    if (good)
+        *ret = got;
+    return good;
 }
 
 void on_error_check(struct checker *c, struct draft *d) {

@@ -56,6 +56,10 @@ static int32_t files(struct hf_stage *s, int64_t i, const char **paths, int32_t 
     return n;
 }
 
+static const char *case_of(struct hf_stage *s, int64_t i) {
+    return ((const struct load_state *)s->state)->item[i].c->name;
+}
+
 /* ---- the datasheet ---- */
 
 #define OPTION(member, kind, text)                                                                 \
@@ -118,6 +122,7 @@ static const struct hf_stage_class load = {
     .count = count,
     .open = load_open,
     .files = files,
+    .case_of = case_of,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {

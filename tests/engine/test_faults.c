@@ -336,6 +336,26 @@ static enum hf_status score_run(struct hf_stage *s, struct hf_stream *in, struct
 static const struct hf_stage_class score_class = {
     .name = "score", .kind = HF_SINK, .run = score_run};
 
+/* A source that knows the names of cases which it cannot open. */
+static const char *case_of(struct hf_stage *s, int64_t item) {
+    (void)s;
+    static const char *const names[] = {"anna", "bert", "carl"};
+    return names[item];
+}
+
+static void a_source_may_tell_the_case(void **state) {
+    (void)state;
+    struct hf_stage_class named = kit_source;
+    const int none = -1;
+    named.case_of = case_of;
+    int source =
+        kit_stage_(&kit, "source", &named, KNOBS(.count = 3, .fail = "open", .fail_at = 1), &none);
+    kit.stage[source].on_error.skip = true;
+    kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(0), source));
+    kit_run(&kit);
+    check_ledger(HEADER "sink,source,bert,item 1,0,66,1,skipped,planned in open\n");
+}
+
 struct seen {
     int warnings;
     char last[256], first[256];
@@ -424,6 +444,7 @@ int main(void) {
         TEST(what_is_not_of_a_sample_ends_the_run),
         TEST(a_pass_of_which_nothing_is_left_fails),
         TEST(what_was_left_out_comes_back_in_the_next_pass),
+        TEST(a_source_may_tell_the_case),
         TEST(the_results_tell_of_it),
         TEST(a_ledger_is_csv),
     };

@@ -612,6 +612,47 @@ static void test_golden(void **state) {
     hf_plan_free(p);
 }
 
+/* A stage's own word before the graph's, which sinks do not heed. */
+static void test_on_error(void **state) {
+    (void)state;
+    const char *text = "on_error: retry(3)\n"
+                       "stages:\n"
+                       "  cases: {use: t_load, dataset: x}\n"
+                       "  a: {use: t_prepare, from: cases, on_error: skip}\n"
+                       "  b: {use: t_prepare, from: a, on_error: [retry(100), skip]}\n"
+                       "  c: {use: t_prepare, from: b, on_error: fail}\n"
+                       "  d: {use: t_prepare, from: c, on_error: [retry(1), fail]}\n"
+                       "  e: {like: d, from: d}\n"
+                       "  save: {use: t_save, from: e, on_error: fail}\n"
+                       "  more: {use: t_save, from: e}\n";
+    static const struct {
+        const char *stage;
+        int retries;
+        bool skip;
+    } expected[] = {{"cases", 3, false}, {"a", 0, true},  {"b", 100, true},   {"c", 0, false},
+                    {"d", 1, false},     {"e", 3, false}, {"save", 0, false}, {"more", 0, false}};
+    struct hf_plan *p = plan_of(text, NULL, 0);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        const struct on_error *on = &stage_of(p, expected[i].stage)->on_error;
+        assert_int_equal(on->retries, expected[i].retries);
+        assert_int_equal(on->skip, expected[i].skip);
+    }
+    char *shown = NULL;
+    struct hf_error e;
+    assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &shown, &e), HF_OK);
+    assert_non_null(strstr(shown, "t_prepare from a, on_error: [retry(100), skip]\n"));
+    hf_free(shown);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &shown, &e), HF_OK);
+    assert_non_null(strstr(shown, "\"on_error\":\t\"retry(3)\""));
+    hf_free(shown);
+    hf_plan_free(p);
+    const char *sets[] = {"on_error=skip", "a.on_error=[retry(2), skip]"};
+    p = plan_of(text, sets, 2);
+    assert_int_equal(stage_of(p, "a")->on_error.retries, 2);
+    assert_true(stage_of(p, "cases")->on_error.skip);
+    hf_plan_free(p);
+}
+
 static void test_json_parses(void **state) {
     (void)state;
     struct hf_plan *p = plan_of(method, NULL, 0);
@@ -648,6 +689,7 @@ int main(void) {
         cmocka_unit_test(test_unused),
         cmocka_unit_test(test_slices_supervise),
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_on_error),
         cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
