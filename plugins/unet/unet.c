@@ -146,6 +146,10 @@ static enum hf_status build(const struct hf_host *host, const void *options, int
     return st;
 }
 
+static int32_t dims(const void *options) {
+    return (int32_t)((const struct options *)options)->dims;
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct hf_option options[] = {
@@ -218,6 +222,7 @@ static const struct hf_network_class unet = {
     .options_size = sizeof(struct options),
     .options = options,
     .build = build,
+    .dims = dims,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {

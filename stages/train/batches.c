@@ -15,7 +15,7 @@ void train_flight_clear(const struct hf_host *host, struct flight *f) {
 
 static enum hf_status put_part(struct trainer *t, struct hf_tensor *const *slices, int32_t first,
                                int32_t channels, struct hf_tensor **ret) {
-    int64_t shape[5] = {t->o->batch, channels, 1, t->height, t->width};
+    int64_t shape[5] = {t->o->batch, channels, t->size[0], t->size[1], t->size[2]};
     enum hf_status st = hf_tensor_new(t->s, HF_F32, 5, shape, ret, t->err);
     for (int64_t n = 0; st == HF_OK && n < t->o->batch;) {
         struct train_put_params p = {n, first};

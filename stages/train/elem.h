@@ -17,6 +17,15 @@ HF_DEVICE static inline float train_target(float value, int32_t classes, int32_t
     return (int32_t)(value + 0.5f) == channel ? 1.0f : 0.0f;
 }
 
+/** The voxel of an axis that stands for one outside it: the nearest. */
+HF_DEVICE static inline int64_t train_clamp(int64_t i, int64_t size) {
+    return i < 0 ? 0 : i < size ? i : size - 1;
+}
+
+HF_DEVICE static inline int train_inside(int64_t i, int64_t size) {
+    return i >= 0 && i < size;
+}
+
 /** Whether a voxel of the target counts as positive. */
 HF_DEVICE static inline int train_positive(float value) {
     return value > 0.5f;

@@ -50,14 +50,14 @@ static void describe(const struct trainer *t, char *ret, size_t size) {
                    "{\"steps\":%lld,\"kept_step\":%lld,\"seed\":%llu,\"batch\":%lld,"
                    "\"size\":[%lld,%lld],\"precision\":\"%s\",\"device\":\"%s\"}",
                    (long long)t->steps, (long long)t->best_step, (unsigned long long)t->s->seed,
-                   (long long)t->o->batch, (long long)t->height, (long long)t->width,
+                   (long long)t->o->batch, (long long)t->size[1], (long long)t->size[2],
                    hf_precision_name((enum hf_precision)t->o->precision), device);
 }
 
 static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {
     struct hf_model_info info = train_describe(t->o, t->s->name, t->inputs, t->targets);
     info.dims = t->net->dims;
-    memcpy(info.patch, (int64_t[]){1, t->height, t->width}, sizeof info.patch);
+    memcpy(info.patch, t->size, sizeof info.patch);
     return t->host->model_new(&info, t->net, t->best, ret, t->err);
 }
 
@@ -65,7 +65,7 @@ enum hf_status train_finish(struct trainer *t) {
     enum hf_status st = train_land(t);
     if (st == HF_OK && t->best_step == 0) { /* never validated */
         t->best_step = t->steps;
-        st = t->x->methods->get_params(t->x, t->best, t->err);
+        st = train_get_params(t, t->best);
     }
     struct hf_model *model = NULL;
     char folder[4096], path[4200], notes[1024];

@@ -14,12 +14,20 @@ static int32_t field_channels(const struct hf_sample *sample, const char *name) 
 static const char *const loss_names[HF_LOSS_KINDS] = {"l1",   "bce",   "ce",
                                                       "dice", "focal", "tversky"};
 
+/* With deep supervision the weights of all heads sum to one. */
+static double loss_weights(const struct hf_net *net) {
+    double sum = 1;
+    for (int32_t i = 0; i < net->layers; i++)
+        sum += (double)net->layer[i].supervise;
+    return sum;
+}
+
 static struct hf_exec_spec make_spec(const struct trainer *t) {
     const struct train_options *o = t->o;
     struct hf_exec_spec spec = {
         .mode = HF_EXEC_TRAIN,
         .precision = (enum hf_precision)o->precision,
-        .shape = {o->batch, t->inputs, 1, t->height, t->width},
+        .shape = {o->batch, t->inputs, t->size[0], t->size[1], t->size[2]},
         .optimizer = {.kind = (enum hf_optimizer_kind)o->optimizer,
                       .beta1 = (float)o->beta1,
                       .beta2 = (float)o->beta2,
@@ -27,22 +35,47 @@ static struct hf_exec_spec make_spec(const struct trainer *t) {
                       .momentum = (float)o->momentum,
                       .nesterov = o->nesterov,
                       .weight_decay = (float)o->weight_decay,
-                      .clip = (float)o->clip},
+                      .clip = (float)o->clip,
+                      .average = (float)o->average},
     };
+    double share = 1 / loss_weights(t->net);
     for (int32_t i = 0; i < o->loss.count && i < HF_MAX_LOSS_TERMS; i++)
         for (int k = 0; k < HF_LOSS_KINDS; k++)
             if (strcmp(o->loss.name[i], loss_names[k]) == 0)
                 spec.loss[spec.loss_terms++] =
                     (struct hf_loss_term){.kind = (enum hf_loss_kind)k,
-                                          .factor = (float)o->loss.value[i],
-                                          .pos_weight = (float)o->pos_weight};
+                                          .factor = (float)(o->loss.value[i] * share),
+                                          .pos_weight = (float)o->pos_weight,
+                                          .gamma = (float)o->focal_gamma,
+                                          .alpha = (float)o->tversky_alpha,
+                                          .beta = (float)o->tversky_beta};
     return spec;
+}
+
+bool train_on_patches(const struct trainer *t) {
+    return t->o->patch.count > 0;
+}
+
+/* A network that is none of what its class said when the graph was checked. */
+static enum hf_status check_dims(const struct trainer *t) {
+    if (t->net->dims == 2 && t->size[0] != 1)
+        return hf_fail(t->err, HF_INVALID, "it is 2D: a `patch` of it has a depth of 1");
+    if (t->net->dims == 3 && !train_on_patches(t))
+        return hf_fail(t->err, HF_INVALID, "it is 3D: it needs `patch: [D, H, W]`");
+    return HF_OK;
+}
+
+enum hf_status train_compile(struct trainer *t, struct hf_executable **ret) {
+    struct hf_exec_spec spec = make_spec(t);
+    return hf_compile(t->s, t->net, &spec, ret, t->err);
 }
 
 static enum hf_status compile(struct trainer *t) {
     const struct hf_network_choice *n = &t->o->network;
     enum hf_status st =
         n->network->build(t->host, n->options, t->inputs, t->targets, &t->net, t->err);
+    if (st == HF_OK)
+        st = check_dims(t);
     if (st != HF_OK)
         return hf_fail_in(t->err, "network '%s'", n->network->name);
     struct hf_param *params = NULL;
@@ -55,11 +88,10 @@ static enum hf_status compile(struct trainer *t) {
     if (!t->best)
         return hf_fail(t->err, HF_NO_MEMORY, "no memory for %lld parameters",
                        (long long)t->param_count);
-    struct hf_exec_spec spec = make_spec(t);
     st = t->host->net_init(t->net, hf_rng_init(t->s->seed, t->s->name, "parameters", 0), t->best,
                            t->err);
     if (st == HF_OK)
-        st = hf_compile(t->s, t->net, &spec, &t->x, t->err);
+        st = train_compile(t, &t->x);
     if (st == HF_OK)
         st = t->x->methods->set_params(t->x, t->best, t->err);
     return st;
@@ -67,8 +99,9 @@ static enum hf_status compile(struct trainer *t) {
 
 enum hf_status train_begin(struct trainer *t, const struct hf_sample *first) {
     const struct hf_tensor *image = hf_sample_get(first, t->o->inputs.name[0]);
-    t->height = image->shape[2];
-    t->width = image->shape[3];
+    memcpy(t->size, (int64_t[]){1, image->shape[2], image->shape[3]}, sizeof t->size);
+    for (int axis = 0; train_on_patches(t) && axis < 3; axis++)
+        t->size[axis] = (int64_t)t->o->patch.value[axis];
     for (int32_t i = 0; i < t->o->inputs.count; i++)
         t->inputs += field_channels(first, t->o->inputs.name[i]);
     t->targets = train_output_channels(t->o, field_channels(first, t->o->target));
@@ -113,11 +146,11 @@ enum hf_status train_check_sizes(const struct trainer *t, const struct hf_sample
         return hf_fail(t->err, HF_INVALID, "case '%s': 'slices' has %lld entries for %lld slices",
                        sample->case_id, (long long)hf_tensor_count(slices),
                        (long long)image->shape[1]);
-    if (image->shape[2] == t->height && image->shape[3] == t->width)
+    if (train_on_patches(t) || (image->shape[2] == t->size[1] && image->shape[3] == t->size[2]))
         return HF_OK;
     return hf_fail(t->err, HF_INVALID,
                    "case '%s': its slices are %lld x %lld, the first case's %lld x %lld; a network "
-                   "is trained on one size: set `size` in `prepare`",
+                   "is trained on one size: set `size` in `prepare`, or `patch`",
                    sample->case_id, (long long)image->shape[2], (long long)image->shape[3],
-                   (long long)t->height, (long long)t->width);
+                   (long long)t->size[1], (long long)t->size[2]);
 }

@@ -62,8 +62,10 @@ static enum hf_status step(struct trainer *t, struct hf_tensor *const *slices) {
     return HF_OK;
 }
 
-/* How many of a batch come from the positive slices. */
+/* How many of a batch come from the first pool. Of patches that many are there: see patches.c. */
 static int64_t positive_share(const struct trainer *t) {
+    if (train_on_patches(t))
+        return train_foreground_share(t);
     int64_t n = llround(t->o->positive * (double)t->o->batch);
     int64_t rest = t->o->batch - n;
     if (n > t->pool[POSITIVE].count)
@@ -100,7 +102,7 @@ static bool can_step(const struct trainer *t, bool ending) {
     if (t->steps >= t->most_steps || held < t->o->batch)
         return false;
     if (t->o->positive > 0)
-        return t->arrived >= t->o->batch && (ending || held >= t->o->shuffle / 4);
+        return t->arrived >= t->o->batch && (ending || held >= train_pool_size(t->o) / 4);
     return ending || held >= t->pool[OTHER].capacity;
 }
 

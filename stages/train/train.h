@@ -23,23 +23,29 @@ struct train_options {
     struct hf_names inputs;
     const char *target, *weight;
     struct hf_weights loss;
-    double pos_weight;
+    double pos_weight, focal_gamma, tversky_alpha, tversky_beta;
     int64_t classes;
     int32_t optimizer;
-    double rate, beta1, beta2, momentum, weight_decay, clip;
+    double rate, beta1, beta2, momentum, weight_decay, clip, average;
     int32_t nesterov, schedule;
     double final_rate, poly_power, step_factor;
     int64_t warmup, step_every;
     int64_t batch, epochs, steps, shuffle;
     double positive;
+    struct hf_reals patch;
+    int64_t patches;
+    double foreground;
     double validate;
-    int64_t validation_slices;
+    int64_t validation_slices, patience;
     int32_t keep;
     int32_t precision; /* enum hf_precision */
 };
 
 /** Channels that the network yields: one a class, or those of the target. */
 int32_t train_output_channels(const struct train_options *o, int64_t target_channels);
+
+/** Slices, or patches, that the shuffle pool holds. */
+int64_t train_pool_size(const struct train_options *o);
 
 /** What is known of the model that stage `name` yields. */
 struct hf_model_info train_describe(const struct train_options *o, const char *name,

@@ -40,10 +40,21 @@ static void warn_unvalidated(const struct trainer *t) {
     if (t->o->validate <= 0 || t->validation_count >= t->o->batch)
         return;
     (void)snprintf(line, sizeof line,
-                   "only %lld slices are in the validation share, less than a batch: nothing is "
+                   "only %lld %s are in the validation share, less than a batch: nothing is "
                    "validated and the last parameters are kept; a larger `validate` helps",
-                   (long long)t->validation_count);
+                   (long long)t->validation_count, train_on_patches(t) ? "patches" : "slices");
     t->host->log(t->s, HF_LOG_WARNING, line);
+}
+
+/* Whether validation has not been better for as long as `patience` allows. */
+static bool gave_up(const struct trainer *t) {
+    char line[160];
+    if (t->o->patience == 0 || t->stale < t->o->patience)
+        return false;
+    (void)snprintf(line, sizeof line, "ended at step %lld: no better validation since step %lld",
+                   (long long)t->steps, (long long)t->best_seen);
+    t->host->log(t->s, HF_LOG_INFO, line);
+    return true;
 }
 
 static enum hf_status train_epochs(struct trainer *t, struct hf_stream *in) {
@@ -58,14 +69,15 @@ static enum hf_status train_epochs(struct trainer *t, struct hf_stream *in) {
             st = train_epoch(t, in);
         if (st == HF_OK && t->steps == before)
             return hf_fail(t->err, HF_INVALID,
-                           "epoch %lld brought less than one batch of %lld slices to train on; "
+                           "epoch %lld brought less than one batch of %lld %s to train on; "
                            "give more cases or a smaller `batch`",
-                           (long long)epoch, (long long)t->o->batch);
+                           (long long)epoch, (long long)t->o->batch,
+                           train_on_patches(t) ? "patches" : "slices");
         if (st == HF_OK && epoch == 0)
             warn_unvalidated(t);
         if (t->planned == 0)
             t->planned = t->steps * epochs;
-        if (t->steps >= t->most_steps)
+        if (t->steps >= t->most_steps || st != HF_OK || gave_up(t))
             break;
     }
     return st;
@@ -78,6 +90,8 @@ static void clear(struct trainer *t) {
     for (int64_t i = 0; i < t->validation_count; i++)
         t->host->tensor_unref(t->validation[i]);
     free(t->validation);
+    if (t->averaged)
+        t->averaged->methods->destroy(t->averaged);
     if (t->x)
         t->x->methods->destroy(t->x);
     if (t->side)
@@ -85,6 +99,7 @@ static void clear(struct trainer *t) {
     if (t->net)
         t->host->net_free(t->net);
     free(t->best);
+    free(t->latest);
     curve_clear(&t->curve);
 }
 
@@ -96,7 +111,7 @@ enum hf_status train_run(struct hf_stage *s, struct hf_stream *in, struct hf_err
     t.validation = calloc((size_t)o->validation_slices, sizeof *t.validation);
     enum hf_status st = t.validation ? HF_OK : hf_fail(e, HF_NO_MEMORY, "no memory to train");
     for (int i = 0; st == HF_OK && i < POOLS; i++)
-        st = pool_init(&t.pool[i], s->host, o->shuffle > o->batch ? o->shuffle : o->batch,
+        st = pool_init(&t.pool[i], s->host, train_pool_size(o),
                        hf_rng_init(s->seed, s->name, i == POSITIVE ? "positive" : "other", 0), e);
     if (st == HF_OK)
         st = train_epochs(&t, in);

@@ -115,7 +115,7 @@ static struct hf_tensor tensor(enum hf_dtype dtype, void *data, int32_t ndim,
     return t;
 }
 
-extern const struct hf_op train_take_cpu, train_put_cpu, train_profile_cpu;
+extern const struct hf_op train_take_cpu, train_put_cpu, train_profile_cpu, train_pick_cpu;
 
 static void test_slices_become_batches(void **state) {
     (void)state;
@@ -127,8 +127,8 @@ static void test_slices_become_batches(void **state) {
         image[i] = (float)i;
     struct hf_tensor in = tensor(HF_F32, image, 4, (int64_t[]){2, 3, 2, 2});
     struct hf_tensor map = tensor(HF_U8, labels, 4, (int64_t[]){1, 3, 2, 2});
-    struct hf_tensor out = tensor(HF_F32, slice, 3, (int64_t[]){5, 2, 2});
-    struct train_take_params p = {1, 0, 3, 1};
+    struct hf_tensor out = tensor(HF_F32, slice, 4, (int64_t[]){5, 1, 2, 2});
+    struct train_take_params p = {{1, 0, 0}, 0, 3, 1, 2};
     struct hf_op_call call = {.in = {&in, &map}, .out = {&out}, .inputs = 2, .params = &p};
     assert_int_equal(train_take_cpu.launch(&call, NULL, NULL, &e), HF_OK);
     const float expected[] = {4, 5, 6, 7, 16, 17, 18, 19, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1};
@@ -145,6 +145,45 @@ static void test_slices_become_batches(void **state) {
     struct hf_op_call third = {.in = {&map}, .out = {&profile}, .inputs = 1};
     assert_int_equal(train_profile_cpu.launch(&third, NULL, NULL, &e), HF_OK);
     assert_true(sums[0] == 0.0f && sums[1] == 3.0f && sums[2] == 3.0f);
+}
+
+/* A volume of 2 x 2 x 3 in a patch of 2 x 3 x 5 that begins above it and to its left. */
+static void test_patches_repeat_the_border(void **state) {
+    (void)state;
+    struct hf_error e;
+    float image[12], patch[2 * 30];
+    uint8_t weight[12];
+    for (int i = 0; i < 12; i++) {
+        image[i] = (float)(10 + i);
+        weight[i] = 1;
+    }
+    struct hf_tensor in = tensor(HF_F32, image, 4, (int64_t[]){1, 2, 2, 3});
+    struct hf_tensor w = tensor(HF_U8, weight, 4, (int64_t[]){1, 2, 2, 3});
+    struct hf_tensor out = tensor(HF_F32, patch, 4, (int64_t[]){2, 2, 3, 5});
+    struct train_take_params p = {{1, -1, -1}, 0, 0, -1, 1};
+    struct hf_op_call call = {.in = {&in, &w}, .out = {&out}, .inputs = 2, .params = &p};
+    assert_int_equal(train_take_cpu.launch(&call, NULL, NULL, &e), HF_OK);
+    /* Its second slice, twice. */
+    const float expected[] = {16, 16, 17, 18, 18, 16, 16, 17, 18, 18, 19, 19, 20, 21, 21};
+    const float weighs[] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0}, none[15] = {0};
+    assert_memory_equal(patch, expected, sizeof expected);
+    assert_memory_equal(patch + 15, expected, sizeof expected);
+    assert_memory_equal(patch + 30, weighs, sizeof weighs);
+    assert_memory_equal(patch + 45, none, sizeof none);
+}
+
+static void test_voxels_are_picked_by_number(void **state) {
+    (void)state;
+    struct hf_error e;
+    float target[2 * 6] = {9, 9, 9, 9, 9, 9, 0, 0.6f, 0.5f, 1, 0, 2};
+    int32_t at[5];
+    struct hf_tensor in = tensor(HF_F32, target, 4, (int64_t[]){1, 2, 2, 3});
+    struct hf_tensor out = tensor(HF_I32, at, 1, (int64_t[]){5});
+    struct train_pick_params p = {{{1, 0}, {1, 2}, {0, 4}, {1, 3}, {1, 1}}};
+    struct hf_op_call call = {.in = {&in}, .out = {&out}, .inputs = 1, .params = &p};
+    assert_int_equal(train_pick_cpu.launch(&call, NULL, NULL, &e), HF_OK);
+    const int32_t expected[5] = {1, 5, 4, -1, 3};
+    assert_memory_equal(at, expected, sizeof expected);
 }
 
 static void test_curve_is_written(void **state) {
@@ -198,6 +237,8 @@ int main(void) {
         cmocka_unit_test(test_pool_gives_each_slice_once),
         cmocka_unit_test(test_pool_that_keeps_holds_the_latest),
         cmocka_unit_test(test_slices_become_batches),
+        cmocka_unit_test(test_patches_repeat_the_border),
+        cmocka_unit_test(test_voxels_are_picked_by_number),
         cmocka_unit_test(test_curve_is_written),
         cmocka_unit_test(test_pace_is_told),
     };

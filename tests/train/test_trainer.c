@@ -178,6 +178,32 @@ static void best_parameters_are_kept(void **state) {
     done(&t);
 }
 
+/* As above, where every validation but the first is worse. */
+static void a_training_that_gets_no_better_ends(void **state) {
+    (void)state;
+    for (int64_t patience = 0; patience < 3; patience++) {
+        struct train_options o = usual();
+        struct test t;
+        double validation[256];
+        int held, validations = 0;
+        o.validate = 0.3;
+        o.rate = 0.004;
+        o.patience = patience;
+        o.keep = patience == 1 ? KEEP_BEST : KEEP_LAST;
+        train_apart(&t, &o, &held);
+        int steps = read_curve(&t, 3, validation);
+        for (int i = 0; i < steps; i++)
+            validations += isfinite(validation[i]) != 0;
+        assert_int_equal(validations, patience ? 1 + patience : o.epochs);
+        assert_int_equal(strstr(harness_log(t.h), ": no better validation since step") != NULL,
+                         patience > 0);
+        double kept = 4 + (double)bias(&t);
+        int first = steps / validations - 1;
+        assert_true(fabs(validation[patience == 1 ? first : steps - 1] - kept) < 1e-3);
+        done(&t);
+    }
+}
+
 static void a_share_of_nobody_is_told(void **state) {
     (void)state;
     static const float none[DEPTH] = {0};
@@ -261,6 +287,36 @@ static void rates_follow_their_schedule(void **state) {
         assert_int_equal(read_curve(&t, 2, rate), 17);
         for (int i = 0; i < 3; i++)
             assert_true(fabs(rate[8 * i] / o.rate - expected[k].at[i]) < 1e-6);
+        done(&t);
+    }
+}
+
+/* Every step of the schedules, against their formulas. */
+static void every_step_has_its_rate(void **state) {
+    (void)state;
+    static const float none[DEPTH] = {0};
+    for (int schedule = SCHEDULE_CONSTANT; schedule <= SCHEDULE_STEP; schedule++) {
+        struct train_options o = usual();
+        struct test t;
+        double rate[256];
+        o.schedule = schedule;
+        o.warmup = 4;
+        o.final_rate = 0.02;
+        o.poly_power = 0.9;
+        o.step_every = 10;
+        o.step_factor = 0.3;
+        o.steps = 41;
+        begin(&t);
+        for (int i = 0; i < PATIENTS; i++)
+            (void)add(&t, none);
+        assert_int_equal(run(&t, &o), HF_OK);
+        assert_int_equal(read_curve(&t, 2, rate), 41);
+        for (int i = 0; i < 41; i++) {
+            double done_share = i / 40.0, rising = i < 4 ? (i + 1) / 5.0 : 1;
+            double share[] = {1, 0.02 + 0.98 * (0.5 + 0.5 * cos(acos(-1) * done_share)),
+                              0.02 + 0.98 * pow(1 - done_share, 0.9), pow(0.3, floor(i / 10.0))};
+            assert_true(fabs(rate[i] / o.rate - rising * share[schedule]) < 1e-5);
+        }
         done(&t);
     }
 }
@@ -356,10 +412,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(validation_patients_are_not_trained_on),
         cmocka_unit_test(best_parameters_are_kept),
+        cmocka_unit_test(a_training_that_gets_no_better_ends),
         cmocka_unit_test(a_share_of_nobody_is_told),
         cmocka_unit_test(slices_that_are_not_named_are_left_out),
         cmocka_unit_test(positive_slices_have_their_share),
         cmocka_unit_test(rates_follow_their_schedule),
+        cmocka_unit_test(every_step_has_its_rate),
         cmocka_unit_test(fields_that_do_not_fit_are_refused),
         cmocka_unit_test(the_precision_is_told),
     };

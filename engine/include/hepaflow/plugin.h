@@ -30,6 +30,9 @@ struct hf_network_class {
     const struct hf_option *options;
     enum hf_status (*build)(const struct hf_host *host, const void *options, int32_t in_channels,
                             int32_t out_channels, struct hf_net **ret, struct hf_error *e);
+    /** Axes of the network that `build` makes of these options, 2 or 3, for the check of a graph;
+     *  NULL: always 2. */
+    int32_t (*dims)(const void *options);
 };
 
 /** What a module brings. Lists end with NULL; a list that is NULL is empty. */
