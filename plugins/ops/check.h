@@ -68,6 +68,9 @@ static inline enum hf_status resample_check(const struct hf_op_call *call, struc
                        "op 'resample': %s with %lld channels cannot become %s with %lld",
                        hf_dtype_name(in->dtype), (long long)in->shape[0], hf_dtype_name(out->dtype),
                        (long long)out->shape[0]);
+    if (params->mode == HF_RESAMPLE_LABELS && in->dtype != HF_U8)
+        return hf_fail(e, HF_INVALID, "op 'resample': labels may not be %s",
+                       hf_dtype_name(in->dtype));
     if (hf_tensor_count(in) == 0 && hf_tensor_count(out) > 0)
         return hf_fail(e, HF_INVALID, "op 'resample': the input has no voxels");
     for (int r = 0; r < 3; r++)

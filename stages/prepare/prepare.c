@@ -28,11 +28,22 @@ enum {
     SMOOTH_LIVER
 };
 
+enum {
+    IMAGE_AREA,
+    IMAGE_LINEAR,
+    IMAGE_CUBIC
+};
+
+enum {
+    LABELS_NEAREST,
+    LABELS_SHARE
+};
+
 struct options {
     struct hf_reals window, spacing, size;
     double margin, smooth;
     int64_t multiple;
-    int32_t relative_to, outside, crop, smooth_in, keep_truth;
+    int32_t relative_to, outside, crop, smooth_in, keep_truth, interpolation, label_interpolation;
 };
 
 /* The present case, while it is worked on. */
@@ -202,7 +213,11 @@ static enum hf_status set_labels(struct work *w) {
     struct hf_tensor *t = NULL;
     enum hf_status st = HF_OK;
     if (hf_sample_get(w->in, "couinaud")) {
-        st = bring(w, "couinaud", HF_RESAMPLE_NEAREST, 0, &t);
+        const struct options *o = w->s->options;
+        st =
+            bring(w, "couinaud",
+                  o->label_interpolation == LABELS_SHARE ? HF_RESAMPLE_LABELS : HF_RESAMPLE_NEAREST,
+                  0, &t);
         if (st != HF_OK)
             return st;
         st = through(w, "prepare.inside", &t, 1, NULL, 0);
@@ -253,6 +268,12 @@ static void drop_others(struct work *w) {
 }
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
+    static const enum hf_resample_mode modes[] = {
+        [IMAGE_AREA] = HF_RESAMPLE_AREA,
+        [IMAGE_LINEAR] = HF_RESAMPLE_LINEAR,
+        [IMAGE_CUBIC] = HF_RESAMPLE_CUBIC,
+    };
+    const struct options *o = s->options;
     struct work w = {.s = s, .in = in, .e = e};
     enum hf_status st = s->host->sample_derive(s->host, in, NULL, &w.out, e);
     if (st != HF_OK)
@@ -260,7 +281,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     drop_others(&w);
     st = place(&w);
     if (st == HF_OK)
-        st = bring(&w, "image", HF_RESAMPLE_AREA, PREPARE_AIR, &w.image);
+        st = bring(&w, "image", modes[o->interpolation], PREPARE_AIR, &w.image);
     if (st == HF_OK)
         st = bring(&w, "liver", HF_RESAMPLE_AREA, 0, &w.liver);
     if (st == HF_OK)
@@ -359,6 +380,21 @@ static const struct hf_option option_table[] = {
      .max = 50,
      .items_max = 3,
      .help = "One value: H and W; three: D, H, W; none: as scanned."},
+    {.name = "interpolation",
+     .type = HF_OPTION_ENUM,
+     .offset = AT(interpolation),
+     .initial = "area",
+     .choices = "area|linear|cubic",
+     .help =
+         "Of the image: `area` averages over a new voxel and is linear within a voxel, `linear` "
+         "never averages, `cubic` is Catmull-Rom and as wide as a new voxel asks for."},
+    {.name = "label_interpolation",
+     .type = HF_OPTION_ENUM,
+     .offset = AT(label_interpolation),
+     .initial = "nearest",
+     .choices = "nearest|share",
+     .help = "Of the Couinaud map: the nearest voxel, or the segment of the largest share, each "
+             "taken linearly. Masks always take the larger share."},
     {.name = "crop",
      .type = HF_OPTION_ENUM,
      .offset = AT(crop),

@@ -34,8 +34,12 @@ static void resample_at_any_size(void **state) {
             matrix[r][r] *= (double)f[3 - r] / (double)t[2 - r];
             matrix[r][3] = 2 * (double)hf_rng_uniform(&draws) - 1;
         }
-        for (int mode = HF_RESAMPLE_NEAREST; mode <= HF_RESAMPLE_AREA; mode++)
+        for (int mode = HF_RESAMPLE_NEAREST; mode <= HF_RESAMPLE_CUBIC; mode++)
             run_resample(in, t, matrix, (enum hf_resample_mode)mode);
+        if (in->dtype == HF_U8) {
+            kit_random(in, 0, 4, (uint64_t)i);
+            run_resample(in, t, matrix, HF_RESAMPLE_LABELS);
+        }
         kit_free(in);
     }
 }

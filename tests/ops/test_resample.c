@@ -139,6 +139,144 @@ static void area_averages_the_box(void **state) {
     op_tensor_free(out);
 }
 
+/* Keys' cubic convolution of 1981 with a = -1/2, from the printed formula. */
+static double keys(double s) {
+    const double a = -0.5;
+    s = fabs(s);
+    if (s < 1)
+        return (a + 2) * s * s * s - (a + 3) * s * s + 1;
+    return s < 2 ? a * s * s * s - 5 * a * s * s + 8 * a * s - 4 * a : 0;
+}
+
+/* The kernel as wide as the output voxel, over all voxels that there are. */
+static double cubic(const struct hf_tensor *t, const double at[3], const double width[3]) {
+    double sum = 0, total = 0;
+    for (int64_t d = 0; d < t->shape[1]; d++)
+        for (int64_t h = 0; h < t->shape[2]; h++)
+            for (int64_t w = 0; w < t->shape[3]; w++) {
+                double share = keys((at[0] - (double)w) / width[0]) *
+                               keys((at[1] - (double)h) / width[1]) *
+                               keys((at[2] - (double)d) / width[2]);
+                sum += share * voxel(t, 0, d, h, w);
+                total += share;
+            }
+    return sum / total;
+}
+
+static void cubic_matches_definition(void **state) {
+    (void)state;
+    const double matrices[3][3][4] = {
+        {{0.81, 0, 0, 0.37}, {0, 0.7, 0, -0.4}, {0, 0, 0.65, 0.11}},
+        {{2.3, 0, 0, 0.6}, {0, 0.5, 0, -0.25}, {0, 0, 1.7, 0.2}},
+        {{-1.1, 0, 0, 9}, {0, 3.1, 0, 1.2}, {0, 0, -0.4, 5.1}},
+    };
+    struct hf_tensor *in = noise(1, 7, 8, 11);
+    for (int m = 0; m < 3; m++) {
+        struct hf_tensor *out = resampled(in, matrices[m], HF_RESAMPLE_CUBIC, 3, 3, 5);
+        double width[3];
+        for (int a = 0; a < 3; a++)
+            width[a] = fmax(1, fabs(matrices[m][a][a]));
+        for (int64_t i = 0; i < 3 * 3 * 5; i++) {
+            double at[3];
+            apply(matrices[m], i % 5, i / 5 % 3, i / 15, at);
+            assert_true(fabs(HF_DATA(float, out)[i] - cubic(in, at, width)) < 1e-3);
+        }
+        op_tensor_free(out);
+    }
+    op_tensor_free(in);
+}
+
+/* What linear interpolation cannot: a parabola is kept, on straight and on oblique grids. */
+static void cubic_keeps_parabolas(void **state) {
+    (void)state;
+    const double matrices[2][3][4] = {
+        {{0.6, 0, 0, 3}, {0, 0.7, 0, 3}, {0, 0, 0.8, 3}},
+        {{0.6, 0.1, 0, 3}, {-0.1, 0.7, 0, 4}, {0, 0.05, 0.8, 3}},
+    };
+    struct hf_tensor *in = op_tensor(HF_F32, 1, 12, 12, 12);
+    for (int64_t i = 0; i < 1728; i++) {
+        double x = (double)(i % 12) - 5, y = (double)(i / 12 % 12) - 5, z = (double)(i / 144) - 5;
+        HF_DATA(float, in)[i] = (float)(x * x - 2 * y * y + z * z + x);
+    }
+    for (int m = 0; m < 2; m++) {
+        struct hf_tensor *out = resampled(in, matrices[m], HF_RESAMPLE_CUBIC, 6, 6, 6);
+        double worst = 0, linear_worst = 0;
+        for (int64_t i = 0; i < 216; i++) {
+            double at[3];
+            apply(matrices[m], i % 6, i / 6 % 6, i / 36, at);
+            double x = at[0] - 5, y = at[1] - 5, z = at[2] - 5;
+            double want = x * x - 2 * y * y + z * z + x;
+            worst = fmax(worst, fabs(HF_DATA(float, out)[i] - want));
+            linear_worst = fmax(linear_worst, fabs(linear(in, 0, at) - want));
+        }
+        assert_true(worst < 1e-4);
+        assert_true(linear_worst > 0.2);
+        op_tensor_free(out);
+    }
+    op_tensor_free(in);
+}
+
+/* Each label as a mask of its own, resampled in doubles; the label with the largest one wins. */
+static void labels_take_the_largest_share(void **state) {
+    (void)state;
+    const double matrices[4][3][4] = {
+        {{0.43, 0, 0, -0.3}, {0, 0.61, 0, 0.2}, {0, 0, 0.7, 0.1}},
+        {{2.5, 0, 0, 0.75}, {0, 2, 0, 0.5}, {0, 0, 0.7, 0.1}},
+        {{0.43, 0.1, 0, 0.3}, {-0.1, 0.61, 0, 0.5}, {0, 0, 0.7, 0.1}},
+        {{-2, 0, 0, 7}, {0, 1, 0, 0}, {0, 0, 2, 0.5}},
+    };
+    struct hf_tensor *in = op_tensor(HF_U8, 1, 4, 6, 9), *mask = op_tensor(HF_F32, 1, 4, 6, 9);
+    static const uint8_t values[5] = {0, 3, 64, 8, 255};
+    for (int64_t i = 0; i < 216; i++)
+        HF_DATA(uint8_t, in)[i] = values[hf_rng_below(&draws, i % 2 ? 5 : 2)];
+    int unlike_nearest = 0, checked = 0;
+    for (int m = 0; m < 4; m++) {
+        struct hf_tensor *out = resampled(in, matrices[m], HF_RESAMPLE_LABELS, 2, 3, 4);
+        struct hf_tensor *near = resampled(in, matrices[m], HF_RESAMPLE_NEAREST, 2, 3, 4);
+        for (int64_t i = 0; i < 24; i++) {
+            double at[3], width[3], best = 0, second = 0;
+            int label = -1;
+            apply(matrices[m], i % 4, i / 4 % 3, i / 12, at);
+            for (int a = 0; a < 3; a++)
+                width[a] = fmax(1, fabs(matrices[m][a][a]));
+            int outside = 0;
+            for (int a = 0; a < 3; a++)
+                outside |= at[a] < -0.5 || at[a] > (double)in->shape[3 - a] - 0.5;
+            for (int k = 0; k < 5 && !outside; k++) {
+                for (int64_t v = 0; v < 216; v++)
+                    HF_DATA(float, mask)[v] = HF_DATA(uint8_t, in)[v] == values[k];
+                double share = m == 2 ? linear(mask, 0, at) : box_mean(mask, at, width);
+                second = fmax(second, fmin(best, share));
+                if (share > best) {
+                    best = share;
+                    label = values[k];
+                }
+            }
+            if (outside)
+                label = 0; /* the fill, -7, as a label */
+            else if (best - second < 1e-2)
+                continue; /* a tie, within what the sampled boxes can tell */
+            checked++;
+            assert_int_equal(HF_DATA(uint8_t, out)[i], label);
+            unlike_nearest += label != HF_DATA(uint8_t, near)[i];
+        }
+        op_tensor_free(out);
+        op_tensor_free(near);
+    }
+    assert_true(checked > 60 && unlike_nearest > 5);
+    /* Of equal shares the larger label wins, as it does in a mask. */
+    const double half[3][4] = {{2, 0, 0, 0.5}, {0, 1, 0, 0}, {0, 0, 1, 0}};
+    struct hf_tensor *pair = op_tensor(HF_U8, 1, 1, 1, 2);
+    HF_DATA(uint8_t, pair)[0] = 6;
+    HF_DATA(uint8_t, pair)[1] = 5;
+    struct hf_tensor *out = resampled(pair, half, HF_RESAMPLE_LABELS, 1, 1, 1);
+    assert_int_equal(HF_DATA(uint8_t, out)[0], 6);
+    op_tensor_free(out);
+    op_tensor_free(pair);
+    op_tensor_free(mask);
+    op_tensor_free(in);
+}
+
 /* An oblique reduction of a linear ramp gives the ramp at the voxel's centre. */
 static void oblique_area_keeps_ramps(void **state) {
     (void)state;
@@ -199,7 +337,7 @@ static void identity_is_exact(void **state) {
     const double same[3][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}};
     const double moved[3][4] = {{1, 0, 0, 2}, {0, 1, 0, -1}, {0, 0, 1, 1}};
     struct hf_tensor *in = noise(1, 3, 4, 5);
-    for (int mode = HF_RESAMPLE_NEAREST; mode <= HF_RESAMPLE_AREA; mode++) {
+    for (int mode = HF_RESAMPLE_NEAREST; mode <= HF_RESAMPLE_CUBIC; mode++) {
         struct hf_tensor *out = resampled(in, same, mode, 3, 4, 5);
         assert_memory_equal(out->dl.data, in->dl.data, in->bytes);
         op_tensor_free(out);
@@ -228,6 +366,10 @@ static void refuses_other_operands(void **state) {
     assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
     assert_non_null(strstr(e.text, "f32"));
     call.out[0] = in;
+    params.mode = HF_RESAMPLE_LABELS;
+    assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "labels may not be f32"));
+    params.mode = HF_RESAMPLE_NEAREST;
     params.matrix[1][1] = NAN;
     assert_int_equal(op_try("resample", &call, &e), HF_INVALID);
     call.params_size = 1;
@@ -239,10 +381,16 @@ static void refuses_other_operands(void **state) {
 int main(void) {
     draws = hf_rng_init(1, "test", "resample", 0);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear_matches_definition), cmocka_unit_test(area_averages_the_box),
-        cmocka_unit_test(oblique_area_keeps_ramps),  cmocka_unit_test(masks_take_the_majority),
-        cmocka_unit_test(nearest_keeps_labels),      cmocka_unit_test(identity_is_exact),
+        cmocka_unit_test(linear_matches_definition),
+        cmocka_unit_test(area_averages_the_box),
+        cmocka_unit_test(oblique_area_keeps_ramps),
+        cmocka_unit_test(masks_take_the_majority),
+        cmocka_unit_test(nearest_keeps_labels),
+        cmocka_unit_test(identity_is_exact),
         cmocka_unit_test(refuses_other_operands),
+        cmocka_unit_test(cubic_matches_definition),
+        cmocka_unit_test(cubic_keeps_parabolas),
+        cmocka_unit_test(labels_take_the_largest_share),
     };
     return OP_TESTS(tests);
 }

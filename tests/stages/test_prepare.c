@@ -108,6 +108,14 @@ static double ramp(const struct hf_grid *g, double d, double h, double w) {
     return hu;
 }
 
+/* What case_of puts in the image and the map: a ramp and wide stripes, or what interpolations tell
+ * apart: a parabola along W, and stripes of two voxels and one. */
+static int curved;
+
+static double parabola(double w) {
+    return (w - 20) * (w - 20) - 100;
+}
+
 static struct hf_sample *case_of(struct harness *h) {
     static float image[N];
     static uint8_t liver[N], couinaud[N], tumor[N];
@@ -118,6 +126,10 @@ static struct hf_sample *case_of(struct harness *h) {
         image[i] = (float)ramp(&g, (double)(i / (H * W)), (double)(i / W % H), (double)(i % W));
         liver[i] = (uint8_t)in_liver(i);
         couinaud[i] = (uint8_t)(1 + i % W / 5);
+        if (curved) {
+            image[i] = (float)parabola((double)(i % W));
+            couinaud[i] = i % W % 3 == 1 ? 7 : 2;
+        }
         tumor[i] = in_liver(i) && i % W >= 14 && i % W < 20 && i / W % H >= 10 && i / W % H < 16;
     }
     harness_set_f32(h, s, "image", 1, image);
@@ -322,6 +334,60 @@ static void declares_fields_and_checks_options(void **state) {
     assert_int_equal(io_stub_declare(&io, &prepare, &o, " ", &e), HF_INVALID);
 }
 
+static void interpolates_as_asked(void **state) {
+    (void)state;
+    curved = 1;
+    double worst[3] = {0};
+    for (int mode = IMAGE_AREA; mode <= IMAGE_CUBIC; mode++) {
+        struct options o = plain;
+        o.spacing = (struct hf_reals){3, {2, 0.4, 0.4}};
+        o.interpolation = mode;
+        struct test t = run(&o);
+        const float *image = harness_f32(t.out, "image");
+        const struct hf_grid *g = &t.out->grid;
+        for (int64_t w = 0; w < g->size[2]; w++) {
+            double at = g->affine[0][0] * (double)w + g->affine[0][3] + 10;
+            double wrong = fabs(image[w] - windowed(parabola(at), -200, 250)) * 450;
+            worst[mode] = fmax(worst[mode], wrong);
+        }
+        /* What is saved goes back to the grid that was loaded. */
+        assert_memory_equal(&t.out->canonical, &t.in->canonical, sizeof t.out->canonical);
+        done(&t);
+    }
+    /* Between voxels a chord is at most a quarter above a parabola that bends by 2. */
+    assert_true(worst[IMAGE_CUBIC] < 1e-3);
+    assert_true(worst[IMAGE_LINEAR] > 0.2 && worst[IMAGE_LINEAR] < 0.2501);
+    assert_true(worst[IMAGE_AREA] > 0.2 && worst[IMAGE_AREA] < 0.2501);
+    /* Shrunk threefold, `linear` takes one voxel, `area` the mean of three. */
+    for (int mode = IMAGE_AREA; mode <= IMAGE_LINEAR; mode++) {
+        struct options o = plain;
+        o.spacing = (struct hf_reals){3, {2, 1, 3}};
+        o.interpolation = mode;
+        o.label_interpolation = mode == IMAGE_AREA ? LABELS_SHARE : LABELS_NEAREST;
+        struct test t = run(&o);
+        const float *image = harness_f32(t.out, "image");
+        const uint8_t *map = harness_u8(t.out, "couinaud"), *liver = harness_u8(t.out, "liver");
+        int64_t seen = 0, odd = 0;
+        for (int64_t i = 0; i < hf_tensor_count(hf_sample_get(t.out, "couinaud")); i++) {
+            double at = t.out->grid.affine[0][0] * (double)(i % t.out->grid.size[2]) +
+                        t.out->grid.affine[0][3] + 10;
+            double mean = parabola(at) + (mode == IMAGE_AREA ? 2.0 / 3 : 0);
+            assert_true(fabs(image[i] - windowed(mean, -200, 250)) * 450 < 1e-3);
+            if (!liver[i])
+                continue;
+            seen++;
+            odd += map[i] != 2;
+            if (mode == IMAGE_LINEAR)
+                assert_int_equal(map[i], (int64_t)at % 3 == 1 ? 7 : 2);
+        }
+        assert_true(seen > 100);
+        if (mode == IMAGE_AREA)
+            assert_int_equal(odd, 0); /* two voxels of three, wherever the three begin */
+        done(&t);
+    }
+    curved = 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(native_spacing_keeps_voxels),
@@ -333,6 +399,7 @@ int main(void) {
         cmocka_unit_test(smoothing_in_the_liver_ignores_the_rest),
         cmocka_unit_test(fixed_size_fills_with_air),
         cmocka_unit_test(no_liver_is_an_error),
+        cmocka_unit_test(interpolates_as_asked),
         cmocka_unit_test(declares_fields_and_checks_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

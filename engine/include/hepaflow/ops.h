@@ -16,8 +16,11 @@ extern "C" {
 enum hf_resample_mode {
     HF_RESAMPLE_NEAREST,
     HF_RESAMPLE_LINEAR,
-    HF_RESAMPLE_AREA /* linear over a box as large as the output voxel: no aliasing when shrinking
-                      */
+    HF_RESAMPLE_AREA,  /* linear over a box as large as the output voxel: no aliasing when shrinking
+                        */
+    HF_RESAMPLE_CUBIC, /* Catmull-Rom, as wide as the output voxel asks for: it passes through the
+                          voxels, and may overshoot them */
+    HF_RESAMPLE_LABELS /* u8: the label with the largest share of AREA; of equal ones the larger */
 };
 
 /**

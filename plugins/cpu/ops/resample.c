@@ -130,6 +130,25 @@ static void separable(const struct plan *p, const struct hf_tensor *in, struct h
     }
 }
 
+/** Labels of a straight grid: each output voxel by itself. */
+static void labels(const struct plan *p, const struct hf_tensor *in, struct hf_tensor *out,
+                   int64_t channel, float outside) {
+    const struct taps *td = &p->axis[0], *th = &p->axis[1], *tw = &p->axis[2];
+    const uint8_t *from = HF_DATA(uint8_t, in) + channel * td->in * th->in * tw->in;
+    uint8_t *to = HF_DATA(uint8_t, out) + channel * td->out * th->out * tw->out;
+    for (int64_t d = 0; d < td->out; d++)
+        for (int64_t h = 0; h < th->out; h++)
+            for (int64_t w = 0; w < tw->out; w++) {
+                struct resample_box box = {
+                    {td->first[d], th->first[h], tw->first[w]},
+                    {td->count[d], th->count[h], tw->count[w]},
+                    {td->share + d * td->most, th->share + h * th->most, tw->share + w * tw->most}};
+                int there = box.count[0] > 0 && box.count[1] > 0 && box.count[2] > 0;
+                *to++ = there ? resample_box_label(from, th->in, tw->in, &box)
+                              : resample_round_u8(outside);
+            }
+}
+
 static void oblique(const struct hf_resample_params *params, const struct hf_tensor *in,
                     struct hf_tensor *out, int64_t channel) {
     int64_t points[3], size = in->shape[1] * in->shape[2] * in->shape[3];
@@ -169,7 +188,9 @@ static enum hf_status launch(const struct hf_op_call *call, void *scratch, void 
                       params->mode);
     }
     for (int64_t channel = 0; channel < call->out[0]->shape[0]; channel++) {
-        if (straight)
+        if (straight && params->mode == HF_RESAMPLE_LABELS)
+            labels(&p, call->in[0], call->out[0], channel, params->fill);
+        else if (straight)
             separable(&p, call->in[0], call->out[0], channel, params->fill);
         else
             oblique(params, call->in[0], call->out[0], channel);

@@ -90,6 +90,22 @@ static __global__ void average(struct plan p, const T *in, T *out, int64_t chann
     }
 }
 
+static __global__ void vote(struct plan p, const uint8_t *in, uint8_t *out, int64_t channels,
+                            float fill) {
+    const struct taps &td = p.axis[0], &th = p.axis[1], &tw = p.axis[2];
+    VOLUME_EACH(plane, h, w, channels * td.out, th.out, tw.out) {
+        int64_t channel = plane / td.out, d = plane % td.out;
+        struct resample_box box = {
+            {td.first[d], th.first[h], tw.first[w]},
+            {td.count[d], th.count[h], tw.count[w]},
+            {td.share + d * td.most, th.share + h * th.most, tw.share + w * tw.most}};
+        int there = box.count[0] > 0 && box.count[1] > 0 && box.count[2] > 0;
+        out[(plane * th.out + h) * tw.out + w] =
+            there ? resample_box_label(in + channel * td.in * th.in * tw.in, th.in, tw.in, &box)
+                  : resample_round_u8(fill);
+    }
+}
+
 struct lattice {
     int64_t points[3];
 };
@@ -133,6 +149,12 @@ static void resample(const struct hf_op_call *call, void *scratch, void *stream)
         struct taps t = p.axis[a];
         enum hf_resample_mode mode = params->mode;
         HF_CUDA_LAUNCH(fill_taps, hf_cuda_grid(t.out), HF_CUDA_THREADS, stream, t, mode);
+    }
+    if (params->mode == HF_RESAMPLE_LABELS) {
+        const uint8_t *labels = HF_DATA(const uint8_t, from);
+        uint8_t *voted = HF_DATA(uint8_t, to);
+        HF_CUDA_LAUNCH(vote, grid, volume_block(), stream, p, labels, voted, channels, fill);
+        return;
     }
     HF_CUDA_LAUNCH(average<T>, grid, volume_block(), stream, p, in, out, channels, fill);
 }
