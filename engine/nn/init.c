@@ -9,7 +9,8 @@
 
 #include "net.h"
 
-/* The gain of the activation that follows layer `index`, looking through norms and gates. */
+/* The gain of the activation that follows layer `index`, looking through norms, gates and scales.
+ */
 static float gain_after(const struct hf_net *net, int32_t index) {
     for (int32_t i = index + 1; i < net->layers; i++) {
         const struct hf_layer *l = &net->layer[i];
@@ -18,7 +19,7 @@ static float gain_after(const struct hf_net *net, int32_t index) {
             follows |= l->input[k] == index;
         if (!follows)
             continue;
-        if (l->kind == HF_LAYER_NORM || l->kind == HF_LAYER_GATE) {
+        if (l->kind == HF_LAYER_NORM || l->kind == HF_LAYER_GATE || l->kind == HF_LAYER_SCALE) {
             index = i;
             continue;
         }

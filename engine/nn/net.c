@@ -16,8 +16,9 @@
 #define MAX_EXTENT ((int64_t)1 << 20)
 #define MAX_COUNT  ((int64_t)1 << 40)
 
-static const char *const kind_names[HF_LAYER_KINDS] = {"input", "conv", "deconv", "norm",   "act",
-                                                       "gate",  "pool", "up",     "concat", "add"};
+static const char *const kind_names[HF_LAYER_KINDS] = {"input", "conv",   "deconv", "norm",   "act",
+                                                       "gate",  "pool",   "up",     "concat", "add",
+                                                       "mask",  "window", "scale"};
 static const char *const act_names[HF_ACTS] = {"none", "relu", "leaky", "sigmoid", "tanh"};
 
 const char *hf_layer_kind_name(enum hf_layer_kind kind) {
@@ -70,7 +71,7 @@ static enum hf_status check_inputs(const struct hf_layer *l, int32_t index, stru
     int32_t low = 1, high = 1;
     if (l->kind == HF_LAYER_INPUT)
         low = high = 0;
-    else if (l->kind == HF_LAYER_ADD)
+    else if (l->kind == HF_LAYER_ADD || l->kind == HF_LAYER_SCALE)
         low = high = 2;
     else if (l->kind == HF_LAYER_CONCAT)
         high = HF_NET_MAX_INPUTS;
@@ -103,14 +104,51 @@ static int64_t implied_channels(const struct hf_net *net, const struct hf_layer 
         return sum;
     case HF_LAYER_ADD:
         return first == net->layer[l->input[1]].channels ? first : -1;
+    case HF_LAYER_MASK:
+        return l->channel >= 0 && l->channel < first ? 1 : -1;
+    case HF_LAYER_WINDOW:
+        return first == 1 ? 1 : -1;
     default:
         return first;
     }
 }
 
+/** Whether a layer yields a map of one channel that no gradient passes: of MASK or WINDOW. */
+static int is_map(const struct hf_net *net, int32_t index) {
+    const struct hf_layer *l = &net->layer[index];
+    while (l->kind == HF_LAYER_POOL || l->kind == HF_LAYER_UP)
+        l = &net->layer[l->input[0]];
+    return l->kind == HF_LAYER_MASK || l->kind == HF_LAYER_WINDOW;
+}
+
+static enum hf_status check_maps(const struct hf_net *net, const struct hf_layer *l,
+                                 struct hf_error *e) {
+    int32_t have = l->inputs > 0 ? net->layer[l->input[0]].channels : 0;
+    if (l->kind == HF_LAYER_MASK && (l->channel < 0 || l->channel >= have))
+        return hf_fail(e, HF_INVALID,
+                       "network layer \"%s\": a mask of channel %d; its input \"%s\" has channels "
+                       "0 to %d",
+                       l->name, (int)l->channel, net->layer[l->input[0]].name, (int)have - 1);
+    if (l->kind == HF_LAYER_WINDOW && have != 1)
+        return hf_fail(e, HF_INVALID,
+                       "network layer \"%s\": a window counts in one channel; its input \"%s\" has "
+                       "%d",
+                       l->name, net->layer[l->input[0]].name, (int)have);
+    if (l->kind == HF_LAYER_SCALE && !is_map(net, l->input[1]))
+        return hf_fail(
+            e, HF_INVALID,
+            "network layer \"%s\" scales by \"%s\"; expected a mask, a window, or a pool "
+            "or up of such",
+            l->name, net->layer[l->input[1]].name);
+    return HF_OK;
+}
+
 static enum hf_status check_channels(const struct hf_net *net, const struct hf_layer *l,
                                      struct hf_error *e) {
     int64_t implied = implied_channels(net, l);
+    enum hf_status s = check_maps(net, l, e);
+    if (s != HF_OK)
+        return s;
     if (implied < 0 && l->kind == HF_LAYER_GATE)
         return hf_fail(e, HF_INVALID,
                        "network layer \"%s\": a gate halves its channels, but its input \"%s\" has "
@@ -365,6 +403,7 @@ static enum hf_status layer_shape(const struct hf_net *net, const struct hf_laye
     out[1] = l->channels;
     switch (l->kind) {
     case HF_LAYER_CONV:
+    case HF_LAYER_WINDOW:
         return conv_shape(l, in, out, e);
     case HF_LAYER_POOL:
         for (int a = 0; a < 3; a++) {
@@ -458,6 +497,8 @@ enum hf_status hf_net_params(const struct hf_net *net, struct hf_param **ret, in
         } else if (l->kind == HF_LAYER_NORM && l->bias) {
             put_param(&p[n++], l, i, "scale", 1, &channels, &offset);
             put_param(&p[n++], l, i, "shift", 1, &channels, &offset);
+        } else if (l->kind == HF_LAYER_SCALE && l->bias) {
+            put_param(&p[n++], l, i, "bias", 1, &channels, &offset);
         }
     }
     if (offset > MAX_COUNT) {
@@ -527,7 +568,7 @@ static enum hf_status check_term(const struct hf_loss_term *t, int32_t number, i
 /** Whether a layer has parameters that the optimiser updates. */
 static int is_trained(const struct hf_layer *l, const char *prefix) {
     int has = l->kind == HF_LAYER_CONV || l->kind == HF_LAYER_DECONV ||
-              (l->kind == HF_LAYER_NORM && l->bias);
+              ((l->kind == HF_LAYER_NORM || l->kind == HF_LAYER_SCALE) && l->bias);
     return has && strncmp(l->name, prefix, strlen(prefix)) == 0;
 }
 

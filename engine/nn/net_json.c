@@ -32,6 +32,10 @@ static cJSON *layer_to_json(const struct hf_layer *l) {
         ok = ok && cJSON_AddNumberToObject(json, "epsilon", (double)l->epsilon);
     if (l->bias)
         ok = ok && cJSON_AddTrueToObject(json, "bias");
+    if (l->channel != 0)
+        ok = ok && cJSON_AddNumberToObject(json, "channel", l->channel);
+    if (l->invert)
+        ok = ok && cJSON_AddTrueToObject(json, "invert");
     if (l->supervise != 0)
         ok = ok && cJSON_AddNumberToObject(json, "supervise", (double)l->supervise);
     if (ok)
@@ -118,6 +122,8 @@ static enum hf_status layer_from_json(const cJSON *json, struct hf_layer *l, str
     l->epsilon = get_real(json, "epsilon");
     l->supervise = get_real(json, "supervise");
     l->bias = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "bias"));
+    l->channel = get_int(json, "channel");
+    l->invert = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "invert"));
     return HF_OK;
 }
 

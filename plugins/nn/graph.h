@@ -36,7 +36,12 @@ enum op {
     OP_SPREAD, /* of a transposed convolution's taps over the voxels */
     OP_SPREAD_BACK,
     OP_REFLECT,
-    OP_REFLECT_BACK
+    OP_REFLECT_BACK,
+    OP_MASK,
+    OP_WINDOW,
+    OP_SCALE,
+    OP_SCALE_BACK,
+    OP_SCALE_BIAS /* its gradient */
 };
 
 /** A tensor inside a block. block < 0: there is none. */
@@ -53,7 +58,7 @@ struct step {
     int32_t group;                          /* LOSS: of the terms */
     int64_t channels;                       /* COPY, ADD */
     int64_t rows;                           /* pointwise */
-    struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second summand, and
+    struct slot x, y, dy, dx, aux, scratch; /* aux: statistics, indices, the second operand, and
                                                float32 shrunk targets, with weights behind them */
     void *conv;                             /* CONV, CONV_DATA, CONV_WEIGHT */
 };

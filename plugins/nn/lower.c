@@ -131,6 +131,8 @@ static void mark_live(struct graph *g) {
         v->needs_gradient = g->first_param[i] >= 0;
         for (int32_t k = 0; k < l->inputs; k++)
             v->needs_gradient |= g->value[l->input[k]].needs_gradient;
+        if (l->kind == HF_LAYER_MASK || l->kind == HF_LAYER_WINDOW)
+            v->needs_gradient = 0;
     }
 }
 
@@ -319,10 +321,12 @@ static enum hf_status lower_simple(struct graph *g, int32_t i, enum op op, struc
     p.x = g->value[l->input[0]].slot;
     p.rows = graph_rows(g, i);
     p.channels = graph_channels(g, i);
-    if (op == OP_ACT && in_place(g, i))
+    if ((op == OP_ACT || op == OP_SCALE) && in_place(g, i))
         g->value[i].slot = p.x;
-    if (op == OP_ADD)
+    if (op == OP_ADD || op == OP_SCALE)
         p.aux = g->value[l->input[1]].slot;
+    if (op == OP_MASK)
+        p.x.offset += l->channel;
     enum hf_status s = output_slot(g, i, &p.y, e);
     if (s == HF_OK && op == OP_POOL && g->spec.mode == HF_EXEC_TRAIN && v->needs_gradient) {
         if ((int64_t)l->stride[0] * l->stride[1] * l->stride[2] > UINT16_MAX)
@@ -376,6 +380,12 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
         return lower_simple(g, i, OP_UP, e);
     case HF_LAYER_CONCAT:
         return lower_concat(g, i, e);
+    case HF_LAYER_MASK:
+        return lower_simple(g, i, OP_MASK, e);
+    case HF_LAYER_WINDOW:
+        return lower_simple(g, i, OP_WINDOW, e);
+    case HF_LAYER_SCALE:
+        return lower_simple(g, i, OP_SCALE, e);
     default:
         return lower_simple(g, i, OP_ADD, e);
     }

@@ -156,6 +156,29 @@ static enum hf_status back_simple(struct graph *g, int32_t i, enum op op, const 
     return s == HF_OK ? graph_push(g, &b, e) : s;
 }
 
+/** The bias first: dx may take the place of dy. */
+static enum hf_status back_scale(struct graph *g, int32_t i, const struct slot *dy,
+                                 struct hf_error *e) {
+    const struct hf_layer *l = &g->net->layer[i];
+    struct step bias = graph_step(OP_SCALE_BIAS, i);
+    bias.rows = graph_rows(g, i);
+    bias.channels = graph_channels(g, i);
+    bias.dy = *dy;
+    bias.aux = g->value[l->input[1]].slot;
+    struct step scale = bias;
+    scale.op = OP_SCALE_BACK;
+    enum hf_status s = HF_OK;
+    if (graph_param(g, i, 0)) {
+        s = graph_scratch(g, g->target.bias_scratch(bias.rows, bias.channels), &bias.scratch, e);
+        if (s == HF_OK)
+            s = graph_push(g, &bias, e);
+    }
+    if (s != HF_OK || !g->value[l->input[0]].needs_gradient)
+        return s;
+    s = target_in_place(g, l->input[0], dy, &scale.dx, &scale.accumulate, e);
+    return s == HF_OK ? graph_push(g, &scale, e) : s;
+}
+
 /** Inputs of CONCAT and ADD receive a copy of (their channels of) dy, or a slice of it. */
 static enum hf_status back_join(struct graph *g, int32_t i, const struct slot *dy,
                                 struct hf_error *e) {
@@ -213,6 +236,8 @@ static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e)
         return back_simple(g, i, OP_POOL_BACK, &copy, e);
     case HF_LAYER_UP:
         return back_simple(g, i, OP_UP_BACK, &copy, e);
+    case HF_LAYER_SCALE:
+        return back_scale(g, i, &copy, e);
     default:
         return HF_OK;
     }

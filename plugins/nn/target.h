@@ -45,6 +45,7 @@ struct nn_target {
     /** Scratch bytes, of a pass of a convolution, of a normalisation, of the loss; 0: none. */
     size_t (*conv_scratch)(const void *conv, enum nn_pass pass);
     size_t (*norm_scratch)(int64_t n, int64_t s, int64_t c);
+    size_t (*bias_scratch)(int64_t rows, int64_t c); /* of the gradient of a SCALE's bias */
     size_t (*loss_scratch)(int64_t n, int64_t s, int64_t c);
 };
 

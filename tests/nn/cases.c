@@ -34,8 +34,9 @@ static FILE *open_file(const char *name) {
 }
 
 static void read_layer(FILE *f, struct hf_net *net) {
-    static const char *const kinds[] = {"input", "conv", "deconv", "norm",   "act",
-                                        "gate",  "pool", "up",     "concat", "add"};
+    static const char *const kinds[] = {"input", "conv",   "deconv", "norm",   "act",
+                                        "gate",  "pool",   "up",     "concat", "add",
+                                        "mask",  "window", "scale"};
     struct hf_layer l = {0};
     struct hf_error err = {0};
     char kind[32];
@@ -47,7 +48,9 @@ static void read_layer(FILE *f, struct hf_net *net) {
     int32_t *triples[] = {l.kernel, l.stride, l.dilation};
     for (int i = 0; i < 9; i++)
         assert_int_equal(fscanf(f, "%d", &triples[i / 3][i % 3]), 1);
-    assert_int_equal(fscanf(f, "%d %d %f %f %d", &pad, &act, &l.slope, &l.epsilon, &l.bias), 5);
+    assert_int_equal(fscanf(f, "%d %d %f %f %d %d %d", &pad, &act, &l.slope, &l.epsilon, &l.bias,
+                            &l.channel, &l.invert),
+                     7);
     l.kind = (enum hf_layer_kind)index_of(kind, kinds, HF_LAYER_KINDS);
     l.pad = (enum hf_pad)pad;
     l.act = (enum hf_act)act;

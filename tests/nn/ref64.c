@@ -144,6 +144,42 @@ static struct tensor pointwise(const struct hf_layer *l, const struct tensor *x,
     return y;
 }
 
+static struct tensor mask(const struct hf_layer *l, const struct tensor *x) {
+    struct tensor y = make(x->n, 1, x->d, x->h, x->w);
+    EACH(y) {
+        *at(&y, n, c, d, h, w) = (*at(x, n, l->channel, d, h, w) > 0) != (l->invert != 0);
+    }
+    return y;
+}
+
+/* A convolution with ones of what is above 0. */
+static struct tensor window(const struct hf_layer *l, const struct tensor *x) {
+    double ones[512];
+    int64_t all = (int64_t)l->kernel[0] * l->kernel[1] * l->kernel[2];
+    struct tensor above = make(x->n, 1, x->d, x->h, x->w);
+    for (int64_t i = 0; i < all; i++)
+        ones[i] = 1;
+    EACH(above) {
+        *at(&above, n, c, d, h, w) = *at(x, n, c, d, h, w) > 0;
+    }
+    struct tensor y = conv(l, &above, ones, NULL);
+    EACH(y) {
+        double *count = at(&y, n, c, d, h, w);
+        *count = *count > 0 ? (double)all / *count : 0;
+    }
+    free(above.data);
+    return y;
+}
+
+static struct tensor scale(const struct tensor *x, const struct tensor *by, const double *bias) {
+    struct tensor y = make(x->n, x->c, x->d, x->h, x->w);
+    EACH(y) {
+        double r = *at(by, n, 0, d, h, w);
+        *at(&y, n, c, d, h, w) = *at(x, n, c, d, h, w) * r + (bias && r > 0 ? bias[c] : 0);
+    }
+    return y;
+}
+
 static struct tensor up(const struct hf_layer *l, const struct tensor *x) {
     const int32_t *s = l->stride;
     struct tensor y = make(x->n, x->c, x->d * s[0], x->h * s[1], x->w * s[2]);
@@ -185,6 +221,9 @@ static struct tensor *run(const struct hf_net *net, const int64_t shape[5], cons
             weight = l->bias ? params : NULL;
             bias = l->bias ? params + l->channels : NULL;
             params += l->bias ? 2 * l->channels : 0;
+        } else if (l->kind == HF_LAYER_SCALE) {
+            bias = l->bias ? params : NULL;
+            params += l->bias ? l->channels : 0;
         }
         if (l->kind == HF_LAYER_INPUT) {
             v[i] = make(shape[0], shape[1], shape[2], shape[3], shape[4]);
@@ -202,6 +241,12 @@ static struct tensor *run(const struct hf_net *net, const int64_t shape[5], cons
             v[i] = up(l, x);
         } else if (l->kind == HF_LAYER_CONCAT) {
             v[i] = concat(l, v);
+        } else if (l->kind == HF_LAYER_MASK) {
+            v[i] = mask(l, x);
+        } else if (l->kind == HF_LAYER_WINDOW) {
+            v[i] = window(l, x);
+        } else if (l->kind == HF_LAYER_SCALE) {
+            v[i] = scale(x, &v[l->input[1]], bias);
         } else {
             v[i] = pointwise(l, x, &v[l->input[1]]);
         }

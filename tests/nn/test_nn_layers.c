@@ -295,6 +295,81 @@ static void test_gate(void **state) {
     }
 }
 
+/* Of channel 1, some of which is above 0; the layer under test is behind a convolution. */
+static int32_t start_masked(struct builder *b, int32_t dims, int32_t channels, int32_t invert) {
+    start(b, dims, 2);
+    add(b, LAYER(.kind = HF_LAYER_MASK, .channel = 1, .invert = invert));
+    int32_t mask = b->x;
+    b->x = 0;
+    conv(b, channels, 3);
+    return mask;
+}
+
+static void scale(struct builder *b, int32_t by, int32_t bias) {
+    struct hf_layer l = LAYER(.kind = HF_LAYER_SCALE, .bias = bias);
+    l.inputs = 2;
+    l.input[1] = by;
+    add(b, l);
+}
+
+static void test_scale(void **state) {
+    (void)state;
+    static const int32_t channels[] = {1, 3, 8, 17, 40};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (int32_t bias = 0; bias < 2; bias++) {
+            struct builder builder, *b = &builder;
+            int32_t mask = start_masked(b, 2, channels[i], bias);
+            act(b, HF_ACT_TANH); /* whose output the scale must leave alone */
+            scale(b, mask, bias);
+            act(b, HF_ACT_TANH);
+            conv(b, 1, 1);
+            check(b, "scale", 2, 1, 23, 17);
+        }
+}
+
+static void test_window(void **state) {
+    (void)state;
+    static const int32_t option[][7] = {
+        /* kernel h w, stride h w, dilation, reflect, input threshold's sign */
+        {3, 3, 1, 1, 1, 0, 0}, {3, 5, 1, 1, 2, 0, 1}, {4, 4, 2, 2, 1, 0, 0}, {7, 7, 1, 1, 1, 1, 1},
+        {4, 3, 2, 1, 1, 1, 0}, {1, 1, 2, 2, 1, 0, 1}, {3, 3, 1, 1, 4, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
+        const int32_t *o = option[i];
+        struct builder builder, *b = &builder;
+        char name[32];
+        (void)snprintf(name, sizeof name, "window option %zu", i);
+        int32_t mask = start_masked(b, 2, 3, o[6]);
+        struct hf_layer window =
+            LAYER(.kind = HF_LAYER_WINDOW, .kernel = {1, o[0], o[1]}, .stride = {1, o[2], o[3]},
+                  .dilation = {1, o[4], o[4]}, .pad = o[5] ? HF_PAD_REFLECT : HF_PAD_ZERO);
+        struct hf_layer same = window;
+        same.kind = HF_LAYER_CONV;
+        same.channels = 4;
+        scale(b, mask, 0);
+        add(b, same);
+        int32_t x = b->x;
+        window.input[0] = mask;
+        add(b, window);
+        int32_t by = b->x;
+        b->x = x;
+        scale(b, by, 1);
+        act(b, HF_ACT_TANH);
+        conv(b, 1, 1);
+        check(b, name, 2, 1, 9, 8);
+    }
+    struct builder builder, *b = &builder;
+    int32_t mask = start_masked(b, 3, 2, 0);
+    b->x = mask;
+    add(b, LAYER(.kind = HF_LAYER_WINDOW, .kernel = {3, 1, 2}, .stride = {2, 1, 1}));
+    simple(b, HF_LAYER_UP, 2, 1, 1);
+    mask = b->x;
+    b->x = 2; /* the convolution */
+    scale(b, mask, 1);
+    conv(b, 1, 1);
+    check(b, "window 3d", 2, 6, 5, 4);
+}
+
 static void test_pool_and_up(void **state) {
     (void)state;
     static const int32_t stride[][4] = {{2, 1, 2, 2}, {2, 1, 3, 2}, {3, 2, 2, 2}, {3, 1, 3, 2}};
@@ -534,6 +609,7 @@ int main(void) {
         cmocka_unit_test(test_conv),          cmocka_unit_test(test_conv_3d),
         cmocka_unit_test(test_deconv),        cmocka_unit_test(test_norm),
         cmocka_unit_test(test_act),           cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_scale),         cmocka_unit_test(test_window),
         cmocka_unit_test(test_pool_and_up),   cmocka_unit_test(test_joins),
         cmocka_unit_test(test_shared_values), cmocka_unit_test(test_what_leads_nowhere),
         cmocka_unit_test(test_losses),        cmocka_unit_test(test_loss_ranges),

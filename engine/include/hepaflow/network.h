@@ -36,6 +36,18 @@ extern "C" {
  * UP         nearest-neighbour upsampling by `stride`.
  * CONCAT     channels of all inputs, in order.
  * ADD        sum of two inputs of one shape.
+ * MASK       one channel: 1 where input channel `channel` is above 0, else 0; with `invert`, 1
+ *            where it is not. No gradient.
+ * WINDOW     of a map of one channel: voxels of a convolution's window over those in which the map
+ *            is above 0, 0 where there are none. `kernel`, `stride`, `dilation`, `pad` as CONV's;
+ *            zero padding is not above 0. No gradient.
+ * SCALE      input [C] and a map r of one channel, made by MASK or WINDOW (and POOL or UP of such):
+ *            y = r x, plus the bias where r > 0.
+ *
+ * Together they make a partial convolution (Liu et al., ECCV 2018), where m is the mask of what is
+ * known: y = W * (m x) window / (sum of m in the window) + b where that sum is above 0, else 0; the
+ * mask behind it is 1 where the sum is above 0: SCALE by m, CONV without bias, SCALE by WINDOW(m)
+ * with the bias, and MASK of WINDOW(m).
  */
 enum hf_layer_kind {
     HF_LAYER_INPUT,
@@ -48,6 +60,9 @@ enum hf_layer_kind {
     HF_LAYER_UP,
     HF_LAYER_CONCAT,
     HF_LAYER_ADD,
+    HF_LAYER_MASK,
+    HF_LAYER_WINDOW,
+    HF_LAYER_SCALE,
     HF_LAYER_KINDS
 };
 
@@ -78,7 +93,7 @@ struct hf_layer {
     enum hf_act act;
     float slope;   /* LEAKY */
     float epsilon; /* NORM */
-    int32_t bias;  /* CONV, DECONV: has a bias; NORM: has scale and shift */
+    int32_t bias;  /* CONV, DECONV: has a bias; NORM: has scale and shift; SCALE: a bias */
     /**
      * Deep supervision: above 0, the losses are also taken of this layer's output z', as of a head,
      * times this. Target and weight are brought to its grid by taking the voxel at the middle of
@@ -86,6 +101,7 @@ struct hf_layer {
      * are the output's. FORWARD leaves such layers out unless the output needs them.
      */
     float supervise;
+    int32_t channel, invert; /* MASK */
 };
 
 /** A network: layers in topological order; layer 0 is the INPUT, the last one is the output. */

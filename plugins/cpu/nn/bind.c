@@ -131,7 +131,11 @@ static void bind_point(const struct binder *b, const struct step *s, struct kn_p
                            .other_step = s->aux.step,
                            .act = l->act,
                            .slope = l->slope,
-                           .accumulate = s->accumulate};
+                           .accumulate = s->accumulate,
+                           .invert = l->invert,
+                           .bias = param(b, b->store->param, s->layer, 0),
+                           .dbias = param(b, b->store->gradient, s->layer, 0),
+                           .scratch = address(b, &s->scratch)};
 }
 
 static void bind_space(const struct binder *b, const struct step *s, struct kn_space *a) {
@@ -155,6 +159,13 @@ static void bind_space(const struct binder *b, const struct step *s, struct kn_s
         a->c = out->shape[1];
     if (l->kind == HF_LAYER_CONV)
         graph_padded(g, s->layer, a->out, a->low);
+    for (int i = 0; i < 3 && l->kind == HF_LAYER_WINDOW; i++) {
+        int64_t high;
+        hf_layer_conv_pad(l, i, a->in[i], &a->low[i], &high);
+        a->kernel[i] = l->kernel[i];
+        a->dilation[i] = l->dilation[i];
+        a->mirrored = l->pad == HF_PAD_REFLECT;
+    }
 }
 
 static void bind_boundary(const struct binder *b, const struct step *s, struct kn_layout *a) {
@@ -243,6 +254,7 @@ static enum hf_status bind_step(const struct binder *b, const struct step *s, un
     case OP_SPREAD_BACK:
     case OP_REFLECT:
     case OP_REFLECT_BACK:
+    case OP_WINDOW:
         bind_space(b, s, &args->space);
         return HF_OK;
     default:

@@ -137,6 +137,21 @@ static enum hf_status run_step(struct cpu_net *n, int32_t at, const struct job *
     case OP_REFLECT_BACK:
         k->reflect_backward(&args->space);
         return HF_OK;
+    case OP_MASK:
+        k->mask(&args->point);
+        return HF_OK;
+    case OP_WINDOW:
+        k->window(&args->space);
+        return HF_OK;
+    case OP_SCALE:
+        k->scale(&args->point);
+        return HF_OK;
+    case OP_SCALE_BACK:
+        k->scale_backward(&args->point);
+        return HF_OK;
+    case OP_SCALE_BIAS:
+        k->scale_bias(&args->point);
+        return HF_OK;
     }
     return HF_OK;
 }
@@ -363,6 +378,7 @@ static enum hf_status run_compile(void *arg, struct hf_error *e) {
                                .conv_free = conv_free,
                                .conv_scratch = conv_scratch,
                                .norm_scratch = kn_norm_scratch,
+                               .bias_scratch = kn_bias_scratch,
                                .loss_scratch = kn_loss_scratch};
     if (s == HF_OK)
         s = graph_lower(&n->graph, &target, c->host, c->description, c->spec, e);

@@ -46,22 +46,29 @@ struct kn_norm {
 struct kn_point {
     int64_t rows, c;
     struct kn_view x, y, dy, dx;
-    const float *other; /* kn_add: the second summand, dense */
+    const float *other; /* add: the second summand; scale: the map, of one channel */
     int64_t other_step;
     enum hf_act act;
     float slope;
     int32_t accumulate; /* backward, copy: adds to the destination */
+    int32_t invert;     /* mask */
+    const float *bias;  /* scale: NULL: none */
+    float *dbias;
+    void *scratch; /* kn_bias_scratch */
 };
 
-/** Pooling, upsampling and reflected borders: spatial sizes of the layer's input and output. */
+/** Pooling, upsampling, reflected borders and windows: spatial sizes of the layer's input and
+ * output. */
 struct kn_space {
     int64_t n, c;
     int64_t in[3], out[3];
     int32_t stride[3];
-    int64_t low[3]; /* reflected border before the first voxel; out = in + low + high */
+    int64_t low[3]; /* border before the first voxel; if reflected, out = in + low + high */
     struct kn_view x, y, dy, dx;
     uint16_t *index; /* pooling: which voxel of the window; NULL: not kept */
     int32_t accumulate;
+    /* Windows: those of a convolution, mirrored at the border or with nothing behind it. */
+    int32_t kernel[3], dilation[3], mirrored;
 };
 
 /** Between [N,C,S] at the boundary and [N,S,C] inside. */
@@ -121,8 +128,13 @@ struct kn_table {
     void (*voxels_to_taps)(const struct kn_space *a); /* dy [out][c] to dx [in][window * c] */
     void (*reflect_forward)(const struct kn_space *a);
     void (*reflect_backward)(const struct kn_space *a);
-    void (*to_last)(const struct kn_layout *a);  /* [N,C,S] to [N,S,C] */
-    void (*to_first)(const struct kn_layout *a); /* [N,S,C] to [N,C,S] */
+    void (*mask)(const struct kn_point *a);   /* x above 0 to y */
+    void (*window)(const struct kn_space *a); /* x to y, one channel each */
+    void (*scale)(const struct kn_point *a);  /* x (may be y) times other, and the bias, to y */
+    void (*scale_backward)(const struct kn_point *a); /* dy times other to dx (may be dy) */
+    void (*scale_bias)(const struct kn_point *a);     /* dbias, of dy and other */
+    void (*to_last)(const struct kn_layout *a);       /* [N,C,S] to [N,S,C] */
+    void (*to_first)(const struct kn_layout *a);      /* [N,S,C] to [N,C,S] */
     void (*loss)(const struct kn_loss *a);
     void (*shrink)(const struct kn_shrink *a);
     void (*update)(const struct kn_update *a);
@@ -131,8 +143,9 @@ struct kn_table {
 /** NULL if this machine or this build lacks the instruction set. */
 const struct kn_table *kn_select(enum kn_isa isa);
 
-/** Scratch bytes of norm_forward and norm_backward, of loss, and of update. */
+/** Scratch bytes of norm_forward and norm_backward, of scale_bias, of loss, and of update. */
 size_t kn_norm_scratch(int64_t n, int64_t s, int64_t c);
+size_t kn_bias_scratch(int64_t rows, int64_t c);
 size_t kn_loss_scratch(int64_t n, int64_t s, int64_t c);
 size_t kn_update_scratch(int64_t count);
 

@@ -1,5 +1,5 @@
 /**
- * kern_point.c - pointwise kernels: activations, gates, copies, sums, layouts, optimisers.
+ * kern_point.c - pointwise kernels: activations, gates, copies, sums, scales, layouts, optimisers.
  */
 #include "kern_isa.h"
 #include "../../nn/elem.h"
@@ -172,6 +172,82 @@ void KN(kn_add)(const struct kn_point *a) {
             for (int64_t j = 0; j < s.width; j++)
                 y[j] = x[j] + other[j];
         }
+    }
+}
+
+/* ---- masks and scales ---- */
+
+void KN(kn_mask)(const struct kn_point *a) {
+    float above = a->invert ? 0.0f : 1.0f;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t r = 0; r < a->rows; r++)
+        a->y.data[r * a->y.step] = a->x.data[r * a->x.step] > 0 ? above : 1.0f - above;
+}
+
+void KN(kn_scale)(const struct kn_point *a) {
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < tasks_of(a); t++) {
+        struct span s = span_of(a, t, 0);
+        for (int64_t r = s.first; r < s.first + s.rows; r++) {
+            const float *x = a->x.data + r * a->x.step, *bias = a->bias;
+            float *y = a->y.data + r * a->y.step, by = a->other[r * a->other_step];
+            if (bias && by > 0) {
+#pragma omp simd
+                for (int64_t j = 0; j < a->c; j++)
+                    y[j] = x[j] * by + bias[j];
+            } else {
+#pragma omp simd
+                for (int64_t j = 0; j < a->c; j++)
+                    y[j] = x[j] * by;
+            }
+        }
+    }
+}
+
+void KN(kn_scale_backward)(const struct kn_point *a) {
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < tasks_of(a); t++) {
+        struct span s = span_of(a, t, 0);
+        for (int64_t r = s.first; r < s.first + s.rows; r++) {
+            const float *dy = a->dy.data + r * a->dy.step;
+            float *dx = a->dx.data + r * a->dx.step, by = a->other[r * a->other_step];
+            if (a->accumulate) {
+#pragma omp simd
+                for (int64_t j = 0; j < a->c; j++)
+                    dx[j] += dy[j] * by;
+            } else {
+#pragma omp simd
+                for (int64_t j = 0; j < a->c; j++)
+                    dx[j] = dy[j] * by;
+            }
+        }
+    }
+}
+
+/** The sums of each block, then theirs in order. */
+void KN(kn_scale_bias)(const struct kn_point *a) {
+    double *part = a->scratch;
+    int64_t tasks = tasks_of(a);
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < tasks; t++) {
+        struct span s = span_of(a, t, 0);
+        double *sum = part + t * a->c;
+        for (int64_t j = 0; j < a->c; j++)
+            sum[j] = 0;
+        for (int64_t r = s.first; r < s.first + s.rows; r++) {
+            const float *dy = a->dy.data + r * a->dy.step;
+            if (!(a->other[r * a->other_step] > 0))
+                continue;
+#pragma omp simd
+            for (int64_t j = 0; j < a->c; j++)
+                sum[j] += (double)dy[j];
+        }
+    }
+    for (int64_t j = 0; j < a->c; j++) {
+        double sum = 0;
+        for (int64_t t = 0; t < tasks; t++)
+            sum += part[t * a->c + j];
+        a->dbias[j] = (float)sum;
     }
 }
 

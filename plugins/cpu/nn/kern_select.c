@@ -47,6 +47,11 @@ size_t kn_loss_scratch(int64_t n, int64_t s, int64_t c) {
     return (size_t)((n * kn_blocks(s, KN_LOSS_BLOCK) + 1) * (4 + 2 * c)) * sizeof(double);
 }
 
+/** A sum a channel of every block. */
+size_t kn_bias_scratch(int64_t rows, int64_t c) {
+    return (size_t)(kn_blocks(rows, kn_block_voxels(c)) * c) * sizeof(double);
+}
+
 size_t kn_update_scratch(int64_t count) {
     return (size_t)kn_blocks(count, KN_UPDATE_BLOCK) * sizeof(double);
 }

@@ -1,5 +1,5 @@
 /**
- * kern_space.c - kernels that move between voxels: pooling, upsampling, taps, reflected borders.
+ * kern_space.c - kernels that move between voxels: pooling, upsampling, taps, borders, windows.
  *
  * Each walks over rows along W of the tensor that it writes or, for pooling, of the smaller one;
  * every voxel is written by exactly one task.
@@ -254,6 +254,44 @@ void KN(kn_reflect_backward)(const struct kn_space *a) {
             if (!written)
                 for (int64_t j = 0; j < a->c; j++)
                     dx[j] = 0;
+        }
+    }
+}
+
+/* ---- windows ---- */
+
+/** Where tap `k` of output position `p` of an axis looks; -1: past the border. */
+static int64_t tapped(const struct kn_space *a, int axis, int64_t p, int64_t k) {
+    int64_t at = p * a->stride[axis] + k * a->dilation[axis];
+    if (a->mirrored)
+        return reflect(at, a->low[axis], a->in[axis]);
+    at -= a->low[axis];
+    return at >= 0 && at < a->in[axis] ? at : -1;
+}
+
+/** Voxels above 0 in the window of output voxel (r, w). */
+static int64_t count_window(const struct kn_space *a, struct row r, int64_t w) {
+    int64_t count = 0;
+    for (int64_t kd = 0; kd < a->kernel[0]; kd++)
+        for (int64_t kh = 0; kh < a->kernel[1]; kh++) {
+            struct row in = {r.n, tapped(a, 0, r.d, kd), tapped(a, 1, r.h, kh)};
+            for (int64_t kw = 0; kw < a->kernel[2] && in.d >= 0 && in.h >= 0; kw++) {
+                int64_t at = tapped(a, 2, w, kw);
+                count += at >= 0 && a->x.data[voxel(in, a->in, at) * a->x.step] > 0;
+            }
+        }
+    return count;
+}
+
+void KN(kn_window)(const struct kn_space *a) {
+    int64_t rows = a->n * a->out[0] * a->out[1];
+    float all = (float)((int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2]);
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < rows; t++) {
+        struct row r = row_of(t, a->out);
+        for (int64_t w = 0; w < a->out[2]; w++) {
+            int64_t count = count_window(a, r, w);
+            a->y.data[voxel(r, a->out, w) * a->y.step] = count ? all / (float)count : 0.0f;
         }
     }
 }

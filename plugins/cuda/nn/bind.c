@@ -229,7 +229,19 @@ static void bind_point(const struct cuda_net *n, const struct step *s, struct ck
                            .other = view(n, &s->aux),
                            .act = l->act,
                            .slope = l->slope,
-                           .accumulate = s->accumulate};
+                           .accumulate = s->accumulate,
+                           .invert = l->invert,
+                           .bias = param(n, n->store.param, s->layer, 0)};
+}
+
+static void bind_bias(const struct cuda_net *n, const struct step *s, struct ck_bias *a) {
+    *a = (struct ck_bias){.type = n->type,
+                          .rows = s->rows,
+                          .c = s->channels,
+                          .dy = view(n, &s->dy),
+                          .map = view(n, &s->aux),
+                          .dbias = param(n, n->store.gradient, s->layer, 0),
+                          .scratch = address(n, &s->scratch)};
 }
 
 static void bind_space(const struct cuda_net *n, const struct step *s, struct ck_space *a) {
@@ -256,6 +268,13 @@ static void bind_space(const struct cuda_net *n, const struct step *s, struct ck
     }
     if (l->kind == HF_LAYER_CONV)
         graph_padded(g, s->layer, a->out, a->low);
+    for (int i = 0; i < 3 && l->kind == HF_LAYER_WINDOW; i++) {
+        int64_t high;
+        hf_layer_conv_pad(l, i, a->in[i], &a->low[i], &high);
+        a->kernel[i] = l->kernel[i];
+        a->dilation[i] = l->dilation[i];
+        a->mirrored = l->pad == HF_PAD_REFLECT;
+    }
 }
 
 static void bind_boundary(const struct cuda_net *n, const struct step *s, struct ck_layout *a) {
@@ -357,7 +376,11 @@ static void bind_step(const struct cuda_net *n, const struct step *s, union step
     case OP_SPREAD_BACK:
     case OP_REFLECT:
     case OP_REFLECT_BACK:
+    case OP_WINDOW:
         bind_space(n, s, &args->space);
+        return;
+    case OP_SCALE_BIAS:
+        bind_bias(n, s, &args->bias);
         return;
     default:
         bind_point(n, s, &args->point);
@@ -376,6 +399,7 @@ enum hf_status net_build(struct cuda_net *n, const struct hf_host *host, const s
                                .conv_free = conv_free,
                                .conv_scratch = conv_scratch,
                                .norm_scratch = ck_norm_scratch,
+                               .bias_scratch = ck_bias_scratch,
                                .loss_scratch = ck_loss_scratch};
     struct graph *g = &n->graph;
     struct store *s = &n->store;

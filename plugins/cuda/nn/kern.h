@@ -61,10 +61,12 @@ struct ck_point {
     enum ck_type type;
     int64_t rows, c;
     struct ck_view x, y, dy, dx;
-    struct ck_view other; /* ck_add: the second summand */
+    struct ck_view other; /* ck_add: the second summand; ck_scale: the map, of one channel */
     enum hf_act act;
     float slope;
     int32_t accumulate; /* backward, copy: adds to the destination */
+    int32_t invert;     /* ck_mask */
+    const float *bias;  /* ck_scale: [c], NULL: none */
 };
 
 /** A bias of c channels over rows voxels. */
@@ -74,21 +76,26 @@ struct ck_bias {
     struct ck_view x, y; /* add: x to y (may be x) */
     const float *bias;
     struct ck_view dy; /* gradient */
-    float *dbias;      /* written, not added to */
-    void *scratch;     /* gradient: ck_bias_scratch */
+    struct ck_view
+        map;       /* gradient: of one channel, only voxels where it is above 0; data NULL: all */
+    float *dbias;  /* written, not added to */
+    void *scratch; /* gradient: ck_bias_scratch */
 };
 
-/** Pooling, upsampling and reflected borders: spatial sizes of the layer's input and output. */
+/** Pooling, upsampling, reflected borders and windows: spatial sizes of the layer's input and
+ * output. */
 struct ck_space {
     enum ck_type type;
     int64_t n, c;
     int64_t in[3], out[3];
     int32_t stride[3];
-    int64_t low[3]; /* reflected border before the first voxel; out = in + low + high */
+    int64_t low[3]; /* border before the first voxel; if reflected, out = in + low + high */
     struct ck_view x, y, dy, dx;
     uint16_t *index;   /* pooling: which voxel of the window, [n][out][c]; NULL: not kept */
     const float *bias; /* ck_taps_to_voxels: [c], added to every voxel; NULL: none */
     int32_t accumulate;
+    /* Windows: those of a convolution, mirrored at the border or with nothing behind it. */
+    int32_t kernel[3], dilation[3], mirrored;
 };
 
 /**
@@ -158,6 +165,13 @@ enum hf_status ck_copy(const struct ck_point *a, void *stream, struct hf_error *
 /* x + other to y; moves 3 e */
 enum hf_status ck_add(const struct ck_point *a, void *stream, struct hf_error *e);
 
+/* x above 0 to y, of one channel each; moves 2 e */
+enum hf_status ck_mask(const struct ck_point *a, void *stream, struct hf_error *e);
+/* x times other, plus the bias where other is above 0, to y (may be x); moves 2 e */
+enum hf_status ck_scale(const struct ck_point *a, void *stream, struct hf_error *e);
+/* dy times other to dx (may be dy); moves 2 e, 3 e if it accumulates */
+enum hf_status ck_scale_backward(const struct ck_point *a, void *stream, struct hf_error *e);
+
 /* moves 2 e */
 enum hf_status ck_bias_add(const struct ck_bias *a, void *stream, struct hf_error *e);
 /* moves e */
@@ -176,6 +190,9 @@ enum hf_status ck_voxels_to_taps(const struct ck_space *a, void *stream, struct 
 /* moves 2 e */
 enum hf_status ck_reflect_forward(const struct ck_space *a, void *stream, struct hf_error *e);
 enum hf_status ck_reflect_backward(const struct ck_space *a, void *stream, struct hf_error *e);
+
+/* x to y, of one channel each: voxels of a window over those of them above 0, or 0; moves 2 e */
+enum hf_status ck_window(const struct ck_space *a, void *stream, struct hf_error *e);
 
 /* moves 4 + e bytes an element */
 enum hf_status ck_to_last(const struct ck_layout *a, void *stream, struct hf_error *e);

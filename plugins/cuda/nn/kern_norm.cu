@@ -320,6 +320,8 @@ static __global__ void __launch_bounds__(CK_THREADS)
 #pragma unroll 4
         for (int64_t r = p.first; r < p.end; r += w.high, dy += stride) {
             float value[V];
+            if (a.map.data && !(ck_get(ck_at<const T>(a.map, r, 0)) > 0.0f))
+                continue;
             ck_load<V>(dy, value);
 #pragma unroll
             for (int j = 0; j < V; j++)

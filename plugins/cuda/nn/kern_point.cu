@@ -1,5 +1,5 @@
 /*
- * kern_point.cu - pointwise kernels: activations, gates, copies, sums, biases; layouts and casts.
+ * kern_point.cu - pointwise kernels: activations, gates, copies, sums, scales, biases; layouts and casts.
  */
 #include "kern_dev.h"
 
@@ -107,6 +107,39 @@ struct add {
     }
 };
 
+struct mask {
+    template <typename T, int V>
+    static __device__ inline void at(const struct ck_point &a, int64_t r, int32_t column) {
+        bool above = ck_get(ck_at<const T>(a.x, r, column)) > 0.0f;
+        ck_put(ck_at<T>(a.y, r, column), above != (a.invert != 0) ? 1.0f : 0.0f);
+    }
+};
+
+struct scale {
+    template <typename T, int V>
+    static __device__ inline void at(const struct ck_point &a, int64_t r, int32_t column) {
+        float f[V], by = ck_get(ck_at<const T>(a.other, r, 0));
+        ck_load<V>(ck_at<const T>(a.x, r, column), f);
+        bool adds = a.bias && by > 0.0f;
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            f[j] = f[j] * by + (adds ? a.bias[column + j] : 0.0f);
+        ck_store<V>(ck_at<T>(a.y, r, column), f);
+    }
+};
+
+struct scale_backward {
+    template <typename T, int V>
+    static __device__ inline void at(const struct ck_point &a, int64_t r, int32_t column) {
+        float f[V], by = ck_get(ck_at<const T>(a.other, r, 0));
+        ck_load<V>(ck_at<const T>(a.dy, r, column), f);
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            f[j] *= by;
+        ck_give<V>(ck_at<T>(a.dx, r, column), f, a.accumulate);
+    }
+};
+
 struct bias_add {
     template <typename T, int V>
     static __device__ inline void at(const struct ck_bias &a, int64_t r, int32_t column) {
@@ -186,6 +219,25 @@ extern "C" enum hf_status ck_copy(const struct ck_point *a, void *stream, struct
 
 extern "C" enum hf_status ck_add(const struct ck_point *a, void *stream, struct hf_error *e) {
     return point<add>(a, {&ck_point::x, &ck_point::other, &ck_point::y}, true, "add", stream, e);
+}
+
+/** One thread a voxel: vectors would hold one element. */
+extern "C" enum hf_status ck_mask(const struct ck_point *args, void *stream, struct hf_error *e) {
+    struct ck_point a = *args;
+    enum hf_status s = ck_check("mask", a.rows, a.c, e);
+    return s == HF_OK ? CK_DISPATCH(a.type, false, pointwise<mask>::template launch, &a, "mask",
+                                    stream, e)
+                      : s;
+}
+
+extern "C" enum hf_status ck_scale(const struct ck_point *a, void *stream, struct hf_error *e) {
+    return point<scale>(a, {&ck_point::x, &ck_point::y}, false, "scale", stream, e);
+}
+
+extern "C" enum hf_status ck_scale_backward(const struct ck_point *a, void *stream,
+                                            struct hf_error *e) {
+    return point<scale_backward>(a, {&ck_point::dy, &ck_point::dx}, false, "scale backward", stream,
+                                 e);
 }
 
 extern "C" enum hf_status ck_bias_add(const struct ck_bias *a, void *stream, struct hf_error *e) {

@@ -1,5 +1,5 @@
 /*
- * kern_space.cu - kernels that move between voxels: pooling, upsampling, taps, reflected borders.
+ * kern_space.cu - kernels that move between voxels: pooling, upsampling, taps, borders, windows.
  *
  * A thread takes a vector of channels of a voxel of the tensor that it writes or, for pooling and
  * taps, of the one that is not cut into windows; every element is written by exactly one thread.
@@ -207,6 +207,36 @@ struct reflect_backward {
     }
 };
 
+/* ---- windows of a convolution over a map of one channel ---- */
+
+/** Where tap `k` of output position `p` of an axis looks; -1: past the border. */
+static __device__ inline int64_t tapped(const struct ck_space &a, int axis, int64_t p, int64_t k) {
+    int64_t at = p * a.stride[axis] + k * a.dilation[axis];
+    if (a.mirrored)
+        return reflect(at, a.low[axis], a.in[axis]);
+    at -= a.low[axis];
+    return at >= 0 && at < a.in[axis] ? at : -1;
+}
+
+struct count_window {
+    template <typename T, int V>
+    static __device__ inline void at(const struct ck_space &a, int64_t r, int32_t column) {
+        struct place p = place_of(r, a.out);
+        int32_t count = 0;
+        for (int32_t kd = 0; kd < a.kernel[0]; kd++)
+            for (int32_t kh = 0; kh < a.kernel[1]; kh++)
+                for (int32_t kw = 0; kw < a.kernel[2]; kw++) {
+                    int64_t d = tapped(a, 0, p.d, kd), h = tapped(a, 1, p.h, kh);
+                    int64_t w = tapped(a, 2, p.w, kw);
+                    if (d >= 0 && h >= 0 && w >= 0 &&
+                        ck_get(ck_at<const T>(a.x, row_of(p.n, d, h, w, a.in), column)) > 0.0f)
+                        count++;
+                }
+        float all = (float)(a.kernel[0] * a.kernel[1] * a.kernel[2]);
+        ck_put(ck_at<T>(a.y, r, column), count ? all / (float)count : 0.0f);
+    }
+};
+
 /* ---- launching them ---- */
 
 template <typename Body> struct over {
@@ -287,4 +317,8 @@ extern "C" enum hf_status ck_reflect_forward(const struct ck_space *a, void *str
 extern "C" enum hf_status ck_reflect_backward(const struct ck_space *a, void *stream,
                                               struct hf_error *e) {
     return run<reflect_backward>(a, a->in, a->dy, a->dx, "reflected border backward", stream, e);
+}
+
+extern "C" enum hf_status ck_window(const struct ck_space *a, void *stream, struct hf_error *e) {
+    return run<count_window>(a, a->out, a->x, a->y, "window", stream, e);
 }

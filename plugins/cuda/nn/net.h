@@ -38,6 +38,7 @@ union step_args {
     struct ck_loss loss;
     struct ck_shrink shrink;
     struct conv_args conv;
+    struct ck_bias bias;
 };
 
 /**

@@ -85,6 +85,16 @@ static enum hf_status run_step(const struct cuda_net *n, int32_t at, enum verb v
         return ck_reflect_forward(&args->space, n->work, e);
     case OP_REFLECT_BACK:
         return ck_reflect_backward(&args->space, n->work, e);
+    case OP_MASK:
+        return ck_mask(&args->point, n->work, e);
+    case OP_WINDOW:
+        return ck_window(&args->space, n->work, e);
+    case OP_SCALE:
+        return ck_scale(&args->point, n->work, e);
+    case OP_SCALE_BACK:
+        return ck_scale_backward(&args->point, n->work, e);
+    case OP_SCALE_BIAS:
+        return ck_bias_gradient(&args->bias, n->work, e);
     }
     return HF_OK;
 }

@@ -28,11 +28,13 @@ class Net:
     def add(self, kind, name, inputs, **o):
         one = [1, 1, 1]
         layer = dict(kind=kind, name=name, inputs=inputs, channels=0, kernel=one, stride=one,
-                     dilation=one, pad=0, act=0, slope=0.0, epsilon=0.0, bias=0)
+                     dilation=one, pad=0, act=0, slope=0.0, epsilon=0.0, bias=0, channel=0, invert=0)
         layer.update(o)
         first = self.layers[inputs[0]]["channels"] if inputs else 0
-        if kind in ("norm", "act", "pool", "up", "add"):
+        if kind in ("norm", "act", "pool", "up", "add", "scale"):
             layer["channels"] = first
+        elif kind in ("mask", "window"):
+            layer["channels"] = 1
         elif kind == "gate":
             layer["channels"] = first // 2
         elif kind == "concat":
@@ -66,6 +68,22 @@ class Net:
     def join(self, kind, *inputs):
         return self.add(kind, f"{kind}{len(self.layers)}", list(inputs))
 
+    def mask(self, x, channel=0, invert=0):
+        return self.add("mask", f"mask{len(self.layers)}", [x], channel=channel, invert=invert)
+
+    def window(self, x, kernel=3, stride=1, dilation=1, pad=0):
+        return self.add("window", f"window{len(self.layers)}", [x], kernel=self.axes(kernel),
+                        stride=self.axes(stride), dilation=self.axes(dilation), pad=pad)
+
+    def scale(self, x, by, bias=0):
+        return self.add("scale", f"scale{len(self.layers)}", [x, by], bias=bias)
+
+    def partial(self, x, m, channels, **o):
+        """Partial convolution and the mask behind it."""
+        r = self.window(m, **o)
+        y = self.scale(self.conv(self.scale(x, m), channels, bias=0, **o), r, bias=1)
+        return y, self.mask(r)
+
     def parameters(self, rng):
         ret = []
         for l in self.layers:
@@ -80,6 +98,8 @@ class Net:
                     ret.append(rng.uniform(-0.3, 0.3, c))
             elif l["kind"] == "norm" and l["bias"]:
                 ret.append(rng.uniform(0.5, 1.5, c))
+                ret.append(rng.uniform(-0.5, 0.5, c))
+            elif l["kind"] == "scale" and l["bias"]:
                 ret.append(rng.uniform(-0.5, 0.5, c))
         return [torch.tensor(p.astype(np.float32).astype(np.float64), requires_grad=True)
                 for p in ret]
@@ -110,6 +130,16 @@ class Net:
                 values.append(F.max_pool3d(v[0], l["stride"]))
             elif kind == "up":
                 values.append(F.interpolate(v[0], scale_factor=l["stride"], mode="nearest"))
+            elif kind == "mask":
+                at = l["channel"]
+                values.append(((v[0][:, at:at + 1] > 0) != bool(l["invert"])).double())
+            elif kind == "window":
+                ones = torch.ones(1, 1, *l["kernel"], dtype=torch.float64)
+                count = self.convolve(l, v[0], ones, None)
+                values.append(torch.where(count > 0, ones.numel() / count.clamp(min=1), 0.0))
+            elif kind == "scale":
+                b = next(params).view(-1, 1, 1, 1) if l["bias"] else 0.0
+                values.append(v[0] * v[1] + b * (v[1] > 0))
             elif kind == "concat":
                 values.append(torch.cat(v, dim=1))
             else:
@@ -118,7 +148,10 @@ class Net:
 
     def run_conv(self, l, x, params):
         w, b = next(params), next(params) if l["bias"] else None
-        w = w if self.dims == 3 else w.unsqueeze(2)
+        return self.convolve(l, x, w if self.dims == 3 else w.unsqueeze(2), b)
+
+    @staticmethod
+    def convolve(l, x, w, b):
         pads = []
         for axis in (2, 1, 0):
             k, s, d = l["kernel"][axis], l["stride"][axis], l["dilation"][axis]
@@ -137,7 +170,8 @@ class Net:
         lines = []
         for l in self.layers:
             numbers = [len(l["inputs"]), *l["inputs"], l["channels"], *l["kernel"], *l["stride"],
-                       *l["dilation"], l["pad"], l["act"], l["slope"], l["epsilon"], l["bias"]]
+                       *l["dilation"], l["pad"], l["act"], l["slope"], l["epsilon"], l["bias"],
+                       l["channel"], l["invert"]]
             lines.append(" ".join([l["kind"], l["name"], *map(str, numbers)]))
         return lines
 
@@ -269,6 +303,20 @@ def gated():
     return net
 
 
+def partial(dims):
+    """Partial convolutions of every stride, dilation and border, with upsampled masks."""
+    net = Net(dims, 2)
+    m = net.mask(0, channel=1, invert=1)
+    x, m = net.partial(0, m, 3, kernel=5, pad=1)
+    skip, known = net.act(x, "leaky", 0.2), m
+    x, m = net.partial(skip, m, 4, kernel=4, stride=2)
+    x, m = net.partial(net.act(net.norm(x), "leaky", 0.2), m, 4, dilation=2)
+    x, m = net.simple("up", net.act(x, "leaky", 0.2), 2), net.simple("up", m, 2)
+    x, m = net.partial(net.join("concat", x, net.scale(skip, known)), m, 3)
+    net.conv(net.scale(net.act(x, "tanh"), m), 1, pad=1)
+    return net
+
+
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     with open(folder / "reference.net", "wb") as net, open(folder / "reference.f32", "wb") as f32:
@@ -317,6 +365,12 @@ def write_all(files):
     go("unet", unet(2, 3, 3, 2), (2, 1, 16, 16), terms=both, optimizer=ADAM)
     go("unet3d", unet(3, 3, 2, 1), (1, 4, 8, 8), terms=(("bce", 1.0, 5.0),), optimizer=SGD)
     go("gated_unet", gated(), (2, 1, 16, 16), optimizer=ADAM, weighted=True)
+    some = lambda n, x: n.scale(x, n.mask(0, channel=1), bias=1)
+    go("mask", around(2, lambda n, x: n.scale(x, n.mask(0, channel=1, invert=1))))
+    go("scale_bias", around(2, some, inner=5))
+    go("scale_bias3d", around(3, some, inner=8), s3)
+    go("partial", partial(2), (2, 1, 16, 16), optimizer=SGD, weighted=True)
+    go("partial3d", partial(3), (1, 6, 8, 8), optimizer=SGD)
 
 
 if __name__ == "__main__":
