@@ -134,6 +134,57 @@ static void unet_is_the_known_one(void **state) {
     harness_close(h);
 }
 
+static const struct hf_layer *find_layer(const struct hf_net *net, const char *name) {
+    for (int32_t i = 0; i < net->layers; i++)
+        if (strcmp(net->layer[i].name, name) == 0)
+            return &net->layer[i];
+    return NULL;
+}
+
+/* The 3D network of nnU-Net for slices far apart: strided convolutions, the first level flat, heads
+ * at all levels of the way up but the lowest. */
+static void unet_can_be_that_of_nnunet(void **state) {
+    (void)state;
+    struct harness *h = harness_open();
+    const int64_t patch[5] = {2, 1, 16, 64, 48};
+    int64_t shape[5];
+    const struct change deep[] = {{"dims", 3}, {"width", 8}, {"max_width", 32}, {"levels", 5},
+                                  {"down", 1}, {"flat", 1},  {"supervise", 2},  {NULL, 0}};
+    struct hf_net *net = build(h, "unet", "unet", deep, 1, 3);
+    /* Level by level on the way down, then on the way up. */
+    const int64_t w[5] = {8, 16, 32, 32, 32}, taps[5] = {9, 27, 27, 27, 27};
+    int64_t n = conv(8, 3, 1, 1) + conv(16, 3, 1, 1) + conv(32, 3, 1, 1), before = 1;
+    for (int level = 0; level < 5; level++) {
+        n += conv(before, w[level], taps[level], 2) + conv(w[level], w[level], taps[level], 2);
+        before = w[level];
+    }
+    for (int level = 3; level >= 0; level--)
+        n += conv(w[level + 1], w[level], level ? 8 : 4, 1) +
+             conv(2 * w[level], w[level], taps[level], 2) +
+             conv(w[level], w[level], taps[level], 2);
+    assert_int_equal(count_params(h, net), n);
+    static const struct {
+        const char *name;
+        int64_t shape[5];
+        float supervise;
+    } layers[] = {{"down1.act1", {2, 16, 16, 32, 24}, 0},
+                  {"down2.act1", {2, 32, 8, 16, 12}, 0},
+                  {"down4.act1", {2, 32, 2, 4, 3}, 0},
+                  {"head2.conv0", {2, 3, 8, 16, 12}, 0.25f},
+                  {"head1.conv0", {2, 3, 16, 32, 24}, 0.5f}};
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        shape_of(h, net, patch, layers[i].name, shape);
+        assert_memory_equal(shape, layers[i].shape, sizeof shape);
+        assert_true(find_layer(net, layers[i].name)->supervise == layers[i].supervise);
+    }
+    shape_of(h, net, patch, NULL, shape);
+    assert_memory_equal(shape, ((int64_t[5]){2, 3, 16, 64, 48}), sizeof shape);
+    assert_null(find_layer(net, "head3.conv0"));
+    assert_null(find_layer(net, "down0.pool0"));
+    harness_host(h)->net_free(net);
+    harness_close(h);
+}
+
 static void gated_unet_is_the_known_one(void **state) {
     (void)state;
     struct harness *h = harness_open();
@@ -183,6 +234,7 @@ static void gated_unet_is_the_known_one(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unet_is_the_known_one),
+        cmocka_unit_test(unet_can_be_that_of_nnunet),
         cmocka_unit_test(gated_unet_is_the_known_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
