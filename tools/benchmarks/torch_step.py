@@ -10,68 +10,16 @@ loop; compile adds torch.compile with CUDA graphs (mode "reduce-overhead"). Prin
 """
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-
-class Net(nn.Module):
-    """A 2D network from its description."""
-
-    def __init__(self, layers):
-        super().__init__()
-        self.layers = layers
-        self.parts = nn.ModuleDict()
-        for i, l in enumerate(layers):
-            first = layers[l['inputs'][0]]['channels'] if l['inputs'] else 0
-            part = self.part(l, first)
-            if part is not None:
-                self.parts[str(i)] = part
-
-    @staticmethod
-    def part(l, first):
-        kind = l['kind']
-        kernel, stride, dilation = (tuple(l[k][1:]) for k in ('kernel', 'stride', 'dilation'))
-        bias = bool(l.get('bias'))
-        if kind == 'conv':
-            pad = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation))
-            mode = 'reflect' if l.get('pad') == 'reflect' else 'zeros'
-            return nn.Conv2d(first, l['channels'], kernel, stride, pad, dilation, bias=bias,
-                             padding_mode=mode)
-        if kind == 'deconv':
-            return nn.ConvTranspose2d(first, l['channels'], stride, stride, bias=bias)
-        if kind == 'norm':
-            return nn.InstanceNorm2d(l['channels'], eps=l['epsilon'], affine=bias)
-        if kind == 'pool':
-            return nn.MaxPool2d(stride)
-        if kind == 'up':
-            return nn.Upsample(scale_factor=stride)
-        if kind == 'act':
-            return {'none': nn.Identity, 'relu': lambda: nn.ReLU(True),
-                    'leaky': lambda: nn.LeakyReLU(l.get('slope', 0), True),
-                    'sigmoid': nn.Sigmoid, 'tanh': nn.Tanh}[l['act']]()
-        return None
-
-    def forward(self, x):
-        values = []
-        for i, l in enumerate(self.layers):
-            v = [values[k] for k in l['inputs']]
-            if l['kind'] == 'input':
-                values.append(x)
-            elif l['kind'] == 'gate':
-                feature, gate = v[0].chunk(2, dim=1)
-                values.append(feature * torch.sigmoid(gate))
-            elif l['kind'] == 'concat':
-                values.append(torch.cat(v, dim=1))
-            elif l['kind'] == 'add':
-                values.append(v[0] + v[1])
-            else:
-                values.append(self.parts[str(i)](v[0]))
-        return values[-1]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
+import hepaflow_torch  # pylint: disable=wrong-import-position
 
 
 def loss_of(name, z, target):
@@ -106,9 +54,10 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.manual_seed(66)
     with open(a.net, encoding='utf-8') as f:
-        layers = json.load(f)['layers']
+        description = json.load(f)
+    layers = description['layers']
     device = torch.device(a.device)
-    net = Net(layers).to(device).to(memory_format=torch.channels_last)
+    net = hepaflow_torch.Network(description).to(device).to(memory_format=torch.channels_last)
     fused = device.type == 'cuda'
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
     shape = (a.batch, layers[0]['channels'], a.size, a.size)
