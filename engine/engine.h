@@ -32,6 +32,7 @@ struct hf_engine {
     pthread_mutex_t *lock;      /* of what a module's opening changes */
     const struct hf_host *host; /* the services (run/host.c) */
     struct run *run;            /* the run in progress, or NULL */
+    char *warning;              /* about where modules were looked for, or NULL */
     bool no_device;             /* the last run ended before it began, for want of its device */
 };
 

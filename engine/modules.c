@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,20 @@ static void installed_folder(char ret[PATH_MAX + 64]) {
     (void)snprintf(ret, PATH_MAX + 64, "%s", HF_PLUGIN_DIR);
 }
 
+/* A folder of HEPAFLOW_PLUGIN_PATH that is not there may be a slip, or not yet be made. */
+static enum hf_status warn(struct hf_engine *en, const char *dir, const char *why,
+                           struct hf_error *e) {
+    char *text = NULL;
+    int n = en->warning ? asprintf(&text, "%s; '%s': %s", en->warning, dir, why)
+                        : asprintf(&text, "HEPAFLOW_PLUGIN_PATH: no modules are read from '%s': %s",
+                                   dir, why);
+    if (n < 0)
+        return hf_fail(e, HF_NO_MEMORY, "out of memory for the list of modules");
+    free(en->warning);
+    en->warning = text;
+    return HF_OK;
+}
+
 static enum hf_status scan_all(struct hf_engine *en, struct hf_error *e) {
     char tree[PATH_MAX], dir[PATH_MAX + 64];
     enum hf_status st = HF_OK;
@@ -147,9 +162,15 @@ static enum hf_status scan_all(struct hf_engine *en, struct hf_error *e) {
     while (st == HF_OK && paths && *paths) {
         size_t size = strcspn(paths, ":");
         if (size > 0 && size < sizeof dir) {
+            struct stat info;
             memcpy(dir, paths, size);
             dir[size] = 0;
-            st = scan(en, dir, 1, e);
+            if (stat(dir, &info) != 0)
+                st = warn(en, dir, strerror(errno), e);
+            else if (!S_ISDIR(info.st_mode))
+                st = warn(en, dir, "it is no folder", e);
+            else
+                st = scan(en, dir, 1, e);
         }
         paths += size + (paths[size] == ':');
     }
@@ -548,6 +569,7 @@ void hf_engine_close(struct hf_engine *en) {
         clear_module(&en->module[i]);
     }
     free(en->module);
+    free(en->warning);
     (void)pthread_mutex_destroy(en->lock);
     free(en->lock);
     free(en);

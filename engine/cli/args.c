@@ -114,6 +114,11 @@ static bool device_known(const struct hf_engine *engine, const char *name) {
     return false;
 }
 
+void print_engine_warning(const struct hf_engine *engine) {
+    if (engine->warning)
+        fprintf(stderr, "hepaflow: warning: %s\n", engine->warning);
+}
+
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
                struct hf_plan **ret_plan) {
     struct hf_error e = {0};

@@ -54,6 +54,9 @@ bool args_read(const char *command, const struct arg *args, int argc, char **arg
 #define DEVICE_SET 256
 void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]);
 
+/* What the engine found amiss when it looked for modules; a graph's messages tell it too. */
+void print_engine_warning(const struct hf_engine *engine);
+
 /* Opens the engine and checks the graph, or says what is wrong; the exit status otherwise. */
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
                struct hf_plan **ret_plan);

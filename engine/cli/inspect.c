@@ -395,6 +395,7 @@ int command_inspect(int argc, char **argv) {
         fprintf(stderr, "hepaflow inspect: %s\n", e.text);
         return EXIT_FAILED;
     }
+    print_engine_warning(engine);
     engine_open_all(engine);
     if (name)
         engine_open_companion(engine, name);

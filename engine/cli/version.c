@@ -1,8 +1,20 @@
 /* version.c - `hepaflow version`: the program, its plugin interface and its devices. */
 #include "cli/cli.h"
 
+#include <string.h>
+
 #include "cli/config.h"
 #include "modules.h"
+
+/* "device cpu: AVX2, ...": a description may begin with the device's name itself. */
+static void print_device(const char *name, const char *described) {
+    size_t size = strlen(name);
+    if (strncmp(described, name, size) == 0 && described[size] == ':') {
+        described += size + 1;
+        described += strspn(described, " ");
+    }
+    printf("device %s: %s\n", name, described);
+}
 
 int command_version(int argc, char **argv) {
     const struct arg args[] = {{NULL, ARG_FLAG, NULL}};
@@ -15,6 +27,7 @@ int command_version(int argc, char **argv) {
         fprintf(stderr, "hepaflow version: %s\n", e.text);
         return EXIT_FAILED;
     }
+    print_engine_warning(engine);
     const char *name;
     for (int i = 0; (name = engine_device_name(engine, i)); i++) {
         const struct hf_device_class *cls = engine_device(engine, name);
@@ -24,7 +37,7 @@ int command_version(int argc, char **argv) {
             printf("device %s: %s\n", name, e.text);
             continue;
         }
-        printf("device %s: %s\n", name, device->methods->describe(device));
+        print_device(name, device->methods->describe(device));
         device->methods->destroy(device);
     }
     const char *why;

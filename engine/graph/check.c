@@ -558,6 +558,8 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     c->arena = arena;
     c->engine = engine;
     c->plan = plan;
+    if (engine->warning)
+        message_warning(m, (struct location){0}, "%s", engine->warning);
     const struct node *root = graph_load(m, path, sets, count);
     if (root && root->kind == NODE_MAP)
         check_graph(c, root);

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "graph/check.h"
 #include "modules.h"
@@ -228,7 +229,12 @@ void devices_choose(struct checker *c) {
 static const char *device_hint(const struct checker *c, const char *name) {
     struct words words;
     const char *list = "; there are auto", *known;
-    words_begin(&words, name);
+    /* Nearest by its letters would be 'cpu'. */
+    const struct hf_device_class *cls;
+    for (int i = 0; strcasecmp(name, "gpu") == 0 && (cls = engine_device_ranked(c->engine, i)); i++)
+        if (!is_host(cls))
+            return arena_printf(c->arena, "; did you mean '%s'?", cls->name);
+    words_begin(&words, strcasecmp(name, "gpu") == 0 ? "" : name);
     words_try(&words, "auto");
     for (int i = 0; (known = engine_device_name(c->engine, i)); i++) {
         words_try(&words, known);

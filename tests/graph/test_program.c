@@ -117,6 +117,10 @@ static void test_plan(void **state) {
         stream_has("stderr.txt", "no module brings a device 'quantum'; there are auto, cpu"));
     assert_int_equal(hepaflow("run good.yaml --set device=quantum"), 2);
     assert_true(stream_has("stderr.txt", "unknown device 'quantum'; there are auto, cpu"));
+    assert_int_equal(hepaflow("run good.yaml --set device=gpu"), 2);
+    assert_false(stream_has("stderr.txt", "'cpu'"));
+    assert_true(stream_has("stderr.txt", "unknown device 'gpu'; there are auto, cpu") ||
+                stream_has("stderr.txt", "unknown device 'gpu'; did you mean 'cuda'?"));
     /* Bytes that are no text do not reach the terminal. */
     static const char odd[] = "name: a\xff\x9b\xc2\x9b"
                               "31m \xc3\xa9\n";
@@ -165,6 +169,29 @@ static void test_inspect(void **state) {
     char line[64];
     (void)snprintf(line, sizeof line, "plugin interface %u\n", HF_ABI_VERSION);
     assert_true(stream_has("stdout.txt", line) && stream_has("stdout.txt", "device cpu: "));
+    assert_false(stream_has("stdout.txt", "cpu: cpu"));
+}
+
+/* A folder of modules that is not there is told wherever modules are looked for. */
+static void test_plugin_path(void **state) {
+    (void)state;
+    const char *set = getenv("HEPAFLOW_PLUGIN_PATH");
+    char *before = strdup(set ? set : ""), paths[8192];
+    assert_non_null(before);
+    write_text("good.yaml", good, strlen(good));
+    (void)snprintf(paths, sizeof paths, "/no/such/folder:%s:good.yaml", before);
+    assert_int_equal(setenv("HEPAFLOW_PLUGIN_PATH", paths, 1), 0);
+    static const char *const commands[] = {"plan good.yaml", "version", "inspect"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(hepaflow(commands[i]), 0);
+        assert_true(stream_has("stderr.txt",
+                               "warning: HEPAFLOW_PLUGIN_PATH: no modules are read from "
+                               "'/no/such/folder': No such file or directory; "
+                               "'good.yaml': it is no folder\n"));
+        assert_int_equal(lines_of("stderr.txt"), 1);
+    }
+    assert_int_equal(setenv("HEPAFLOW_PLUGIN_PATH", before, 1), 0);
+    free(before);
 }
 
 static void test_run(void **state) {
@@ -239,7 +266,7 @@ int main(void) {
         cmocka_unit_test(test_usage),     cmocka_unit_test(test_plan),
         cmocka_unit_test(test_precision), cmocka_unit_test(test_inspect),
         cmocka_unit_test(test_run),       cmocka_unit_test(test_run_fails),
-        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_interrupt), cmocka_unit_test(test_plugin_path),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }
