@@ -14,10 +14,17 @@
  * clean only in slices that were annotated. `derived` simulates the
  * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
  * reaches the method.
+ *
+ * Noise. An annotator errs: `drop`, `add` and `swap` change labels, given or derived, before
+ * anything is made of them, the same in every epoch and for every stage; `annotation_true` keeps
+ * what they were.
+ *
+ * Map. `map` also writes the Couinaud map as numbers that a network can take: `couinaud_map`.
  */
 #include <hepaflow/hepaflow.h>
 
 #include "../geometry/geometry.h"
+#include "noise.h"
 #include "ops.h"
 
 #define ENTRIES COUNT_ENTRIES /* of a row of an annotation: annotated at all, segments 1 to 8 */
@@ -32,10 +39,21 @@ enum {
     PER_SLICE
 };
 
-struct options {
-    int32_t labels, per;
-    double min_volume, min_area, dilate;
+enum {
+    MAP_NONE,
+    MAP_SCALED,
+    MAP_ONEHOT
 };
+
+struct options {
+    int32_t labels, per, map;
+    double min_volume, min_area, dilate;
+    struct noise noise;
+};
+
+static int is_noisy(const struct options *o) {
+    return o->noise.drop > 0 || o->noise.add > 0 || o->noise.swap > 0;
+}
 
 static enum hf_status rows_new(const struct hf_stage *s, int64_t rows, int64_t entries,
                                struct hf_tensor **ret, struct hf_error *e) {
@@ -94,6 +112,39 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
         *ret = t;
     }
     s->host->tensor_unref(counts);
+    return st;
+}
+
+/** The annotation as someone who errs would have written it: a new reference. Labels move to what
+ *  their segment touches: in the slice where there is a row for each, else anywhere. */
+static enum hf_status err(const struct hf_stage *s, const struct hf_sample *in,
+                          const struct hf_tensor *annotation, struct hf_tensor **ret,
+                          struct hf_error *e) {
+    const struct options *o = s->options;
+    const int64_t *size = in->grid.size;
+    int64_t rows = annotation->shape[0];
+    struct hf_tensor *map = NULL, *t = NULL;
+    uint8_t near[NOISE_SEGMENTS] = {0};
+    enum hf_status st = rows_new(s, rows, ENTRIES, &t, e);
+    if (st == HF_OK && o->noise.swap > 0)
+        st = hf_tensor_read(s, hf_sample_get(in, "couinaud"), &map, e);
+    if (st == HF_OK) {
+        int each = rows > 1 && rows == size[0];
+        if (map && !each)
+            noise_neighbours(HF_DATA(uint8_t, map), size[0], size[1], size[2], near);
+        for (int64_t r = 0; r < rows; r++) {
+            if (map && each)
+                noise_neighbours(HF_DATA(uint8_t, map) + r * size[1] * size[2], 1, size[1], size[2],
+                                 near);
+            noise_row(&o->noise, s->seed, in->case_id, r, near,
+                      HF_DATA(uint8_t, annotation) + r * ENTRIES,
+                      HF_DATA(uint8_t, t) + r * ENTRIES);
+        }
+        *ret = t;
+        t = NULL;
+    }
+    s->host->tensor_unref(map);
+    s->host->tensor_unref(t);
     return st;
 }
 
@@ -278,14 +329,37 @@ static enum hf_status annotation_of(const struct hf_stage *s, const struct hf_sa
     return hf_tensor_read(s, t, ret, e);
 }
 
+/** Adds `couinaud_map`. */
+static enum hf_status add_map(const struct hf_stage *s, const struct hf_sample *in,
+                              struct hf_sample *out, struct hf_error *e) {
+    const struct options *o = s->options;
+    const int64_t *size = in->grid.size;
+    const int64_t shape[4] = {o->map == MAP_ONEHOT ? MAP_SEGMENTS : 1, size[0], size[1], size[2]};
+    struct hf_tensor *map = NULL;
+    enum hf_status st = hf_tensor_new(s, HF_F32, 4, shape, &map, e);
+    struct hf_op_call call = {
+        .in = {hf_sample_get(in, "couinaud")}, .out = {map}, .inputs = 1, .outputs = 1};
+    if (st == HF_OK)
+        st = hf_launch(s, "couinaud_mask.map", &call, e);
+    if (st == HF_OK)
+        return hf_sample_set(s, out, "couinaud_map", map, e);
+    s->host->tensor_unref(map);
+    return st;
+}
+
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
     if (!hf_sample_get(in, "couinaud") || !hf_sample_get(in, "liver"))
         return hf_fail(e, HF_INVALID, "there is no %s; require it in `load`",
                        hf_sample_get(in, "liver") ? "Couinaud map" : "liver mask");
-    struct hf_tensor *annotation = NULL, *masks[2] = {NULL, NULL};
+    struct hf_tensor *annotation = NULL, *before = NULL, *masks[2] = {NULL, NULL};
     struct hf_sample *out = NULL;
     enum hf_status st = annotation_of(s, in, &annotation, e);
+    if (st == HF_OK && is_noisy(o)) {
+        before = annotation;
+        annotation = NULL;
+        st = err(s, in, before, &annotation, e);
+    }
     if (st == HF_OK)
         st = mark(s, in, annotation, masks, e);
     if (st == HF_OK && o->dilate > 0)
@@ -296,13 +370,20 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         st = s->host->sample_set(out, "annotation", HF_ON_HOST, annotation, e);
         annotation = NULL;
     }
+    if (st == HF_OK && before) {
+        st = s->host->sample_set(out, "annotation_true", HF_ON_HOST, before, e);
+        before = NULL;
+    }
     static const char *const names[2] = {"segments", "clean"};
     for (int i = 0; st == HF_OK && i < 2; i++) {
         st = hf_sample_set(s, out, names[i], masks[i], e);
         masks[i] = NULL;
     }
+    if (st == HF_OK && o->map != MAP_NONE)
+        st = add_map(s, in, out, e);
     release(s, masks);
     s->host->tensor_unref(annotation);
+    s->host->tensor_unref(before);
     if (st == HF_OK)
         return hf_emit(s, out, e);
     s->host->sample_unref(out);
@@ -320,9 +401,16 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         io->read(io, "tumor", HF_U8, HF_ON_GRID, 0);
     else
         io->read(io, "annotation", HF_U8, HF_ON_HOST, 0);
-    io->write(io, "annotation", HF_U8, HF_ON_HOST, 1, derived ? "couinaud ~tumor" : "annotation");
+    const char *known = derived ? "couinaud ~tumor" : "annotation";
+    const char *noisy = derived ? "couinaud ~tumor" : "annotation couinaud";
+    io->write(io, "annotation", HF_U8, HF_ON_HOST, 1, is_noisy(o) ? noisy : known);
+    if (is_noisy(o))
+        io->write(io, "annotation_true", HF_U8, HF_ON_HOST, 1, known);
     io->write(io, "segments", HF_U8, HF_ON_GRID, 1, from);
     io->write(io, "clean", HF_U8, HF_ON_GRID, 1, from);
+    if (o->map != MAP_NONE)
+        io->write(io, "couinaud_map", HF_F32, HF_ON_GRID, o->map == MAP_ONEHOT ? MAP_SEGMENTS : 1,
+                  "couinaud");
     return HF_OK;
 }
 
@@ -365,10 +453,38 @@ static const struct hf_option option_table[] = {
      .min = 0,
      .max = 100,
      .help = "Grows M within the liver, for borders of the map that are not exact."},
+    {.name = "drop",
+     .type = HF_OPTION_REAL,
+     .offset = AT(noise.drop),
+     .initial = "0",
+     .min = 0,
+     .max = 1,
+     .help = "Noise: how likely a label is forgotten."},
+    {.name = "add",
+     .type = HF_OPTION_REAL,
+     .offset = AT(noise.add),
+     .initial = "0",
+     .min = 0,
+     .max = 1,
+     .help = "Noise: how likely a segment without a label gets one."},
+    {.name = "swap",
+     .type = HF_OPTION_REAL,
+     .offset = AT(noise.swap),
+     .initial = "0",
+     .min = 0,
+     .max = 1,
+     .help = "Noise: how likely a label goes to a segment that touches its own in the map."},
+    {.name = "map",
+     .type = HF_OPTION_ENUM,
+     .offset = AT(map),
+     .initial = "none",
+     .choices = "none|scaled|onehot",
+     .help = "Also write `couinaud_map` for networks: the segment's number over 8, or 8 channels."},
     {.name = NULL}};
 
-static const char *const ops_used[] = {"distance", "couinaud_mask.mark", "couinaud_mask.grow",
-                                       "couinaud_mask.count", NULL};
+static const char *const ops_used[] = {"distance",           "couinaud_mask.mark",
+                                       "couinaud_mask.grow", "couinaud_mask.count",
+                                       "couinaud_mask.map",  NULL};
 
 static const struct hf_stage_class couinaud_mask = {
     .name = "couinaud_mask",
@@ -383,7 +499,7 @@ static const struct hf_stage_class couinaud_mask = {
 
 static const struct hf_stage_class *const stages[] = {&couinaud_mask, NULL};
 static const struct hf_op *const ops[] = {&couinaud_mask_mark_cpu, &couinaud_mask_grow_cpu,
-                                          &couinaud_mask_count_cpu, NULL};
+                                          &couinaud_mask_count_cpu, &couinaud_mask_map_cpu, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

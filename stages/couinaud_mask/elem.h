@@ -70,4 +70,16 @@ HF_DEVICE static inline int count_entry(uint8_t tumor, uint8_t couinaud) {
     return tumor && couinaud < COUNT_ENTRIES ? couinaud : -1;
 }
 
+/* "couinaud_mask.map": in[0] couinaud u8; out[0] f32 [1,D,H,W]: the segment's number over 8, or
+ * [8,D,H,W]: 1 in the segment's channel, else 0. What the map leaves out is 0. */
+enum {
+    MAP_SEGMENTS = 8
+};
+
+/** The value of channel `c` of `channels`. */
+HF_DEVICE static inline float map_value(uint8_t couinaud, int64_t c, int64_t channels) {
+    int32_t known = couinaud <= MAP_SEGMENTS ? couinaud : 0;
+    return channels == 1 ? (float)known / (float)MAP_SEGMENTS : (float)(known == c + 1);
+}
+
 #endif

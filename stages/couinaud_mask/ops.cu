@@ -84,6 +84,24 @@ static enum hf_status launch_count(const struct hf_op_call *call, void *, void *
     return hf_cuda_launched("couinaud_mask.count", e);
 }
 
+static __global__ void map(const uint8_t *couinaud, int64_t n, int64_t channels, float *out) {
+    CUDA_ROWS_EACH(c, channels) {
+        HF_CUDA_EACH(i, n)
+            out[c * n + i] = map_value(couinaud[i], c, channels);
+    }
+}
+
+static enum hf_status launch_map(const struct hf_op_call *call, void *, void *stream,
+                                 struct hf_error *e) {
+    const uint8_t *couinaud = HF_DATA(const uint8_t, call->in[0]);
+    float *out = HF_DATA(float, call->out[0]);
+    int64_t n = hf_tensor_count(call->in[0]), channels = call->out[0]->shape[0];
+    HF_CUDA_LAUNCH(map, cuda_rows_grid(channels, n), HF_CUDA_THREADS, stream, couinaud, n, channels,
+                   out);
+    return hf_cuda_launched("couinaud_mask.map", e);
+}
+
 HF_CUDA_MODULE("couinaud_mask.cuda", {"couinaud_mask.mark", HF_KIND_CUDA, launch_mark, NULL},
                {"couinaud_mask.grow", HF_KIND_CUDA, launch_grow, NULL},
-               {"couinaud_mask.count", HF_KIND_CUDA, launch_count, NULL})
+               {"couinaud_mask.count", HF_KIND_CUDA, launch_count, NULL},
+               {"couinaud_mask.map", HF_KIND_CUDA, launch_map, NULL})

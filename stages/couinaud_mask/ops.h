@@ -12,5 +12,6 @@
 extern const struct hf_op couinaud_mask_mark_cpu;
 extern const struct hf_op couinaud_mask_grow_cpu;
 extern const struct hf_op couinaud_mask_count_cpu;
+extern const struct hf_op couinaud_mask_map_cpu;
 
 #endif

@@ -59,6 +59,21 @@ static enum hf_status count(const struct hf_op_call *call, void *scratch, void *
     return HF_OK;
 }
 
+static enum hf_status map(const struct hf_op_call *call, void *scratch, void *stream,
+                          struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    const uint8_t *couinaud = HF_DATA(uint8_t, call->in[0]);
+    float *out = HF_DATA(float, call->out[0]);
+    int64_t n = hf_tensor_count(call->in[0]), channels = call->out[0]->shape[0];
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t i = 0; i < n; i++)
+            out[c * n + i] = map_value(couinaud[i], c, channels);
+    return HF_OK;
+}
+
 const struct hf_op couinaud_mask_mark_cpu = {"couinaud_mask.mark", HF_KIND_CPU, mark, NULL};
 const struct hf_op couinaud_mask_grow_cpu = {"couinaud_mask.grow", HF_KIND_CPU, grow, NULL};
 const struct hf_op couinaud_mask_count_cpu = {"couinaud_mask.count", HF_KIND_CPU, count, NULL};
+const struct hf_op couinaud_mask_map_cpu = {"couinaud_mask.map", HF_KIND_CPU, map, NULL};

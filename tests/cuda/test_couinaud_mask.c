@@ -59,8 +59,21 @@ static void count(void **state) {
     }
 }
 
+static void map(void **state) {
+    (void)state;
+    EACH_SIZE(size) {
+        for (int64_t channels = 1; channels <= MAP_SEGMENTS; channels += MAP_SEGMENTS - 1) {
+            struct hf_tensor *t[2] = {sized_random(HF_U8, 1, size, 0, 11, 12),
+                                      sized(HF_F32, channels, size)};
+            struct hf_op_call call = {.in = {t[0]}, .out = {t[1]}, .inputs = 1, .outputs = 1};
+            kit_compare("couinaud_mask.map", &call, &exact);
+            free_all(t, 2);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(mark), cmocka_unit_test(grow),
-                                       cmocka_unit_test(count)};
+                                       cmocka_unit_test(count), cmocka_unit_test(map)};
     return KIT_RUN("couinaud_mask", tests);
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -222,6 +223,137 @@ static void dilation_grows_within_the_liver(void **state) {
     }
 }
 
+/* ---- noise ---- */
+
+static void neighbours_are_what_touches(void **state) {
+    (void)state;
+    uint8_t near[NOISE_SEGMENTS], want[NOISE_SEGMENTS] = {0};
+    draw();
+    noise_neighbours(couinaud, D, H, W, near);
+    for (int64_t i = 0; i < N; i++)
+        for (int64_t j = 0; j < N; j++) {
+            int64_t far = llabs(i / (H * W) - j / (H * W)) + llabs(i / W % H - j / W % H) +
+                          llabs(i % W - j % W);
+            if (far == 1 && couinaud[i] && couinaud[j] && couinaud[i] != couinaud[j])
+                want[couinaud[i] - 1] |= (uint8_t)(1 << (couinaud[j] - 1));
+        }
+    assert_memory_equal(near, want, NOISE_SEGMENTS);
+    assert_int_equal(near[0], 1 << 1);
+    assert_int_equal(near[3], 1 << 2 | 1 << 4);
+}
+
+enum {
+    CASES = 20000
+};
+
+/* How often each segment is labelled, over many cases. */
+static void shares(const struct noise *noise, const uint8_t near[NOISE_SEGMENTS],
+                   const uint8_t from[NOISE_ENTRIES], double ret[NOISE_ENTRIES]) {
+    int count[NOISE_ENTRIES] = {0};
+    for (int i = 0; i < CASES; i++) {
+        char id[16];
+        uint8_t out[NOISE_ENTRIES];
+        (void)snprintf(id, sizeof id, "p%d", i);
+        noise_row(noise, 66, id, 0, near, from, out);
+        for (int k = 0; k < NOISE_ENTRIES; k++)
+            count[k] += out[k];
+    }
+    for (int k = 0; k < NOISE_ENTRIES; k++)
+        ret[k] = (double)count[k] / CASES;
+}
+
+static int about(double share, double want) {
+    return fabs(share - want) < 4 * sqrt(0.25 / CASES);
+}
+
+static void noise_is_as_likely_as_told(void **state) {
+    (void)state;
+    /* 1 touches 2; 2 touches 1 and 3; 8 touches nothing. */
+    const uint8_t near[NOISE_SEGMENTS] = {2, 5, 2, 0, 0, 0, 0, 0};
+    const uint8_t from[NOISE_ENTRIES] = {1, 0, 1, 0, 0, 0, 0, 0, 1}, nobody[NOISE_ENTRIES] = {0};
+    double share[NOISE_ENTRIES];
+    const struct noise drop = {.drop = 0.3}, add = {.add = 0.1}, swap = {.swap = 0.4};
+    const struct noise all = {0.3, 0.1, 0.4};
+    shares(&drop, near, from, share);
+    assert_true(share[0] == 1 && share[1] == 0 && share[3] == 0 && share[5] == 0);
+    assert_true(about(share[2], 0.7) && about(share[8], 0.7));
+    shares(&add, near, from, share);
+    assert_true(share[2] == 1 && share[8] == 1 && about(share[1], 0.1) && about(share[7], 0.1));
+    shares(&swap, near, from, share);
+    assert_true(about(share[1], 0.2) && about(share[2], 0.6) && about(share[3], 0.2));
+    assert_true(share[8] == 1 && share[4] == 0);
+    shares(&all, near, from, share);
+    assert_true(about(share[2], 0.7 * 0.6) && about(share[8], 0.7));
+    assert_true(about(share[1], 1 - 0.9 * (1 - 0.7 * 0.2)) && about(share[7], 0.1));
+    shares(&all, near, nobody, share);
+    for (int k = 0; k < NOISE_ENTRIES; k++)
+        assert_true(share[k] == 0);
+}
+
+/* The same for every stage, epoch and sample of a case; another for another case, row or seed. */
+static void noise_is_a_fact_of_the_case(void **state) {
+    (void)state;
+    const struct options o = {.labels = LABELS_GIVEN, .per = PER_SLICE, .noise = {0.3, 0.2, 0.3}};
+    uint8_t rows[D][9] = {{1, 1}, {1, 0, 1}, {1, 0, 1, 0, 1}, {0}, {1}, {1, 1, 1, 1, 1}},
+            seen[D * 9];
+    draw();
+    struct test t = run(&o, D, rows[0]);
+    assert_memory_equal(harness_u8(t.out, "annotation_true"), rows, sizeof rows);
+    memcpy(seen, harness_u8(t.out, "annotation"), sizeof seen);
+    assert_memory_not_equal(seen, rows, sizeof rows);
+    uint8_t wrong[D][9];
+    memcpy(wrong, seen, sizeof seen);
+    check(t.out, (const uint8_t(*)[9])wrong, 1); /* the masks follow what was written */
+    for (int i = 0; i < 5; i++) {
+        struct hf_error e = {0};
+        struct hf_stage *s =
+            harness_stage_new(t.h, &couinaud_mask, &o, i == 1 ? "other" : "segments");
+        s->epoch = i == 2 ? 7 : 0;
+        s->seed = i == 3 ? 67 : 66;
+        assert_int_equal(harness_start(s, &e), HF_OK);
+        struct hf_sample *in = harness_sample(t.h,
+                                              i == 0   ? "c3/5"
+                                              : i == 4 ? "c4"
+                                                       : "c3",
+                                              D, H, W, 2);
+        const int64_t shape[2] = {D, 9};
+        harness_set_u8(t.h, in, "liver", 1, liver);
+        harness_set_u8(t.h, in, "couinaud", 1, couinaud);
+        harness_set(t.h, in, "annotation", HF_ON_HOST, HF_U8, 2, shape, rows);
+        assert_int_equal(harness_process(s, in, &e), HF_OK);
+        int same = memcmp(harness_u8(harness_out(s, 0), "annotation"), seen, sizeof seen) == 0;
+        assert_int_equal(same, i < 3);
+        harness_stage_free(s);
+        harness_free_sample(t.h, in);
+    }
+    done(&t);
+    /* A row without an annotation stays one. */
+    for (int k = 0; k < 9; k++)
+        assert_int_equal(seen[3 * 9 + k], 0);
+}
+
+/* Derived labels err as well; a label per slice moves to what touches its segment there. */
+static void noise_on_derived_labels(void **state) {
+    (void)state;
+    const struct options o = {.labels = LABELS_DERIVED, .per = PER_SLICE, .noise = {.swap = 1}};
+    draw();
+    for (int64_t i = 0; i < N; i++) {
+        couinaud[i] = (uint8_t)(liver[i] ? i / (H * W) < 3 ? 4 : 1 + (i % W - 1) / 2 : 0);
+        tumor[i] = couinaud[i] == 4;
+    }
+    struct test t = run(&o, 0, NULL);
+    const uint8_t *known = harness_u8(t.out, "annotation_true");
+    const uint8_t *noisy = harness_u8(t.out, "annotation");
+    for (int d = 0; d < D; d++)
+        for (int k = 1; k < 9; k++) {
+            assert_int_equal(known[d * 9 + k], k == 4);
+            assert_true(d < 3 ? noisy[d * 9 + k] == (k == 4)
+                              : !noisy[d * 9 + k] || k == 3 || k == 5);
+        }
+    assert_true(noisy[4 * 9 + 3] + noisy[4 * 9 + 5] == 1);
+    done(&t);
+}
+
 static void truth_enters_as_an_annotation_only(void **state) {
     (void)state;
     struct io_stub io;
@@ -234,16 +366,56 @@ static void truth_enters_as_an_annotation_only(void **state) {
     o.labels = LABELS_GIVEN;
     assert_int_equal(io_stub_declare(&io, &couinaud_mask, &o, " ", &e), HF_OK);
     assert_null(strstr(io.text, "tumor"));
+    assert_null(strstr(io.text, "annotation_true"));
+    o.noise.swap = 0.1;
+    assert_int_equal(io_stub_declare(&io, &couinaud_mask, &o, " ", &e), HF_OK);
+    assert_null(strstr(io.text, "tumor"));
+    assert_non_null(strstr(io.text, "write annotation@2 < annotation couinaud\n"));
+    assert_non_null(strstr(io.text, "write annotation_true@2 < annotation\n"));
+    o.labels = LABELS_DERIVED;
+    assert_int_equal(io_stub_declare(&io, &couinaud_mask, &o, " ", &e), HF_OK);
+    assert_non_null(strstr(io.text, "write annotation@2 < couinaud ~tumor\n"));
+    assert_non_null(strstr(io.text, "write annotation_true@2 < couinaud ~tumor\n"));
+}
+
+/* 9 and above are no segments. */
+static void a_map_for_networks(void **state) {
+    (void)state;
+    const uint8_t row[9] = {1};
+    for (int kind = MAP_NONE; kind <= MAP_ONEHOT; kind++) {
+        const struct options o = {.labels = LABELS_GIVEN, .map = kind};
+        draw();
+        couinaud[0] = 9;
+        couinaud[1] = 255;
+        struct test t = run(&o, 1, row);
+        struct hf_tensor *map = hf_sample_get(t.out, "couinaud_map");
+        assert_true((map != NULL) == (kind != MAP_NONE));
+        assert_true(!map || map->shape[0] == (kind == MAP_ONEHOT ? 8 : 1));
+        const float *v = map ? HF_DATA(float, map) : NULL;
+        for (int64_t i = 0; i < N && v; i++) {
+            int k = couinaud[i] > 8 ? 0 : couinaud[i];
+            for (int c = 0; c < 8 && kind == MAP_ONEHOT; c++)
+                assert_true(v[c * N + i] == (k == c + 1 ? 1.0f : 0.0f));
+            if (kind == MAP_SCALED)
+                assert_true(v[i] == (float)k * 0.125f);
+        }
+        done(&t);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_map_for_networks),
         cmocka_unit_test(given_per_volume),
         cmocka_unit_test(nothing_known_is_nothing_used),
         cmocka_unit_test(given_per_slice),
         cmocka_unit_test(rows_of_the_loaded_slices),
         cmocka_unit_test(derived_needs_enough_tumor),
         cmocka_unit_test(dilation_grows_within_the_liver),
+        cmocka_unit_test(neighbours_are_what_touches),
+        cmocka_unit_test(noise_is_as_likely_as_told),
+        cmocka_unit_test(noise_is_a_fact_of_the_case),
+        cmocka_unit_test(noise_on_derived_labels),
         cmocka_unit_test(truth_enters_as_an_annotation_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

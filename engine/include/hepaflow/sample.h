@@ -63,6 +63,7 @@ struct hf_sample {
  *   truth       u8  canonical  the same on the image's own grid: for evaluate alone
  *   annotation  u8  host       [R,9]: R = 1 (per volume) or D (per slice); entry k: segment k holds
  *                              a tumor; entry 0: 1 if the row is annotated at all
+ *   annotation_true u8 host   the same before couinaud_mask added noise to it
  *   segments    u8  grid       mask M of the annotated segments
  *   clean       u8  grid       mask of the segments that nobody annotated
  *   slices      u8  host       [D]: 1 = draw from this slice (absent: all)
