@@ -115,6 +115,12 @@ static void ask_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w) {
     (void)io, (void)d, (void)h, (void)w;
 }
 
+static enum hf_status ask_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
+                                     struct hf_error *e) {
+    (void)io, (void)path, (void)ret, (void)e;
+    return HF_OK;
+}
+
 static int ask_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
     (void)io, (void)field;
     if (ret_channels)
@@ -145,8 +151,13 @@ static void add_fields(cJSON *o, const struct hf_engine *en, const struct hf_sta
         struct hf_error e;
         bool good = options_example(&scope, cls->options, options);
         arena->out_of_memory = NULL;
-        asked.io =
-            (struct hf_io){ask_read, ask_write, ask_drop, ask_regrid, ask_has, NULL, NULL, &asked};
+        asked.io = (struct hf_io){.read = ask_read,
+                                  .write = ask_write,
+                                  .drop = ask_drop,
+                                  .regrid = ask_regrid,
+                                  .has = ask_has,
+                                  .engine = &asked,
+                                  .model_info = ask_model_info};
         if (cls->flags & HF_STAGE_TAKES_MODEL)
             asked.io.model = &model;
         if (cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL))

@@ -4,7 +4,11 @@
  */
 #include "graph/check.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "nn/model.h"
+#include "run/run.h"
 
 #define MAX_ENTRIES 128
 #define LONG_NAME   64
@@ -36,7 +40,8 @@ struct entry {
 
 struct declaration {
     struct hf_io io;
-    const struct edge *first; /* the first incoming edge */
+    const struct edge *first;                   /* the first incoming edge */
+    char input[HF_OPTION_ITEMS][HF_FIELD_NAME]; /* names that io_model_info gave out */
     int entries;
     bool overflow;
     struct entry entry[MAX_ENTRIES];
@@ -116,6 +121,30 @@ static int io_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
     if (f && ret_channels)
         *ret_channels = f->shape[0];
     return f != NULL;
+}
+
+static enum hf_status io_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
+                                    struct hf_error *e) {
+    struct declaration *d = io->engine;
+    struct hf_model *m = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    enum hf_status st = file_read(path, &bytes, &size, e);
+    if (st == HF_OK)
+        st = hf_model_read(bytes, size, path, &m, e);
+    free(bytes);
+    if (st != HF_OK)
+        return st;
+    *ret = m->info;
+    for (int i = 0; st == HF_OK && i < ret->inputs.count; i++) {
+        if (strlen(ret->inputs.name[i]) >= sizeof d->input[i])
+            st = hf_fail(e, HF_INVALID, "%s: '%s' is too long for the name of a field", path,
+                         ret->inputs.name[i]);
+        (void)snprintf(d->input[i], sizeof d->input[i], "%s", ret->inputs.name[i]);
+        ret->inputs.name[i] = d->input[i];
+    }
+    hf_model_unref(m);
+    return st;
 }
 
 /* ---- what enters ---- */
@@ -581,6 +610,7 @@ static void declare(struct flow *f) {
                          .drop = io_drop,
                          .regrid = io_regrid,
                          .has = io_has,
+                         .model_info = io_model_info,
                          .engine = &f->decl};
     if (f->stage->model >= 0)
         io->model = &f->c->plan->stage[f->stage->model].yields;

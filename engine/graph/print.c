@@ -142,7 +142,8 @@ static void print_supervision(FILE *out, const struct hf_plan *p) {
     bool any = false;
     for (int i = 0; i < p->stages; i++) {
         const struct plan_stage *s = &p->stage[i];
-        if (s->learned == 0)
+        bool before = s->cls->kind == HF_MODEL;
+        if (s->learned == 0 && !before)
             continue;
         fprintf(out, "%s  %s learns '%s'", any ? "" : "\nWhat supervises each model\n", s->name,
                 s->yields.target);
@@ -153,6 +154,10 @@ static void print_supervision(FILE *out, const struct hf_plan *p) {
         for (int k = 0; k < s->yields.inputs.count; k++)
             fprintf(out, "%s%s", k == 0 ? "" : ", ", s->yields.inputs.name[k]);
         fprintf(out, "]%s%s\n", s->yields.network[0] ? " with " : "", s->yields.network);
+        if (before) {
+            fprintf(out, "    before this graph, as its stage '%s'\n", s->yields.stage);
+            continue;
+        }
         const struct lineage *done[MAX_LEAVES], *l = learned_field(s, s->yields.target);
         int count = 0;
         if (l)

@@ -138,6 +138,10 @@ struct hf_io {
     const struct hf_model_info *model; /* of `model:`, or NULL */
     struct hf_model_info *yields;      /* to fill in by a stage that yields a model */
     void *engine;
+    /** What a checkpoint says of its model; the names in it live until the next such call or the
+     *  end of declare. */
+    enum hf_status (*model_info)(struct hf_io *io, const char *path, struct hf_model_info *ret,
+                                 struct hf_error *e);
 };
 
 /* ---- a stage instance ---- */
