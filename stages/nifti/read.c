@@ -9,6 +9,7 @@
 #include <math.h>
 #include <nifti2_io.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,26 @@
 
 /** How much a stream may hold behind its voxels before it is taken for damaged. */
 #define SPARE_BYTES (1 << 20)
+
+/* ---- memory ---- */
+
+#define HUGE_BYTES ((size_t)2 << 20)
+
+/** Memory for a file's content; in large pages where it is large, which are quicker to come by. */
+static void *content_alloc(size_t size) {
+    if (size < 2 * HUGE_BYTES)
+        return malloc(size);
+    size_t whole = size + HUGE_BYTES - 1;
+    if (whole < size)
+        return NULL;
+    whole -= whole % HUGE_BYTES;
+    void *p = aligned_alloc(HUGE_BYTES, whole);
+#ifdef MADV_HUGEPAGE
+    if (p)
+        (void)madvise(p, whole, MADV_HUGEPAGE);
+#endif
+    return p;
+}
 
 /* ---- files ---- */
 
@@ -81,7 +102,7 @@ enum hf_status hf_nifti_bytes_read(const char *path, struct hf_nifti_bytes *ret,
     if (st != HF_OK)
         goto done;
     size = (size_t)s.st_size;
-    data = malloc(size);
+    data = content_alloc(size);
     if (!data) {
         st = hf_fail(e, HF_NO_MEMORY, "%s: no memory for its %zu bytes", path, size);
         goto done;
@@ -167,7 +188,7 @@ static enum hf_status open_voxels(const void *bytes, size_t size, struct hf_nift
                        "them",
                        n->name, (long long)need, size);
     size_t room = (size_t)need + SPARE_BYTES, used = 0, left = 0;
-    uint8_t *content = malloc(room);
+    uint8_t *content = content_alloc(room);
     if (!content)
         return hf_fail(e, HF_NO_MEMORY, "%s: no memory for its %lld bytes", n->name,
                        (long long)need);
@@ -244,29 +265,35 @@ typedef uint64_t bits8;
 
 /** A row of one stored type to one type in memory: a loop for each common step, so that the
  * compiler can make vectors of it. */
-#define ROW_LOOP(TYPE, N, TURN, OUT, STEP)                                                         \
+#define ROW_LOOP(TYPE, N, TURN, OUT, VALUE, STEP)                                                  \
     for (int64_t i = 0; i < count; i++) {                                                          \
         bits##N b;                                                                                 \
         TYPE v;                                                                                    \
         memcpy(&b, in + i * (STEP), N);                                                            \
         b = TURN(b);                                                                               \
         memcpy(&v, &b, N);                                                                         \
-        out[i] = (OUT)((double)v * s.slope + s.inter);                                             \
+        out[i] = (OUT)VALUE(v);                                                                    \
     }
-#define ROW(NAME, TYPE, N, TURN, OUT)                                                              \
-    static void NAME(const uint8_t *in, ptrdiff_t step, int64_t count, struct scale s, OUT *out) { \
+#define ROW(NAME, TYPE, N, TURN, OUT, VALUE)                                                       \
+    static void NAME(const uint8_t *restrict in, ptrdiff_t step, int64_t count, struct scale s,    \
+                     OUT *restrict out) {                                                          \
+        (void)s;                                                                                   \
         if (step == N)                                                                             \
-            ROW_LOOP(TYPE, N, TURN, OUT, N)                                                        \
+            ROW_LOOP(TYPE, N, TURN, OUT, VALUE, N)                                                 \
         else if (step == -(N))                                                                     \
-            ROW_LOOP(TYPE, N, TURN, OUT, -(N))                                                     \
+            ROW_LOOP(TYPE, N, TURN, OUT, VALUE, -(N))                                              \
         else                                                                                       \
-            ROW_LOOP(TYPE, N, TURN, OUT, step)                                                     \
+            ROW_LOOP(TYPE, N, TURN, OUT, VALUE, step)                                              \
     }
+#define SCALED(v) ((double)(v)*s.slope + s.inter)
+#define PLAIN(v)  (v)
 #define ROWS(T, TYPE, N)                                                                           \
-    ROW(row_##T##_f32, TYPE, N, , float)                                                           \
-    ROW(row_##T##_f32_turned, TYPE, N, TURN##N, float)                                             \
-    ROW(row_##T##_f64, TYPE, N, , double)                                                          \
-    ROW(row_##T##_f64_turned, TYPE, N, TURN##N, double)
+    ROW(row_##T##_f32, TYPE, N, , float, SCALED)                                                   \
+    ROW(row_##T##_f32_turned, TYPE, N, TURN##N, float, SCALED)                                     \
+    ROW(row_##T##_f32_plain, TYPE, N, , float, PLAIN)                                              \
+    ROW(row_##T##_f32_plain_turned, TYPE, N, TURN##N, float, PLAIN)                                \
+    ROW(row_##T##_f64, TYPE, N, , double, SCALED)                                                  \
+    ROW(row_##T##_f64_turned, TYPE, N, TURN##N, double, SCALED)
 
 ROWS(u8, uint8_t, 1)
 ROWS(i8, int8_t, 1)
@@ -281,13 +308,16 @@ ROWS(f64, double, 8)
 
 struct rows {
     int32_t datatype;
-    void (*f32[2])(const uint8_t *, ptrdiff_t, int64_t, struct scale, float *);
+    void (*f32[4])(const uint8_t *, ptrdiff_t, int64_t, struct scale, float *);
     void (*f64[2])(const uint8_t *, ptrdiff_t, int64_t, struct scale, double *);
 };
 
 #define ROWS_OF(T, CODE)                                                                           \
     {                                                                                              \
-        CODE, {row_##T##_f32, row_##T##_f32_turned}, {                                             \
+        CODE,                                                                                      \
+            {row_##T##_f32, row_##T##_f32_turned, row_##T##_f32_plain,                             \
+             row_##T##_f32_plain_turned},                                                          \
+        {                                                                                          \
             row_##T##_f64, row_##T##_f64_turned                                                    \
         }                                                                                          \
     }
@@ -305,6 +335,13 @@ static const struct rows *rows_find(int32_t datatype) {
     while (r->datatype != datatype)
         r++; /* the header's parse lets no other type through */
     return r;
+}
+
+/** 1 if the stored values are the values, and are finite, so that they need neither scaling nor a
+ * look. (A whole number of up to 32 bits is rounded once, to float, either way.) */
+static int is_plain(const struct hf_nifti_header *h) {
+    return h->slope == 1 && h->inter == 0 && h->datatype != NIFTI_TYPE_FLOAT32 &&
+           h->datatype != NIFTI_TYPE_FLOAT64 && h->voxel_bytes <= 4;
 }
 
 /** How to walk the stored voxels in canonical order: bytes from one to the next on each axis. */
@@ -360,15 +397,16 @@ enum hf_status hf_nifti_read_f32(struct hf_nifti *n, enum hf_nonfinite nonfinite
     const struct scale s = {n->header.slope, n->header.inter};
     struct walk w = walk_begin(n);
     int64_t width = w.count[0], bad = 0;
+    int plain = is_plain(&n->header);
     void (*convert)(const uint8_t *, ptrdiff_t, int64_t, struct scale, float *) =
-        rows_find(n->header.datatype)->f32[n->header.swapped];
+        rows_find(n->header.datatype)->f32[2 * plain + n->header.swapped];
     for (int64_t r = 0; r < w.count[1] * w.count[2]; r++) {
         int64_t row;
         const uint8_t *in = walk_row(&w, r, &row);
         float *to = out + row * width;
         convert(in, w.step[0], width, s, to);
         int64_t odd = 0;
-        for (int64_t x = 0; x < width; x++) {
+        for (int64_t x = 0; x < width && !plain; x++) {
             uint32_t b;
             memcpy(&b, to + x, 4);
             odd += (b & 0x7f800000u) == 0x7f800000u;
