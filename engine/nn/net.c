@@ -565,20 +565,19 @@ static enum hf_status check_term(const struct hf_loss_term *t, int32_t number, i
     return HF_OK;
 }
 
-/** Whether a layer has parameters that the optimiser updates. */
-static int is_trained(const struct hf_layer *l, const char *prefix) {
-    int has = l->kind == HF_LAYER_CONV || l->kind == HF_LAYER_DECONV ||
-              ((l->kind == HF_LAYER_NORM || l->kind == HF_LAYER_SCALE) && l->bias);
-    return has && strncmp(l->name, prefix, strlen(prefix)) == 0;
-}
-
 static enum hf_status check_trained(const struct hf_net *net, const char *prefix,
                                     struct hf_error *e) {
     if (!memchr(prefix, 0, HF_NET_NAME))
         return hf_fail(e, HF_INVALID, "trained: longer than %d characters", HF_NET_NAME - 1);
-    for (int32_t i = 0; i < net->layers; i++)
-        if (!*prefix || is_trained(&net->layer[i], prefix))
-            return HF_OK;
+    struct hf_param *param = NULL;
+    int32_t params = 0, found = !*prefix;
+    int64_t total;
+    enum hf_status s = found ? HF_OK : hf_net_params(net, &param, &params, &total, e);
+    for (int32_t p = 0; p < params && !found; p++)
+        found = strncmp(net->layer[param[p].layer].name, prefix, strlen(prefix)) == 0;
+    free(param);
+    if (s != HF_OK || found)
+        return s;
     return hf_fail(e, HF_INVALID,
                    "trained: no layer with parameters has a name that begins with \"%s\"", prefix);
 }

@@ -70,6 +70,7 @@ struct value {
     int32_t uses;   /* by live layers, and by the loss or the output */
     int32_t live;   /* leads to the output or to a loss */
     int32_t fused;  /* NORM: the ACT that its step also does; ACT: the NORM that does it; else -1 */
+    int32_t trains; /* has parameters that the optimiser updates */
     int32_t needs_gradient;
     int32_t gradient_written;
     int32_t concat; /* CONCAT whose block holds this value, -1: none */

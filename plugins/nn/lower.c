@@ -128,7 +128,7 @@ static void mark_live(struct graph *g) {
     for (int32_t i = 0; i < g->net->layers; i++) {
         const struct hf_layer *l = &g->net->layer[i];
         struct value *v = &g->value[i];
-        v->needs_gradient = g->first_param[i] >= 0;
+        v->needs_gradient = v->trains;
         for (int32_t k = 0; k < l->inputs; k++)
             v->needs_gradient |= g->value[l->input[k]].needs_gradient;
         if (l->kind == HF_LAYER_MASK || l->kind == HF_LAYER_WINDOW)
@@ -228,12 +228,12 @@ static enum hf_status make_conv(struct graph *g, int32_t i, int32_t taps, struct
                              .dims = g->net->dims,
                              .taps = taps,
                              .bias = l->bias != 0,
-                             .train = g->spec.mode == HF_EXEC_TRAIN,
+                             .train = g->spec.mode == HF_EXEC_TRAIN && out->trains,
                              .n = in->shape[0],
                              .ci = in->shape[1],
                              .co = out->shape[1]};
     int deconv = l->kind == HF_LAYER_DECONV;
-    c.data_gradient = c.train && in->needs_gradient;
+    c.data_gradient = g->spec.mode == HF_EXEC_TRAIN && in->needs_gradient;
     for (int a = 0; a < 3; a++) {
         c.in[a] = in->shape[2 + a];
         c.out[a] = deconv ? c.in[a] : out->shape[2 + a];
@@ -393,25 +393,12 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
 
 /* ---- the whole ---- */
 
-static enum hf_status check_supported(const struct hf_net *net, const struct hf_exec_spec *spec,
-                                      struct hf_error *e) {
-    int more = spec->optimizer.kind == HF_OPT_ADAMW || spec->optimizer.average > 0 ||
-               spec->trained[0] != 0;
-    (void)net;
-    return more ? hf_fail(e, HF_UNSUPPORTED,
-                          "network: this device has no focal or Tversky loss, loss over channels "
-                          "or twice, AdamW, average, frozen or supervised layers")
-                : HF_OK;
-}
-
 static enum hf_status prepare(struct graph *g, const struct hf_net *net,
                               const struct hf_exec_spec *spec, struct hf_error *e) {
     const struct hf_host *h = g->host;
     enum hf_status s = h->net_check(net, e);
     if (s == HF_OK)
         s = h->spec_check(net, spec, e);
-    if (s == HF_OK && spec->mode == HF_EXEC_TRAIN)
-        s = check_supported(net, spec, e);
     if (s == HF_OK)
         s = h->net_copy(net, &g->net, e);
     if (s == HF_OK)
@@ -435,8 +422,12 @@ static enum hf_status prepare(struct graph *g, const struct hf_net *net,
         v->slot.block = v->gradient.block = -1;
         g->first_param[i] = -1;
     }
-    for (int32_t p = g->params - 1; p >= 0 && s == HF_OK; p--)
-        g->first_param[g->param[p].layer] = p;
+    const char *prefix = spec->mode == HF_EXEC_TRAIN ? spec->trained : "";
+    for (int32_t p = g->params - 1; p >= 0 && s == HF_OK; p--) {
+        int32_t i = g->param[p].layer;
+        g->first_param[i] = p;
+        g->value[i].trains = strncmp(net->layer[i].name, prefix, strlen(prefix)) == 0;
+    }
     free(shape);
     return s;
 }

@@ -89,9 +89,10 @@ static enum hf_status back_conv(struct graph *g, int32_t i, const struct slot *d
     w.conv = g->conv[i];
     w.x = conv_input(g, i);
     w.dy = *dy;
-    enum hf_status s =
-        graph_scratch(g, g->target.conv_scratch(w.conv, NN_BACKWARD_WEIGHTS), &w.scratch, e);
-    if (s == HF_OK)
+    enum hf_status s = HF_OK;
+    if (g->value[i].trains)
+        s = graph_scratch(g, g->target.conv_scratch(w.conv, NN_BACKWARD_WEIGHTS), &w.scratch, e);
+    if (s == HF_OK && g->value[i].trains)
         s = graph_push(g, &w, e);
     if (s != HF_OK || !g->value[g->net->layer[i].input[0]].needs_gradient)
         return s;
@@ -168,7 +169,7 @@ static enum hf_status back_scale(struct graph *g, int32_t i, const struct slot *
     struct step scale = bias;
     scale.op = OP_SCALE_BACK;
     enum hf_status s = HF_OK;
-    if (graph_param(g, i, 0)) {
+    if (g->value[i].trains) {
         s = graph_scratch(g, g->target.bias_scratch(bias.rows, bias.channels), &bias.scratch, e);
         if (s == HF_OK)
             s = graph_push(g, &bias, e);
@@ -217,14 +218,13 @@ static enum hf_status back_layer(struct graph *g, int32_t i, struct hf_error *e)
         dy = &g->value[v->fused].gradient;
     copy = *dy;
     int32_t from = l->inputs ? l->input[0] : i;
-    int trains = g->first_param[i] >= 0;
     switch (l->kind) {
     case HF_LAYER_CONV:
         return back_conv(g, i, &copy, e);
     case HF_LAYER_DECONV:
         return back_deconv(g, i, &copy, e);
     case HF_LAYER_NORM:
-        return trains || g->value[from].needs_gradient ? back_norm(g, i, &copy, e) : HF_OK;
+        return v->trains || g->value[from].needs_gradient ? back_norm(g, i, &copy, e) : HF_OK;
     case HF_LAYER_CONCAT:
     case HF_LAYER_ADD:
         return back_join(g, i, &copy, e);

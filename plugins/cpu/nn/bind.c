@@ -46,12 +46,19 @@ static enum hf_status store_allocate(struct store *s, const struct graph *g, str
         s->moment = zeros(n);
         s->variance = zeros(n);
         s->update = allocate(update);
+        s->range = calloc((size_t)g->params + 1, sizeof *s->range);
         s->total_bytes += 3 * n * sizeof *s->param + update;
+    }
+    int averages = train && g->spec.optimizer.average > 0;
+    if (averages) {
+        s->average = zeros(n);
+        s->total_bytes += n * sizeof *s->average;
     }
     for (int32_t i = 0; i < g->net->layers; i++)
         s->total_bytes += g->conv[i] ? dn_conv_bytes(g->conv[i]) : 0;
     if (!s->args || !s->arena || !s->param ||
-        (train && (!s->gradient || !s->moment || !s->variance || !s->update)))
+        (train && (!s->gradient || !s->moment || !s->variance || !s->update || !s->range)) ||
+        (averages && !s->average))
         return hf_fail(e, HF_NO_MEMORY,
                        "network: out of memory; it needs %zu MiB for a batch of %lld x %lld x %lld "
                        "x %lld x %lld: try a smaller batch",
@@ -68,7 +75,23 @@ void store_clear(struct store *s) {
     free(s->gradient);
     free(s->moment);
     free(s->variance);
+    free(s->average);
+    free(s->range);
     free(s->update);
+}
+
+/** Neighbours that are updated make one range. */
+static void find_ranges(struct store *s, const struct graph *g) {
+    for (int32_t p = 0; p < g->params; p++) {
+        const struct hf_param *param = &g->param[p];
+        struct up_range *last = s->ranges ? &s->range[s->ranges - 1] : NULL;
+        if (!g->value[param->layer].trains)
+            continue;
+        if (last && last->first + last->count == param->offset)
+            last->count += param->count;
+        else
+            s->range[s->ranges++] = (struct up_range){param->offset, param->count};
+    }
 }
 
 /* ---- addresses ---- */
@@ -97,6 +120,7 @@ static float *param(const struct binder *b, float *flat, int32_t layer, int32_t 
 static void bind_norm(const struct binder *b, const struct step *s, struct kn_norm *a) {
     const struct hf_net *net = b->graph->net;
     const struct value *v = &b->graph->value[s->layer];
+    float *gradient = v->trains ? b->store->gradient : NULL;
     *a = (struct kn_norm){.n = v->shape[0],
                           .s = v->voxels,
                           .c = v->shape[1],
@@ -106,8 +130,8 @@ static void bind_norm(const struct binder *b, const struct step *s, struct kn_no
                           .dx = view(b, &s->dx),
                           .scale = param(b, b->store->param, s->layer, 0),
                           .shift = param(b, b->store->param, s->layer, 1),
-                          .dscale = param(b, b->store->gradient, s->layer, 0),
-                          .dshift = param(b, b->store->gradient, s->layer, 1),
+                          .dscale = param(b, gradient, s->layer, 0),
+                          .dshift = param(b, gradient, s->layer, 1),
                           .epsilon = net->layer[s->layer].epsilon,
                           .slope = 1.0f,
                           .stat = address(b, &s->aux),
@@ -267,6 +291,8 @@ enum hf_status store_make(struct store *s, struct graph *g, struct hf_error *e) 
     enum hf_status status = ar_plan(g->block, g->blocks, &s->arena_bytes, e);
     if (status == HF_OK)
         status = store_allocate(s, g, e);
+    if (status == HF_OK && s->range)
+        find_ranges(s, g);
     struct binder b = {s, g};
     for (int32_t i = 0; i < g->steps && status == HF_OK; i++)
         status = bind_step(&b, &g->step[i], &s->args[i], e);

@@ -24,7 +24,10 @@ struct store {
     char *arena;
     size_t arena_bytes, total_bytes;
     float *param, *gradient, *moment, *variance; /* the last three in mode TRAIN */
-    double *update;                              /* scratch of the optimiser */
+    float *average;                              /* of the parameters, or NULL */
+    struct up_range *range;                      /* of parameters that are updated */
+    int32_t ranges;
+    double *update; /* scratch of the optimiser */
 };
 
 /** Plans the arena, allocates everything and fills in the arguments of every step. */

@@ -204,13 +204,17 @@ static int is_reference(dnnl_primitive_desc_t pd) {
     return strncmp(impl, "ref", 3) == 0;
 }
 
+static dnnl_prop_kind_t forward_kind(const struct dn_conv *c) {
+    return c->spec.train || c->spec.data_gradient ? dnnl_forward_training : dnnl_forward_inference;
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 
 static dnnl_status_t first_pd(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                               dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret) {
     dnnl_engine_t engine = c->ctx->engine;
     dnnl_primitive_desc_t hint = c->pass[NN_FORWARD].pd;
-    dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_prop_kind_t kind = forward_kind(c);
     CONST_MD bias = s->bias.set ? s->bias.desc : NULL;
     dnnl_alg_kind_t alg = dnnl_convolution_direct;
     if (pass == NN_FORWARD)
@@ -248,7 +252,7 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum nn_pass pass, const s
 
 static dnnl_status_t describe(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                               dnnl_convolution_desc_t *d) {
-    dnnl_prop_kind_t kind = c->spec.train ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_prop_kind_t kind = forward_kind(c);
     dnnl_alg_kind_t alg = dnnl_convolution_direct;
     CONST_MD bias = s->bias.set ? MD(s->bias) : NULL;
     if (pass == NN_FORWARD)

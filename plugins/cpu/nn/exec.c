@@ -180,6 +180,9 @@ static void update(struct cpu_net *n, float rate) {
                           .grad = n->store.gradient,
                           .m = n->store.moment,
                           .v = n->store.variance,
+                          .average = n->store.average,
+                          .range = n->store.range,
+                          .ranges = n->store.ranges,
                           .optimizer = &n->graph.spec.optimizer,
                           .step = ++n->updates,
                           .rate = rate,
@@ -280,9 +283,14 @@ struct transfer {
 static enum hf_status run_transfer(void *arg, struct hf_error *e) {
     (void)e;
     const struct transfer *t = arg;
-    memcpy(t->to, t->from, (size_t)t->net->graph.param_floats * sizeof *t->to);
-    if (t->to == t->net->store.param)
-        t->net->stale = 1;
+    struct store *s = &t->net->store;
+    size_t bytes = (size_t)t->net->graph.param_floats * sizeof *t->to;
+    memcpy(t->to, t->from, bytes);
+    if (t->to != s->param)
+        return HF_OK;
+    t->net->stale = 1;
+    if (s->average)
+        memcpy(s->average, t->from, bytes);
     return HF_OK;
 }
 
@@ -304,6 +312,14 @@ static enum hf_status net_get_gradients(struct hf_executable *x, float *grads, s
     if (n->graph.spec.mode != HF_EXEC_TRAIN)
         return hf_fail(e, HF_INVALID, "network: compiled for forward only, it has no gradients");
     struct transfer t = {n, n->store.gradient, grads};
+    return cpu_executor_call(n->executor, run_transfer, &t, e);
+}
+
+static enum hf_status net_get_average(struct hf_executable *x, float *params, struct hf_error *e) {
+    struct cpu_net *n = (struct cpu_net *)x;
+    if (!n->store.average)
+        return hf_fail(e, HF_INVALID, "network: compiled without an average of its parameters");
+    struct transfer t = {n, n->store.average, params};
     return cpu_executor_call(n->executor, run_transfer, &t, e);
 }
 
@@ -342,6 +358,7 @@ static const struct hf_executable_methods methods = {
     .evaluate = net_evaluate,
     .get_gradients = net_get_gradients,
     .memory = net_memory,
+    .get_average = net_get_average,
 };
 
 struct compile {

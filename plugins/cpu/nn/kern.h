@@ -13,6 +13,7 @@
 #include <hepaflow/network.h>
 
 #include "../../nn/loss.h"
+#include "../../nn/update.h"
 
 enum kn_isa {
     KN_AUTO, /* the best that this machine runs */
@@ -35,7 +36,7 @@ struct kn_norm {
     int64_t n, s, c;
     struct kn_view x, y, dy, dx;
     const float *scale, *shift; /* NULL: 1 and 0 */
-    float *dscale, *dshift;     /* NULL with scale */
+    float *dscale, *dshift;     /* NULL: not asked for, as without a scale */
     float epsilon, slope;
     float *stat; /* [n][2][c] */
     void *scratch;
@@ -103,7 +104,11 @@ struct kn_shrink {
 
 struct kn_update {
     int64_t count;
-    float *param, *grad, *m, *v; /* m: Adam's mean or SGD's momentum; v: Adam's */
+    float *param, *m, *v; /* m: Adam's mean or SGD's momentum; v: Adam's */
+    float *average;       /* of the parameters, or NULL */
+    const float *grad;
+    const struct up_range *range; /* updated; the gradient of all others is 0 */
+    int32_t ranges;
     const struct hf_optimizer *optimizer;
     int64_t step; /* from 1 */
     float rate;

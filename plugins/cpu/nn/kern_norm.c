@@ -271,7 +271,7 @@ void KN(kn_norm_backward)(const struct kn_norm *a) {
             apply_gradient(a, &k, b, total + b.n * 2 * a->c);
         }
     }
-    if (!a->scale)
+    if (!a->dscale)
         return;
     for (int64_t j = 0; j < a->c; j++) {
         double shift = 0, scale = 0;

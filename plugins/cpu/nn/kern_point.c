@@ -301,42 +301,45 @@ static double gradient_norm(const struct kn_update *a) {
     return sqrt(sum);
 }
 
-static void adam(const struct kn_update *a, float factor) {
-    const struct hf_optimizer *o = a->optimizer;
-    float b1 = o->beta1, b2 = o->beta2, decay = o->weight_decay, epsilon = o->epsilon;
-    float rate = (float)((double)a->rate / (1.0 - pow((double)b1, (double)a->step)));
-    float root = (float)(1.0 / sqrt(1.0 - pow((double)b2, (double)a->step)));
+static void adam(const struct kn_update *a, const struct up_range *r, struct up_factors f) {
+    const struct hf_optimizer o = *a->optimizer;
+    int64_t end = r->first + r->count;
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < a->count; i++) {
-        float p = a->param[i], g = a->grad[i] * factor + decay * p;
-        float m = b1 * a->m[i] + (1.0f - b1) * g, v = b2 * a->v[i] + (1.0f - b2) * g * g;
+    for (int64_t i = r->first; i < end; i++) {
+        float m = a->m[i], v = a->v[i];
+        a->param[i] = up_adam(&o, &f, a->param[i], a->grad[i], &m, &v);
         a->m[i] = m;
         a->v[i] = v;
-        a->param[i] = p - rate * m / (sqrtf(v) * root + epsilon);
     }
 }
 
-static void sgd(const struct kn_update *a, float factor) {
-    const struct hf_optimizer *o = a->optimizer;
-    float momentum = o->momentum, decay = o->weight_decay, rate = a->rate;
-    int nesterov = o->nesterov;
+static void sgd(const struct kn_update *a, const struct up_range *r, struct up_factors f) {
+    const struct hf_optimizer o = *a->optimizer;
+    int64_t end = r->first + r->count;
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < a->count; i++) {
-        float p = a->param[i], g = a->grad[i] * factor + decay * p;
-        float m = momentum * a->m[i] + g;
+    for (int64_t i = r->first; i < end; i++) {
+        float m = a->m[i];
+        a->param[i] = up_sgd(&o, &f, a->param[i], a->grad[i], &m);
         a->m[i] = m;
-        a->param[i] = p - rate * (nesterov ? g + momentum * m : m);
     }
+}
+
+static void average(const struct kn_update *a, const struct up_range *r, struct up_factors f) {
+    int64_t end = r->first + r->count;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = r->first; i < end; i++)
+        a->average[i] = up_average(&f, a->average[i], a->param[i]);
 }
 
 void KN(kn_update)(const struct kn_update *a) {
-    float factor = 1.0f;
-    if (a->optimizer->clip > 0) {
-        double limit = (double)a->optimizer->clip / (gradient_norm(a) + 1e-6);
-        factor = limit < 1.0 ? (float)limit : 1.0f;
+    double norm = a->optimizer->clip > 0 ? gradient_norm(a) : 0;
+    struct up_factors f = up_factors_of(a->optimizer, norm, (double)a->step, a->rate);
+    for (int32_t k = 0; k < a->ranges; k++) {
+        if (a->optimizer->kind == HF_OPT_SGD)
+            sgd(a, &a->range[k], f);
+        else
+            adam(a, &a->range[k], f);
+        if (a->average)
+            average(a, &a->range[k], f);
     }
-    if (a->optimizer->kind == HF_OPT_ADAM)
-        adam(a, factor);
-    else
-        sgd(a, factor);
 }

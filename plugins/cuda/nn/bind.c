@@ -55,18 +55,30 @@ static int is_weight(const struct graph *g, const struct hf_param *p) {
     return p->ndim > 1 && (kind == HF_LAYER_CONV || kind == HF_LAYER_DECONV);
 }
 
+/** Neighbours that are updated make one range, with the gaps behind them. */
+static void add_range(struct store *s, int64_t first, int64_t count) {
+    struct up_range *last = s->ranges ? &s->range[s->ranges - 1] : NULL;
+    if (last && last->first + last->count == first)
+        last->count += count;
+    else
+        s->range[s->ranges++] = (struct up_range){first, count};
+}
+
 static enum hf_status place_params(struct store *s, const struct graph *g, struct hf_error *e) {
     s->args = calloc((size_t)g->steps + 1, sizeof *s->args);
     s->place = calloc((size_t)g->params + 1, sizeof *s->place);
-    if (!s->args || !s->place)
+    s->range = calloc((size_t)g->params + 1, sizeof *s->range);
+    if (!s->args || !s->place || !s->range)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     for (int rest = 0; rest < 2; rest++) {
         for (int32_t p = 0; p < g->params; p++) {
             if (is_weight(g, &g->param[p]) == rest)
                 continue;
+            size_t bytes = aligned((size_t)g->param[p].count * sizeof(float));
             s->place[p] = s->floats;
-            s->floats +=
-                (int64_t)(aligned((size_t)g->param[p].count * sizeof(float)) / sizeof(float));
+            s->floats += (int64_t)(bytes / sizeof(float));
+            if (g->value[g->param[p].layer].trains)
+                add_range(s, s->place[p], (int64_t)(bytes / sizeof(float)));
         }
         s->weights = rest ? s->weights : s->floats;
     }
@@ -80,6 +92,7 @@ enum piece {
     GRADIENT,
     MOMENT,
     VARIANCE,
+    AVERAGE,
     COPY,
     DWEIGHT,
     UPDATES,
@@ -97,7 +110,7 @@ static void sizes(const struct cuda_net *n, size_t bytes[PIECES]) {
     const int64_t *out = graph_output(&n->graph);
     size_t vector = (size_t)s->floats * sizeof(float);
     size_t voxels = (size_t)(out[0] * out[2] * out[3] * out[4]);
-    int adam = n->graph.spec.optimizer.kind == HF_OPT_ADAM;
+    const struct hf_optimizer *o = &n->graph.spec.optimizer;
     memset(bytes, 0, PIECES * sizeof *bytes);
     bytes[PARAM] = vector;
     bytes[ARENA] = s->arena_bytes;
@@ -106,7 +119,8 @@ static void sizes(const struct cuda_net *n, size_t bytes[PIECES]) {
     if (n->graph.spec.mode != HF_EXEC_TRAIN)
         return;
     bytes[GRADIENT] = bytes[MOMENT] = vector;
-    bytes[VARIANCE] = adam ? vector : 0;
+    bytes[VARIANCE] = o->kind == HF_OPT_SGD ? 0 : vector;
+    bytes[AVERAGE] = o->average > 0 ? vector : 0;
     if (n->type == CK_BF16)
         bytes[DWEIGHT] = (size_t)s->weights * ck_type_size(n->type);
     bytes[UPDATES] = sizeof *s->updates;
@@ -142,6 +156,7 @@ static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
     s->gradient = (float *)at[GRADIENT];
     s->moment = (float *)at[MOMENT];
     s->variance = (float *)at[VARIANCE];
+    s->average = (float *)at[AVERAGE];
     s->copy = at[COPY];
     s->dweight = at[DWEIGHT];
     s->updates = (int64_t *)at[UPDATES];
@@ -194,6 +209,7 @@ static void *operand(const struct cuda_net *n, int32_t layer, int32_t k) {
 static void bind_norm(const struct cuda_net *n, const struct step *s, struct ck_norm *a) {
     const struct hf_net *net = n->graph.net;
     const struct value *v = &n->graph.value[s->layer];
+    float *gradient = v->trains ? n->store.gradient : NULL;
     *a = (struct ck_norm){.type = n->type,
                           .n = v->shape[0],
                           .s = v->voxels,
@@ -204,8 +220,8 @@ static void bind_norm(const struct cuda_net *n, const struct step *s, struct ck_
                           .dx = view(n, &s->dx),
                           .scale = param(n, n->store.param, s->layer, 0),
                           .shift = param(n, n->store.param, s->layer, 1),
-                          .dscale = param(n, n->store.gradient, s->layer, 0),
-                          .dshift = param(n, n->store.gradient, s->layer, 1),
+                          .dscale = param(n, gradient, s->layer, 0),
+                          .dshift = param(n, gradient, s->layer, 1),
                           .epsilon = net->layer[s->layer].epsilon,
                           .slope = 1.0f,
                           .stat = address(n, &s->aux),
@@ -421,5 +437,6 @@ void net_unbuild(struct cuda_net *n) {
         n->device->methods->free(n->device, s->block, s->block_bytes, NULL);
     free(s->args);
     free(s->place);
+    free(s->range);
     graph_clear(&n->graph);
 }

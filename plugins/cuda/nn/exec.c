@@ -166,6 +166,13 @@ static enum hf_status net_get_gradients(struct hf_executable *x, float *grads, s
     return fetch(n, n->store.gradient, grads, e);
 }
 
+static enum hf_status net_get_average(struct hf_executable *x, float *params, struct hf_error *e) {
+    struct cuda_net *n = (struct cuda_net *)x;
+    if (!n->store.average)
+        return hf_fail(e, HF_INVALID, "network: compiled without an average of its parameters");
+    return fetch(n, n->store.average, params, e);
+}
+
 static void net_memory(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total) {
     const struct cuda_net *n = (const struct cuda_net *)x;
     *ret_arena = n->store.arena_bytes;
@@ -204,6 +211,7 @@ static const struct hf_executable_methods methods = {
     .evaluate = net_evaluate,
     .get_gradients = net_get_gradients,
     .memory = net_memory,
+    .get_average = net_get_average,
 };
 
 static enum hf_status make_streams(struct cuda_net *n, struct hf_error *e) {

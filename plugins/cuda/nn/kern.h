@@ -20,6 +20,7 @@
 #include <hepaflow/network.h>
 
 #include "../../nn/loss.h"
+#include "../../nn/update.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -49,7 +50,7 @@ struct ck_norm {
     int64_t n, s, c;
     struct ck_view x, y, dy, dx;
     const float *scale, *shift; /* NULL: 1 and 0 */
-    float *dscale, *dshift;     /* written, not added to; NULL with scale */
+    float *dscale, *dshift;     /* written, not added to; NULL: not asked for, as without a scale */
     float epsilon, slope;
     float *stat;        /* [n][2][c] */
     void *scratch;      /* ck_norm_scratch */
@@ -138,7 +139,10 @@ struct ck_shrink {
 struct ck_update {
     int64_t count;
     float *param, *m, *v; /* m: Adam's mean or SGD's momentum; v: Adam's, else NULL */
+    float *average;       /* of the parameters, or NULL */
     const float *grad;
+    const struct up_range *range; /* host memory: updated; the gradient of all others is 0 */
+    int32_t ranges;
     void *copy; /* bfloat16 of the new parameters, [count]; NULL: none */
     struct hf_optimizer optimizer;
     int64_t *step;     /* device memory: steps done so far; ck_update adds 1 */
@@ -211,7 +215,7 @@ enum hf_status ck_loss(const struct ck_loss *a, void *stream, struct hf_error *e
 size_t ck_loss_scratch(int64_t n, int64_t s, int64_t c); /* c: channels of the group */
 enum hf_status ck_shrink(const struct ck_shrink *a, void *stream, struct hf_error *e);
 
-/* Adam moves 28 bytes a parameter, SGD 20; with a copy 2 more, with a clip 4 more */
+/* Adam moves 28 bytes a parameter, SGD 20; with a copy 2, an average 8, a clip 4 more */
 enum hf_status ck_update(const struct ck_update *a, void *stream, struct hf_error *e);
 size_t ck_update_scratch(int64_t count);
 

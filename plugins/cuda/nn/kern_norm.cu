@@ -241,7 +241,7 @@ static __device__ inline void parameter_gradients(const struct ck_norm &a, const
 template <typename T, int V>
 static __global__ void __launch_bounds__(CK_THREADS)
     apply_backward(struct ck_norm a, struct ck_walk w, struct norm_parts parts) {
-    if (blockIdx.x == 0 && a.scale)
+    if (blockIdx.x == 0 && a.dscale)
         parameter_gradients(a, w, V, parts.total);
     struct ck_spot p = ck_stand<V>(w);
     if (!p.active)

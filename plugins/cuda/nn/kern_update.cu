@@ -7,33 +7,27 @@
 #include "kern_dev.h"
 
 #define NORM_BLOCK 8192 /* parameters */
+#define FACTORS    32   /* bytes of the factors in the scratch */
 
 static int64_t norm_blocks(int64_t count) {
     return (count + NORM_BLOCK - 1) / NORM_BLOCK;
 }
 
-/** What the pass multiplies with. */
-struct factors {
-    float clip; /* gradients */
-    float rate; /* the update */
-    float root; /* Adam: the root of the variance */
-};
-
 /** The parts of ck_update's scratch. */
 struct update_parts {
-    struct factors *factors;
+    struct up_factors *factors;
     double *part; /* [norm_blocks]: sums of squares */
 };
 
 static struct update_parts parts_of(void *scratch) {
     struct update_parts p;
-    p.factors = (struct factors *)scratch;
-    p.part = (double *)((char *)scratch + 16);
+    p.factors = (struct up_factors *)scratch;
+    p.part = (double *)((char *)scratch + FACTORS);
     return p;
 }
 
 extern "C" size_t ck_update_scratch(int64_t count) {
-    return 16 + (size_t)norm_blocks(count) * sizeof(double);
+    return FACTORS + (size_t)norm_blocks(count) * sizeof(double);
 }
 
 static __global__ void __launch_bounds__(CK_THREADS)
@@ -59,38 +53,13 @@ static __global__ void __launch_bounds__(CK_THREADS)
     sum = hf_cuda_block_sum<CK_THREADS>(sum);
     if (threadIdx.x > 0)
         return;
-    struct factors f = {1.0f, *a.rate, 1.0f};
     double step = (double)++*a.step;
-    if (blocks > 0) {
-        double limit = (double)a.optimizer.clip / (sqrt(sum) + 1e-6);
-        f.clip = limit < 1.0 ? (float)limit : 1.0f;
-    }
-    if (a.optimizer.kind == HF_OPT_ADAM) {
-        f.rate = (float)((double)f.rate / (1.0 - pow((double)a.optimizer.beta1, step)));
-        f.root = (float)(1.0 / sqrt(1.0 - pow((double)a.optimizer.beta2, step)));
-    }
-    *parts.factors = f;
-}
-
-/** One parameter; m and v are updated in place. */
-static __device__ inline float adam(const struct hf_optimizer &o, const struct factors &f, float p,
-                                    float grad, float *m, float *v) {
-    float g = grad * f.clip + o.weight_decay * p;
-    *m = o.beta1 * *m + (1.0f - o.beta1) * g;
-    *v = o.beta2 * *v + (1.0f - o.beta2) * g * g;
-    return p - f.rate * *m / (sqrtf(*v) * f.root + o.epsilon);
-}
-
-static __device__ inline float sgd(const struct hf_optimizer &o, const struct factors &f, float p,
-                                   float grad, float *m) {
-    float g = grad * f.clip + o.weight_decay * p;
-    *m = o.momentum * *m + g;
-    return p - f.rate * (o.nesterov ? g + o.momentum * *m : *m);
+    *parts.factors = up_factors_of(&a.optimizer, sqrt(sum), step, *a.rate);
 }
 
 /** V parameters from number `i`. */
 template <int V, bool ADAM>
-static __device__ inline void update_at(const struct ck_update &a, const struct factors &f,
+static __device__ inline void update_at(const struct ck_update &a, const struct up_factors &f,
                                         int64_t i) {
     float p[V], g[V], m[V], v[V];
     ck_load<V>((const float *)a.param + i, p);
@@ -100,20 +69,28 @@ static __device__ inline void update_at(const struct ck_update &a, const struct 
         ck_load<V>((const float *)a.v + i, v);
 #pragma unroll
     for (int j = 0; j < V; j++)
-        p[j] = ADAM ? adam(a.optimizer, f, p[j], g[j], &m[j], &v[j])
-                    : sgd(a.optimizer, f, p[j], g[j], &m[j]);
+        p[j] = ADAM ? up_adam(&a.optimizer, &f, p[j], g[j], &m[j], &v[j])
+                    : up_sgd(&a.optimizer, &f, p[j], g[j], &m[j]);
     ck_store<V>(a.param + i, p);
     ck_store<V>(a.m + i, m);
     if (ADAM)
         ck_store<V>(a.v + i, v);
     if (a.copy)
         ck_store<V>((__nv_bfloat16 *)a.copy + i, p);
+    if (!a.average)
+        return;
+    float average[V];
+    ck_load<V>((const float *)a.average + i, average);
+#pragma unroll
+    for (int j = 0; j < V; j++)
+        average[j] = up_average(&f, average[j], p[j]);
+    ck_store<V>(a.average + i, average);
 }
 
 template <int V, bool ADAM>
 static __global__ void __launch_bounds__(CK_THREADS)
-    update(struct ck_update a, const struct factors *factors) {
-    struct factors f = *factors;
+    update(struct ck_update a, const struct up_factors *factors) {
+    struct up_factors f = *factors;
     HF_CUDA_EACH(k, (a.count + V - 1) / V) {
         if (k * V + V <= a.count) {
             update_at<V, ADAM>(a, f, k * V);
@@ -122,6 +99,30 @@ static __global__ void __launch_bounds__(CK_THREADS)
         for (int64_t i = k * V; i < a.count; i++)
             update_at<1, ADAM>(a, f, i);
     }
+}
+
+/** The same step over a part of the vectors. */
+static struct ck_update part_of(const struct ck_update &all, const struct up_range &r) {
+    struct ck_update a = all;
+    a.count = r.count;
+    a.param += r.first;
+    a.m += r.first;
+    a.grad += r.first;
+    a.v = a.v ? a.v + r.first : NULL;
+    a.average = a.average ? a.average + r.first : NULL;
+    a.copy = a.copy ? (__nv_bfloat16 *)a.copy + r.first : NULL;
+    return a;
+}
+
+static void launch(const struct ck_update &a, const struct up_factors *factors, void *stream) {
+    bool adams = a.optimizer.kind != HF_OPT_SGD;
+    uintptr_t bits = (uintptr_t)a.param | (uintptr_t)a.grad | (uintptr_t)a.m | (uintptr_t)a.copy |
+                     (uintptr_t)a.average | (adams ? (uintptr_t)a.v : 0);
+    bool wide = bits % 16 == 0;
+    auto kernel = wide ? (adams ? update<4, true> : update<4, false>)
+                       : (adams ? update<1, true> : update<1, false>);
+    int64_t groups = wide ? (a.count + 3) / 4 : a.count;
+    HF_CUDA_LAUNCH(kernel, hf_cuda_grid(groups), CK_THREADS, stream, a, factors);
 }
 
 extern "C" enum hf_status ck_update(const struct ck_update *args, void *stream,
@@ -135,13 +136,7 @@ extern "C" enum hf_status ck_update(const struct ck_update *args, void *stream,
         HF_CUDA_LAUNCH(sum_squares, (unsigned)blocks, CK_THREADS, stream, a.grad, a.count,
                        parts.part);
     HF_CUDA_LAUNCH(prepare, 1, CK_THREADS, stream, a, blocks, parts);
-    bool adams = a.optimizer.kind == HF_OPT_ADAM;
-    uintptr_t bits = (uintptr_t)a.param | (uintptr_t)a.grad | (uintptr_t)a.m | (uintptr_t)a.copy |
-                     (adams ? (uintptr_t)a.v : 0);
-    bool wide = bits % 16 == 0;
-    auto kernel = wide ? (adams ? update<4, true> : update<4, false>)
-                       : (adams ? update<1, true> : update<1, false>);
-    int64_t groups = wide ? (a.count + 3) / 4 : a.count;
-    HF_CUDA_LAUNCH(kernel, hf_cuda_grid(groups), CK_THREADS, stream, a, parts.factors);
+    for (int32_t i = 0; i < a.ranges; i++)
+        launch(part_of(a, a.range[i]), parts.factors, stream);
     return hf_cuda_launched("update", e);
 }

@@ -53,7 +53,10 @@ struct store {
     void *block;
     size_t block_bytes, arena_bytes;
     char *arena;
+    struct up_range *range; /* of parameters that are updated */
+    int32_t ranges;
     float *param, *gradient, *moment, *variance; /* the last three in mode TRAIN */
+    float *average;                              /* of the parameters, or NULL */
     void *copy;                                  /* bfloat16 of the parameters, or NULL */
     void *dweight;                               /* bfloat16 gradients of weights, or NULL */
     void *update;                                /* scratch of the optimiser */

@@ -60,6 +60,10 @@ enum hf_status net_put(struct cuda_net *n, const float *params, struct hf_error 
                                    "copying parameters", e);
     if (st == HF_OK && n->store.copy)
         st = ck_cast_to_bf16(n->store.param, n->store.copy, n->store.floats, n->work, e);
+    if (st == HF_OK && n->store.average)
+        st = cuda_check(cudaMemcpyAsync(n->store.average, n->store.param, floats * sizeof *mine,
+                                        cudaMemcpyDeviceToDevice, n->work),
+                        "copying parameters", e);
     cudaError_t done = cudaStreamSynchronize(n->work); /* also after a failure: it reads `mine` */
     free(mine);
     return st == HF_OK ? cuda_check(done, "copying parameters", e) : st;

@@ -196,9 +196,11 @@ static void shrinks_to_the_middle(void **state) {
 struct training {
     int64_t count, start; /* of the vectors: floats away from 16 bytes */
     struct hf_optimizer o;
+    int32_t ranges; /* 0: all */
+    struct up_range range[2];
 };
 
-/* One step in float64. */
+/* One step in float64, of all parameters. */
 static void step64(const struct hf_optimizer *o, int64_t count, int64_t step, double rate,
                    const double *grad, double *p, double *m, double *v) {
     double norm = 0, factor = 1;
@@ -207,8 +209,9 @@ static void step64(const struct hf_optimizer *o, int64_t count, int64_t step, do
     if (o->clip > 0 && sqrt(norm) > (double)o->clip)
         factor = (double)o->clip / sqrt(norm);
     double b1 = (double)o->beta1, b2 = (double)o->beta2, k = (double)step;
+    double decay = o->kind == HF_OPT_ADAMW ? 0 : (double)o->weight_decay;
     for (int64_t i = 0; i < count; i++) {
-        double g = grad[i] * factor + (double)o->weight_decay * p[i];
+        double g = grad[i] * factor + decay * p[i];
         if (o->kind == HF_OPT_SGD) {
             m[i] = (double)o->momentum * m[i] + g;
             p[i] -= rate * (o->nesterov ? g + (double)o->momentum * m[i] : m[i]);
@@ -217,8 +220,24 @@ static void step64(const struct hf_optimizer *o, int64_t count, int64_t step, do
         m[i] = b1 * m[i] + (1 - b1) * g;
         v[i] = b2 * v[i] + (1 - b2) * g * g;
         double mean = m[i] / (1 - pow(b1, k)), variance = v[i] / (1 - pow(b2, k));
+        if (o->kind == HF_OPT_ADAMW)
+            p[i] *= 1 - rate * (double)o->weight_decay;
         p[i] -= rate * mean / (sqrt(variance) + (double)o->epsilon);
     }
+}
+
+static int in_ranges(const struct training *t, int64_t i) {
+    int in = t->ranges == 0;
+    for (int32_t k = 0; k < t->ranges; k++)
+        in |= i >= t->range[k].first && i < t->range[k].first + t->range[k].count;
+    return in;
+}
+
+static void expect_copy(const uint16_t *copy, const float *param, int64_t i) {
+    uint32_t bits = (uint32_t)copy[i] << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    assert_true(fabsf(f - param[i]) <= fabsf(param[i]) * 0x1p-8f);
 }
 
 static void train(const struct kk_setting *k, const void *arg) {
@@ -228,41 +247,51 @@ static void train(const struct kk_setting *k, const void *arg) {
     float *grad = kk_floats(count + 4, 1, 0) + t->start;
     float *m = (float *)kk_zeros((size_t)(count + 4) * sizeof *m) + t->start;
     float *v = (float *)kk_zeros((size_t)(count + 4) * sizeof *v) + t->start;
+    float *average = kk_floats(count + 4, 1, 0) + t->start;
     float *rate = kk_zeros(sizeof *rate);
     int64_t *steps = kk_zeros(sizeof *steps);
     uint16_t *copy = kk_scratch((size_t)count * sizeof *copy);
+    const struct up_range all = {0, count};
     struct ck_update a = {.count = count,
                           .param = param,
                           .m = m,
-                          .v = t->o.kind == HF_OPT_ADAM ? v : NULL,
+                          .v = t->o.kind == HF_OPT_SGD ? NULL : v,
+                          .average = t->o.average > 0 ? average : NULL,
                           .grad = grad,
+                          .range = t->ranges ? t->range : &all,
+                          .ranges = t->ranges ? t->ranges : 1,
                           .copy = k->type == CK_BF16 ? copy : NULL,
                           .optimizer = t->o,
                           .step = steps,
                           .rate = rate,
                           .scratch = kk_scratch(ck_update_scratch(count))};
-    double *p64 = wider(param, count), *g64 = kk_doubles(count);
-    double *m64 = kk_doubles(count), *v64 = kk_doubles(count);
+    double *p64 = wider(param, count), *g64 = kk_doubles(count), *start = wider(param, count);
+    double *m64 = kk_doubles(count), *v64 = kk_doubles(count), *average64 = wider(average, count);
     for (int64_t i = 1; i <= 3; i++) {
         struct hf_error e;
         *rate = 0.01f * (float)i;
         for (int64_t j = 0; j < count; j++) {
-            grad[j] = (float)kk_normal();
+            grad[j] = in_ranges(t, j) ? (float)kk_normal() : 0.0f;
             g64[j] = (double)grad[j];
         }
         kk_finish(ck_update(&a, kk_stream(), &e));
         assert_int_equal(*steps, i);
         step64(&t->o, count, i, (double)*rate, g64, p64, m64, v64);
+        for (int64_t j = 0; j < count; j++) {
+            p64[j] = in_ranges(t, j) ? p64[j] : start[j]; /* it would have decayed */
+            m64[j] = in_ranges(t, j) ? m64[j] : 0;
+            if (a.average && in_ranges(t, j))
+                average64[j] += (1 - (double)t->o.average) * (p64[j] - average64[j]);
+        }
         kk_expect_floats(param, p64, count, 1e-6);
         kk_expect_floats(m, m64, count, 1e-6);
         if (a.v)
             kk_expect_floats(v, v64, count, 1e-6);
-        for (int64_t j = 0; a.copy && j < count; j++) {
-            uint32_t bits = (uint32_t)copy[j] << 16;
-            float f;
-            memcpy(&f, &bits, sizeof f);
-            assert_true(fabsf(f - param[j]) <= fabsf(param[j]) * 0x1p-8f);
-        }
+        if (a.average)
+            kk_expect_floats(average, average64, count, 1e-6);
+        for (int64_t j = 0; a.copy && j < count; j++)
+            if (in_ranges(t, j))
+                expect_copy(copy, param, j);
     }
 }
 
@@ -271,23 +300,44 @@ static void train(const struct kk_setting *k, const void *arg) {
         .kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,                     \
         .weight_decay = decay, .clip = limit                                                       \
     }
+#define ADAMW(decay, limit, mean)                                                                  \
+    {                                                                                              \
+        .kind = HF_OPT_ADAMW, .beta1 = 0.8f, .beta2 = 0.99f, .epsilon = 1e-6f,                     \
+        .weight_decay = decay, .clip = limit, .average = mean                                      \
+    }
 #define SGD(mass, ahead, decay, limit)                                                             \
     {                                                                                              \
         .kind = HF_OPT_SGD, .momentum = mass, .nesterov = ahead, .weight_decay = decay,            \
         .clip = limit                                                                              \
     }
+#define ALL(count, start, ...)                                                                     \
+    {                                                                                              \
+        count, start, __VA_ARGS__, 0, {                                                            \
+            { 0 }                                                                                  \
+        }                                                                                          \
+    }
 
 static void steps_are_the_reference(void **state) {
     (void)state;
-    static const struct training trainings[] = {
-        {1, 0, ADAM(0, 0)},           {1027, 0, ADAM(0.01f, 0)},
-        {9001, 1, ADAM(0, 2.0f)},     {16390, 0, ADAM(0, 1e6f)},
-        {517, 0, SGD(0.9f, 0, 0, 0)}, {9001, 3, SGD(0.9f, 1, 0.001f, 1.0f)},
-        {64, 0, SGD(0, 0, 0, 0)},
+    static const struct hf_optimizer averaged = {
+        .kind = HF_OPT_SGD, .momentum = 0.9f, .weight_decay = 0.1f, .average = 0.75f};
+    const struct training trainings[] = {
+        ALL(1, 0, ADAM(0, 0)),
+        ALL(1027, 0, ADAM(0.01f, 0)),
+        ALL(9001, 1, ADAM(0, 2.0f)),
+        ALL(16390, 0, ADAM(0, 1e6f)),
+        ALL(517, 0, SGD(0.9f, 0, 0, 0)),
+        ALL(9001, 3, SGD(0.9f, 1, 0.001f, 1.0f)),
+        ALL(64, 0, SGD(0, 0, 0, 0)),
+        ALL(1027, 0, ADAMW(0.1f, 0, 0)),
+        ALL(1027, 1, ADAMW(0.1f, 1.0f, 0.9f)),
+        ALL(300, 0, averaged),
+        {1000, 0, ADAMW(0.1f, 1.0f, 0.99f), 2, {{64, 64}, {512, 488}}},
+        {77, 0, averaged, 2, {{0, 3}, {5, 70}}},
     };
     for (size_t i = 0; i < sizeof trainings / sizeof *trainings; i++)
         kk_every(train, &trainings[i], 0);
-    static const struct training large = {1000003, 0, ADAM(0.01f, 1.0f)};
+    static const struct training large = ALL(1000003, 0, ADAM(0.01f, 1.0f));
     if (kk_large())
         kk_every(train, &large, 0);
 }
