@@ -13,7 +13,8 @@
 
 enum synthesis_method {
     METHOD_SUPERPIXEL,
-    METHOD_ELLIPSE
+    METHOD_ELLIPSE,
+    METHOD_ELLIPSOID
 };
 
 enum contrast_kind {

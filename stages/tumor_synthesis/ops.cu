@@ -24,6 +24,8 @@
 #define PLANES_BYTES ((size_t)256 << 20)
 #endif
 
+#include "ellipsoid_cuda.h"
+
 enum blur {
     BLUR_ELASTIC,
     BLUR_TEXTURE,
@@ -627,4 +629,5 @@ static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *s
 }
 
 HF_CUDA_MODULE("tumor_synthesis.cuda", {"tumor_synthesis.draw", HF_KIND_CUDA, draw, draw_scratch},
+               {"tumor_synthesis.ellipsoid", HF_KIND_CUDA, grow, grow_scratch},
                ALLOW_CUDA_OP("tumor_synthesis"))

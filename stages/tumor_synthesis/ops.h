@@ -9,5 +9,6 @@
 #include "elem.h"
 
 extern const struct hf_op tumor_synthesis_draw_cpu;
+extern const struct hf_op tumor_synthesis_ellipsoid_cpu;
 
 #endif

@@ -1,21 +1,22 @@
 /**
  * tumor_synthesis.c - the stage `tumor_synthesis`: adds synthetic lesions to healthy liver.
  *
- * Lesions are two-dimensional and drawn anew for each slice and epoch, only where nobody annotated
- * a tumor. `hole` holds the whole Couinaud segments that they touch, so that after `inpaint` a pair
- * looks as it will when annotated segments are filled. Sizes are in mm and intensities in HU, so
- * that they mean the same on every grid. Superpixels, deformation and the range and shape of the
- * contrast restate what later code of the method's authors has in pixels (taken as 0.75 mm) and in
- * grey values of a window of 450 HU. That code draws one lesion a slice, about a third of them
- * bright, with white noise inside, and smooths the image afterwards; several lesions, their share
- * of bright ones, coarser texture in place of the smoothing and fading vessels are choices made
- * here.
+ * Lesions are drawn anew for each epoch, only where nobody annotated a tumor: by the method
+ * `ellipsoid` through the volume (see ellipsoid.h), by the others in each slice for itself. `hole`
+ * holds the whole Couinaud segments that they touch, so that after `inpaint` a pair looks as it
+ * will when annotated segments are filled. Sizes are in mm and intensities in HU, so that they mean
+ * the same on every grid. Superpixels, deformation and the range and shape of the contrast restate
+ * what later code of the method's authors has in pixels (taken as 0.75 mm) and in grey values of a
+ * window of 450 HU. That code draws one lesion a slice, about a third of them bright, with white
+ * noise inside, and smooths the image afterwards; several lesions, their share of bright ones,
+ * coarser texture in place of the smoothing and fading vessels are choices made here.
  */
 #include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
 #include "../geometry/geometry.h"
 #include "../shapes/drawing.h"
+#include "ellipsoid_options.h"
 #include "ops.h"
 
 struct options {
@@ -31,6 +32,7 @@ struct options {
     double damp, damp_size;
     struct hf_reals extra_segments;
     double min_area, smooth;
+    struct ellipsoid_options ellipsoid;
 };
 
 enum {
@@ -77,6 +79,16 @@ static void fill_params(const struct hf_stage *s, const struct hf_sample *in, fl
     p->damp_size = (float)o->damp_size;
     p->extra_segments = range_of(&o->extra_segments);
     p->min_area = (float)o->min_area;
+}
+
+static void fill_ellipsoid(const struct hf_stage *s, const struct hf_sample *in, float unit,
+                           struct ellipsoid_params *p) {
+    const struct options *o = s->options;
+    double spacing[3];
+    memset(p, 0, sizeof *p);
+    geometry_spacing(&in->grid, spacing);
+    fill_params(s, in, unit, &p->base);
+    ellipsoid_fill(&o->ellipsoid, spacing[0], p);
 }
 
 /* What 1 HU is in the units that `prepare` left. */
@@ -140,14 +152,20 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     static const enum hf_dtype dtypes[OUTPUTS] = {HF_F32, HF_F32, HF_U8, HF_U8};
     const struct options *o = s->options;
     struct synthesis_params params;
-    struct hf_op_call call = {.params = &params, .params_size = sizeof params};
+    struct ellipsoid_params grown;
+    int ellipsoid = o->method == METHOD_ELLIPSOID;
+    struct hf_op_call call = {.params = ellipsoid ? (void *)&grown : &params,
+                              .params_size = ellipsoid ? sizeof grown : sizeof params};
     struct hf_sample *out = NULL;
     float unit = 0;
     enum hf_status st = read_unit(s, in, &unit, e);
     if (st != HF_OK)
         return st;
 
-    fill_params(s, in, unit, &params);
+    if (ellipsoid)
+        fill_ellipsoid(s, in, unit, &grown);
+    else
+        fill_params(s, in, unit, &params);
     call.in[call.inputs++] = hf_sample_get(in, "image");
     call.in[call.inputs++] = hf_sample_get(in, "liver");
     call.in[call.inputs++] = hf_sample_get(in, o->region);
@@ -160,7 +178,8 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     }
     call.outputs = OUTPUTS;
     if (st == HF_OK)
-        st = hf_launch(s, "tumor_synthesis.draw", &call, e);
+        st = hf_launch(s, ellipsoid ? "tumor_synthesis.ellipsoid" : "tumor_synthesis.draw", &call,
+                       e);
     if (st == HF_OK)
         st = smooth(s, in, &call.out[IMAGE], e);
     if (st == HF_OK)
@@ -197,6 +216,11 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         if (st != HF_OK)
             return st;
     }
+    if (o->method == METHOD_ELLIPSOID) {
+        enum hf_status st = ellipsoid_check(&o->ellipsoid, e);
+        if (st != HF_OK)
+            return st;
+    }
     if (!(o->beta_shape.value[0] > 0 && o->beta_shape.value[1] > 0))
         return hf_fail(e, HF_INVALID, "option 'beta_shape' needs two numbers above 0");
     if (!(o->normal.value[1] >= 0))
@@ -225,9 +249,9 @@ static const struct hf_option option_table[] = {
      .type = HF_OPTION_ENUM,
      .offset = OFFSET(method),
      .initial = "superpixel",
-     .choices = "superpixel|ellipse",
+     .choices = "superpixel|ellipse|ellipsoid",
      .help = "Where a lesion's outline comes from: an ellipse fitted to a random superpixel of the "
-             "region, or one of random size."},
+             "region, or one of random size, in each slice; or a deformed ellipsoid."},
     {.name = "region",
      .type = HF_OPTION_STRING,
      .offset = OFFSET(region),
@@ -239,7 +263,8 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(share),
      .initial = "0.88",
      .max = 1,
-     .help = "Share of slices that get a lesion; the others show the healthy side."},
+     .help = "Share of slices (of volumes where lesions go through them) that get a lesion; the "
+             "others show the healthy side."},
     {.name = "lesions",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(lesions),
@@ -424,10 +449,11 @@ static const struct hf_option option_table[] = {
      .unit = "px",
      .max = 64,
      .help = "Sigma of a Gaussian within each slice of the liver, in voxels, once lesions are in."},
+    ELLIPSOID_OPTIONS(OFFSET(ellipsoid)),
     {.name = NULL}};
 
-static const char *const ops_used[] = {"tumor_synthesis.draw", "tumor_synthesis.allow", "blur",
-                                       NULL};
+static const char *const ops_used[] = {"tumor_synthesis.draw", "tumor_synthesis.ellipsoid",
+                                       "tumor_synthesis.allow", "blur", NULL};
 
 static const struct hf_stage_class tumor_synthesis = {
     .name = "tumor_synthesis",
@@ -444,7 +470,8 @@ static const struct hf_stage_class tumor_synthesis = {
 static const struct hf_stage_class *const stages[] = {&tumor_synthesis, NULL};
 
 static const struct hf_op allow = {"tumor_synthesis.allow", HF_KIND_CPU, allow_cpu, NULL};
-static const struct hf_op *const ops[] = {&tumor_synthesis_draw_cpu, &allow, NULL};
+static const struct hf_op *const ops[] = {&tumor_synthesis_draw_cpu, &tumor_synthesis_ellipsoid_cpu,
+                                          &allow, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

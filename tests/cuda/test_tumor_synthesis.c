@@ -1,9 +1,10 @@
 /*
- * test_tumor_synthesis.c - "tumor_synthesis.draw" on CUDA beside the CPU's.
+ * test_tumor_synthesis.c - "tumor_synthesis.draw" and "tumor_synthesis.ellipsoid" on CUDA beside
+ * the CPU's.
  */
 #include "liver.h"
 
-#include "../../stages/tumor_synthesis/elem.h"
+#include "../../stages/tumor_synthesis/ellipsoid.h"
 
 /* The image is noise with brighter lines in it. */
 struct volume {
@@ -218,6 +219,116 @@ static void test_a_whole_volume(void **state) {
     volume_free(&v);
 }
 
+/* As the stage's own defaults, but for lesions that suit a small volume. */
+static struct ellipsoid_params grown_params(int dims, uint64_t seed) {
+    struct ellipsoid_params p = {
+        .base = params_of(METHOD_ELLIPSOID, seed),
+        .dims = dims,
+        .hide = dims == 3 ? HIDE_VOLUME : HIDE_SLICE,
+        .spacing_d = 2.5f,
+        .type = {0.2f, 0.2f, 0.2f, 0.2f, 0.2f},
+        .count = {{3, 4}, {2, 3}, {1, 2}, {1, 1}},
+        .mix = {{1, 2}, {1, 2}, {0, 1}, {1, 1}},
+        .radius = {{3, 5}, {5, 7}, {8, 12}, {14, 18}},
+        .shift = {{0.5f, 1}, {1, 2}, {2, 4}, {3, 5}},
+        .extent = {0.3f, 0.7f},
+        .inset = 2,
+        .coarse_grains = 2,
+        .fine_grains = 2,
+        .coarse_grain = {3, 12},
+        .fine_grain = {4, 7},
+        .cloud_low = {0.04f, 0.06f},
+        .cloud_span = {0.19f, 0.21f},
+        .cloud_mean = {0.5f, 0.55f},
+        .darker = {65, 145},
+        .brighter = {40, 90},
+        .rim_width = {1, 3},
+        .rim_contrast = {-30, 60},
+    };
+    p.base.share = 1;
+    return p;
+}
+
+static void compare_grown(struct volume *v, const struct ellipsoid_params *p, int inputs) {
+    struct hf_op_call call = {.in = {v->healthy, v->liver, v->region, v->couinaud},
+                              .out = {v->image, v->lesion, v->hole, v->drawn},
+                              .inputs = inputs,
+                              .outputs = 4,
+                              .params = p,
+                              .params_size = sizeof *p};
+    struct kit_limits limits = {0};
+    if (kit_gpu()) {
+        limits.flips = hf_tensor_count(v->hole) / 50;
+        limits.max = 2;
+        limits.l2 = 3e-2;
+    }
+    kit_compare("tumor_synthesis.ellipsoid", &call, &limits);
+}
+
+static double sum_all(const struct hf_tensor *t) {
+    double sum = 0;
+    for (int64_t d = 0; d < t->shape[1]; d++)
+        sum += sum_in(t, d);
+    return sum;
+}
+
+static void test_ellipsoids_are_the_cpus(void **state) {
+    (void)state;
+    for (int dims = 2; dims <= 3; dims++) {
+        struct volume v = kit_large() ? volume_new(60, 200, 210) : volume_new(7, 37, 43);
+        for (uint64_t seed = 0; seed < (kit_large() ? 60 : 5); seed++) {
+            struct ellipsoid_params p = grown_params(dims, seed);
+            compare_grown(&v, &p, 4);
+            assert_true(sum_all(v.lesion) > 0);
+            assert_true(sum_all(v.hole) > 0);
+        }
+        volume_free(&v);
+    }
+}
+
+/* Rims, soft masks, the other kind of hole, no map, everything bright. */
+static void test_ellipsoids_with_options(void **state) {
+    (void)state;
+    struct volume v = volume_new(7, 30, 41);
+    for (int dims = 2; dims <= 3; dims++) {
+        struct ellipsoid_params p = grown_params(dims, 3);
+        p.rim = 0.7f;
+        p.soft = 1;
+        p.base.hyperdense = 1;
+        p.hide = dims == 3 ? HIDE_SLICE : HIDE_VOLUME;
+        compare_grown(&v, &p, 4);
+        p.base.edge.low = p.base.edge.high = 0;
+        p.inset = 20;
+        compare_grown(&v, &p, 3);
+        p.base.share = 0;
+        compare_grown(&v, &p, 4);
+        assert_true(sum_all(v.lesion) == 0);
+    }
+    volume_free(&v);
+}
+
+/* Single slices, rows and voxels; volumes without a region. */
+static void test_ellipsoids_of_odd_sizes(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{1, 1, 1}, {1, 1, 50}, {2, 50, 1}, {1, 20, 33}, {3, 5, 7}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int dims = 2; dims <= 3; dims++) {
+            struct volume v = volume_new(sizes[i][0], sizes[i][1], sizes[i][2]);
+            struct ellipsoid_params p = grown_params(dims, 9);
+            p.base.min_area = 0;
+            p.rim = 1;
+            if (i < 3) {
+                memset(HF_DATA(uint8_t, v.liver), 1, v.liver->bytes);
+                memset(HF_DATA(uint8_t, v.region), 1, v.region->bytes);
+            }
+            compare_grown(&v, &p, 4);
+            memset(HF_DATA(uint8_t, v.region), 0, v.region->bytes);
+            compare_grown(&v, &p, 4);
+            assert_true(sum_all(v.lesion) == 0);
+            volume_free(&v);
+        }
+}
+
 static void test_slices_are_allowed(void **state) {
     (void)state;
     for (int64_t depth = 1; depth < 600; depth += 299) {
@@ -243,6 +354,9 @@ int main(void) {
         cmocka_unit_test(test_lesions_that_overlap),
         cmocka_unit_test(test_odd_sizes),
         cmocka_unit_test(test_a_whole_volume),
+        cmocka_unit_test(test_ellipsoids_are_the_cpus),
+        cmocka_unit_test(test_ellipsoids_with_options),
+        cmocka_unit_test(test_ellipsoids_of_odd_sizes),
         cmocka_unit_test(test_slices_are_allowed),
     };
     return KIT_RUN("tumor_synthesis", tests);
