@@ -14,6 +14,7 @@ enum hole_kind {
     HOLE_SEGMENT,
     HOLE_ELLIPSE,
     HOLE_STROKES,
+    HOLE_LIVER,
     HOLE_KINDS
 };
 
@@ -59,10 +60,14 @@ HF_DEVICE static inline int any_segment(const int32_t count[SHAPES_SEGMENTS], in
     return enough;
 }
 
-/** The segments of a hole of that kind, a bit each. */
+/** The segments of a hole that is made of whole ones, a bit each: those drawn, or all of the clean
+ *  liver, what is in no segment too. */
 HF_DEVICE static inline uint32_t draw_taken(struct hf_rng *r, const struct holes_params *p,
-                                            const int32_t count[SHAPES_SEGMENTS], int32_t least) {
+                                            int kind, const int32_t count[SHAPES_SEGMENTS],
+                                            int32_t least) {
     uint32_t taken = 0;
+    if (kind == HOLE_LIVER)
+        return (1u << SHAPES_SEGMENTS) - 1;
     for (int n = draw_whole(r, p->segments); n > 0; n--)
         taken |= 1u << draw_segment(r, count, least, taken);
     return taken & ~1u;

@@ -27,7 +27,7 @@ enum {
 
 static void fill_params(const struct hf_stage *s, const struct hf_sample *in,
                         struct holes_params *p) {
-    static const char *const kinds[HOLE_KINDS] = {"segment", "ellipse", "strokes"};
+    static const char *const kinds[HOLE_KINDS] = {"segment", "ellipse", "strokes", "liver"};
     const struct options *o = s->options;
     double spacing[3];
     double sum = 0;
@@ -133,11 +133,12 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(mix),
      .initial = "{segment: 0.5, ellipse: 0.25, strokes: 0.25}",
      .max = 1e6,
-     .choices = "segment|ellipse|strokes",
+     .choices = "segment|ellipse|strokes|liver",
      .items_min = 1,
      .items_max = HOLE_KINDS,
      .help =
-         "Shares of the kinds of holes: whole Couinaud segments, an ellipse in one, free strokes."},
+         "Shares of the kinds of holes: whole Couinaud segments, an ellipse in one, free strokes, "
+         "all of the clean liver."},
     {.name = "segments",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(segments),

@@ -158,8 +158,9 @@ static __device__ void draw_slice(const struct work &w, int64_t d) {
             shape.kind = draw_kind(&rng, w.p.mix);
             shape.radius = draw_whole(&rng, w.p.dilate);
             shape.segment = 0;
-            if (shape.kind == HOLE_SEGMENT) {
-                shape.taken = draw_taken(&rng, &w.p, count, least);
+            if (shape.kind == HOLE_SEGMENT || shape.kind == HOLE_LIVER) {
+                shape.taken = draw_taken(&rng, &w.p, shape.kind, count, least);
+                shape.kind = HOLE_SEGMENT;
             } else if (shape.kind == HOLE_ELLIPSE) {
                 shape.segment = draw_segment(&rng, count, least, 0);
                 rank = (int32_t)hf_rng_below(&rng, (uint32_t)count[shape.segment]);

@@ -33,8 +33,8 @@ static int64_t draw_voxel(const struct plane *s, struct hf_rng *r, int segment, 
     return 0;
 }
 
-static void draw_segments(struct plane *s, struct hf_rng *r) {
-    uint32_t taken = draw_taken(r, s->p, s->count, s->least);
+static void draw_segments(struct plane *s, struct hf_rng *r, int kind) {
+    uint32_t taken = draw_taken(r, s->p, kind, s->count, s->least);
     for (int64_t i = 0; i < s->h * s->w; i++)
         s->drawn[i] = in_segment(s, i, 0) && is_taken(taken, s->couinaud[i]);
 }
@@ -138,8 +138,8 @@ static enum hf_status draw(const struct hf_op_call *call, void *scratch, void *s
         if (count_segments(&s)) {
             int kind = draw_kind(&r, p->mix);
             int radius = draw_whole(&r, p->dilate);
-            if (kind == HOLE_SEGMENT)
-                draw_segments(&s, &r);
+            if (kind == HOLE_SEGMENT || kind == HOLE_LIVER)
+                draw_segments(&s, &r, kind);
             else if (kind == HOLE_ELLIPSE)
                 draw_one_ellipse(&s, &r);
             else

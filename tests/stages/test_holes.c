@@ -116,15 +116,29 @@ static void check_rules(const struct drawn *r) {
 
 static void test_rules_hold_for_every_kind(void **state) {
     (void)state;
-    static const char *const kinds[] = {"segment", "ellipse", "strokes"};
+    static const char *const kinds[] = {"segment", "ellipse", "strokes", "liver"};
     struct harness *h = open_harness();
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < 4; k++)
         for (uint64_t epoch = 0; epoch < 8; epoch++) {
             struct options o = plain;
             o.mix.name[0] = kinds[k];
             o.dilate.value[1] = 4;
             check_rules(draw_once(h, &o, "case", epoch, NULL));
         }
+    harness_close(h);
+}
+
+static void test_the_whole_liver_is_a_hole(void **state) {
+    (void)state;
+    struct harness *h = open_harness();
+    struct options o = plain;
+    o.mix.name[0] = "liver";
+    couinaud[PLANE / 2 + W / 2] = 0; /* in no segment, but clean */
+    const struct drawn *r = draw_once(h, &o, "case", 0, NULL);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(r->hole[i], liver[i] && i / PLANE < 5 && (i / PLANE < 4 || !clean[i]));
+        assert_int_equal(r->weight[i], clean[i] && i / PLANE < 4);
+    }
     harness_close(h);
 }
 
@@ -270,6 +284,7 @@ static void test_bad_options_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_hold_for_every_kind),
+        cmocka_unit_test(test_the_whole_liver_is_a_hole),
         cmocka_unit_test(test_segments_are_taken_whole),
         cmocka_unit_test(test_an_ellipse_stays_in_a_segment),
         cmocka_unit_test(test_dilation_is_a_disc_in_the_liver),
