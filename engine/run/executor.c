@@ -118,9 +118,8 @@ enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
     if (in->stage.device->host_memory && d != in->stage.device)
         st = sample_arrive(here, reads, e);
     if (st == HF_OK)
-        *ret = here;
-    else
-        sample_unref(here);
+        return sample_view(here, reads, ret, e);
+    sample_unref(here);
     return st;
 }
 

@@ -24,6 +24,12 @@ static const struct hf_op *op_find(const struct hf_host *h, const struct hf_devi
 
 static enum hf_status emit(struct hf_stage *s, struct hf_sample *sample, struct hf_error *e) {
     struct instance *in = s->engine;
+    const struct hf_sample *whole = sample_whole(sample);
+    if (whole != sample) { /* what came in goes out as it is */
+        sample_ref(whole);
+        sample_unref(sample);
+        return samples_push(&in->out, whole, e);
+    }
     enum hf_status st = sample_seal(sample, e);
     if (st != HF_OK) {
         sample_unref(sample);

@@ -133,6 +133,12 @@ enum hf_status sample_to(const struct hf_host *h, const struct hf_sample *s,
 /* Waits until those of these fields that come to the host are there. */
 enum hf_status sample_arrive(const struct hf_sample *s, const struct reads *reads,
                              struct hf_error *e);
+/* The sample as a stage sees it that declared these reads; takes the reference to `s` over, also on
+ * failure. */
+enum hf_status sample_view(const struct hf_sample *s, const struct reads *reads,
+                           const struct hf_sample **ret, struct hf_error *e);
+/* The sample that a view is of; else the sample. No reference is taken. */
+const struct hf_sample *sample_whole(const struct hf_sample *s);
 /* The i-th field on the other side of host and device, where it was copied; else NULL. */
 struct hf_tensor *sample_twin(const struct hf_sample *s, int32_t i);
 int64_t sample_bytes(const struct hf_sample *s); /* on both sides */

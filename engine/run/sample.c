@@ -1,6 +1,10 @@
 /*
  * sample.c - samples: built by one thread, sealed when emitted, then shared by reference. A field
  * that was copied to where a stage reads it stays in both places: the sample keeps its twin.
+ *
+ * A stage is handed a view of a sample where that has fields on the grid that the stage did not
+ * declare: they may lie on another device, so it does not see them. What is derived from the view
+ * has them all the same.
  */
 #include "run.h"
 
@@ -14,6 +18,7 @@ struct sample {
     atomic_int sealed;
     struct services *services;
     struct sample *retired;                /* the next one of a list of them */
+    const struct hf_sample *behind;        /* of a view: the sample, which owns all that it shows */
     struct hf_tensor *twin[HF_MAX_FIELDS]; /* of each field, on the other side, or NULL */
     char text[];                           /* id, case and patient */
 };
@@ -46,9 +51,48 @@ enum hf_status sample_new(const struct hf_host *h, const char *id, const char *c
     return HF_OK;
 }
 
+const struct hf_sample *sample_whole(const struct hf_sample *s) {
+    return sample_of(s)->behind ? sample_of(s)->behind : s;
+}
+
+static bool hides(const struct hf_field *f, const struct reads *reads) {
+    return f->place == HF_ON_GRID && !reads_field(reads, f->name);
+}
+
+enum hf_status sample_view(const struct hf_sample *s, const struct reads *reads,
+                           const struct hf_sample **ret, struct hf_error *e) {
+    bool hidden = false;
+    for (int32_t i = 0; !hidden && i < s->fields; i++)
+        hidden = hides(&s->field[i], reads);
+    if (!hidden) {
+        *ret = s;
+        return HF_OK;
+    }
+    struct sample *view = malloc(sizeof *view);
+    if (!view) {
+        sample_unref(s);
+        return hf_fail(e, HF_NO_MEMORY, "no memory for sample '%s'", s->id);
+    }
+    memcpy(view, s, offsetof(struct sample, pub) + offsetof(struct hf_sample, fields));
+    view->pub.fields = 0;
+    for (int32_t i = 0; i < s->fields; i++)
+        if (!hides(&s->field[i], reads)) {
+            view->twin[view->pub.fields] = sample_of(s)->twin[i];
+            view->pub.field[view->pub.fields++] = s->field[i];
+        }
+    view->services = sample_of(s)->services;
+    view->retired = NULL;
+    view->behind = s;
+    atomic_init(&view->refs, 1);
+    atomic_init(&view->sealed, 1);
+    *ret = &view->pub;
+    return HF_OK;
+}
+
 enum hf_status sample_derive(const struct hf_host *h, const struct hf_sample *from, const char *id,
                              struct hf_sample **ret, struct hf_error *e) {
     struct hf_sample *s = NULL;
+    from = sample_whole(from);
     enum hf_status st = sample_new(h, id ? id : from->id, from->case_id, from->patient, &s, e);
     if (st != HF_OK)
         return st;
@@ -72,6 +116,11 @@ void sample_ref(const struct hf_sample *s) {
 }
 
 static void sample_free(struct sample *s) {
+    if (s->behind) {
+        sample_unref(s->behind);
+        free(s);
+        return;
+    }
     for (int32_t i = 0; i < s->pub.fields; i++) {
         tensor_unref(s->pub.field[i].tensor);
         tensor_unref(s->twin[i]);

@@ -143,6 +143,16 @@ static enum hf_status hash_soft(struct hf_stage *s, const struct hf_sample *in,
     return hash(s, in, "soft", e);
 }
 
+/* Looks for a field on the grid that it does not declare, and hands on what came in. */
+static enum hf_status peek(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
+    if (hf_sample_get(in, "soft") || hf_sample_get(in, "mask"))
+        return hf_fail(e, HF_INVALID, "it sees what it does not declare");
+    if (!hf_sample_get(in, "image") || !hf_sample_get(in, "value"))
+        return hf_fail(e, HF_INVALID, "it does not see what it declares, or a table");
+    s->host->sample_ref(in);
+    return hf_emit(s, (struct hf_sample *)(uintptr_t)in, e);
+}
+
 static const char *const blur_ops[] = {"blur", NULL};
 static const struct hf_stage_class image_class = {
     .name = "image", .kind = HF_SOURCE, .count = image_count, .open = image_open};
@@ -156,6 +166,8 @@ static const struct hf_stage_class hash_image_class = {
     .name = "hash_image", .kind = HF_MAP, .process = hash_image};
 static const struct hf_stage_class hash_soft_class = {
     .name = "hash_soft", .kind = HF_MAP, .process = hash_soft};
+
+static const struct hf_stage_class peek_class = {.name = "peek", .kind = HF_MAP, .process = peek};
 
 /* ---- the plan, by hand ---- */
 
@@ -299,6 +311,32 @@ static void a_field_is_copied_once_for_all(void **state) {
     }
     log_free(cpu[0]);
     log_free(cpu[1]);
+}
+
+/* A stage sees of the grid what it declares; all the rest is there again behind it. */
+static void what_is_not_declared_is_not_seen(void **state) {
+    (void)state;
+    struct log *cpu = NULL;
+    for (int k = 0; k < 2; k++) {
+        struct kit kit;
+        struct log *log = log_new();
+        kit_open(&kit);
+        int soft = add(&kit, "soft", &soften_class, add_image(&kit), true, "image", "soft");
+        int seen = add(&kit, "seen", &peek_class, soft, false, "image", NULL);
+        int again = add(&kit, "again", &peek_class, seen, false, "image", NULL);
+        int sum = add(&kit, "sum", &hash_soft_class, again, false, "soft", NULL);
+        kit_job(&kit, add_sink(&kit, "sink", sum, log));
+        (void)run(&kit, k == 0 ? "cpu" : "mock");
+        assert_int_equal(log->count, CASES);
+        kit_close(&kit);
+        if (k == 1)
+            log_check_equal(cpu, log);
+        else
+            cpu = log;
+        if (k == 1)
+            log_free(log);
+    }
+    log_free(cpu);
 }
 
 /* Two on the host read what was made on the device: it comes back once. */
@@ -533,6 +571,7 @@ static void training_waits_behind_itself(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_declared_is_not_seen),
         cmocka_unit_test(a_field_is_copied_once_for_all),
         cmocka_unit_test(a_field_comes_back_once_for_all),
         cmocka_unit_test(what_was_copied_stays_in_both_places),

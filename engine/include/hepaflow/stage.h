@@ -115,9 +115,9 @@ enum hf_read_flags {
 struct hf_io {
     /**
      * Says that the stage reads a field; any dtype if dtype == HF_DTYPES. What is read ON_GRID lies
-     * on the stage's device when it runs. A stage must not touch the data of a field that it does
-     * not name here: they may lie on another device, where the host cannot read, or still be on
-     * their way.
+     * on the stage's device when it runs. Other fields ON_GRID, which may lie on another device, are
+     * not in the samples that it gets: there hf_sample_get answers NULL. A sample that it derives
+     * has them again, to be handed on; their data it must not touch.
      */
     void (*read)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
                  uint32_t flags);
