@@ -1,7 +1,6 @@
 /**
  * test_files.c - real NIfTI files of other programs, in $HEPAFLOW_DATA (skipped where that is not
- * set): each one of nifti-encodings does what its table says, each one of nifti-torture has the
- * values that its table says or is refused in one line.
+ * set): each one of nifti-encodings does what its table says. (test_torture.c has the odd ones.)
  */
 #include "read.h"
 
@@ -129,58 +128,6 @@ static void test_encodings(void **state) {
     (void)fclose(table);
 }
 
-/** A line of the table: `path ... nibabel ok (shape) type min A max B CODES`. */
-static void check_torture(const char *folder, char *line) {
-    char path[4608];
-    struct hf_nifti n;
-    struct hf_error e;
-    line[strcspn(line, "\t")] = '\0';
-    const char *rest = line + strlen(line) + 1;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, line);
-    float *v = read_path(path, HF_NONFINITE_CLEAR, &n, &e);
-    const char *shape = strstr(rest, "nibabel ok ("), *range = strstr(rest, " min ");
-    if (!v) {
-        one_line(&e);
-        /* Whatever is numbers, three axes and whole must not be among the refused. */
-        int volume = shape && range && !strstr(rest, "rgb") && !strstr(rest, "complex");
-        for (int64_t i = 0, axis = 0; volume && shape[i + 11] != ')'; i++)
-            if (shape[i + 11] == ',' && ++axis >= 3 && strncmp(shape + i + 11, ", 1", 3) != 0)
-                volume = 0;
-        if (volume)
-            fail_msg("refused: %s", e.text);
-        return;
-    }
-    double low, high, found_low = INFINITY, found_high = -INFINITY;
-    if (range && sscanf(range, " min %lf max %lf", &low, &high) == 2 &&
-        !strstr(n.notes.text, "NaN")) {
-        for (int64_t i = 0; i < hf_grid_count(&n.canonical); i++) {
-            found_low = fmin(found_low, (double)v[i]);
-            found_high = fmax(found_high, (double)v[i]);
-        }
-        if (fabs(found_low - low) > 1e-4 * fabs(high - low) ||
-            fabs(found_high - high) > 1e-4 * fabs(high - low))
-            fail_msg("%s: %g to %g; expected %g to %g", line, found_low, found_high, low, high);
-    }
-    free(v);
-}
-
-static void test_torture(void **state) {
-    (void)state;
-    char folder[256], path[512], line[4096];
-    (void)snprintf(folder, sizeof folder, "%s/nifti-torture", data_folder());
-    (void)snprintf(path, sizeof path, "%s/MANIFEST.tsv", folder);
-    FILE *table = fopen(path, "r");
-    assert_non_null(table);
-    int files = 0;
-    assert_non_null(fgets(line, sizeof line, table));
-    while (fgets(line, sizeof line, table)) {
-        check_torture(folder, line);
-        files++;
-    }
-    assert_int_equal(files, 124);
-    (void)fclose(table);
-}
-
 /** One volume in all 48 orientations: the same array comes out of each. */
 static void test_spaces(void **state) {
     (void)state;
@@ -215,7 +162,6 @@ static void test_spaces(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_torture),
         cmocka_unit_test(test_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
