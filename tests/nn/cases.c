@@ -48,9 +48,9 @@ static void read_layer(FILE *f, struct hf_net *net) {
     int32_t *triples[] = {l.kernel, l.stride, l.dilation};
     for (int i = 0; i < 9; i++)
         assert_int_equal(fscanf(f, "%d", &triples[i / 3][i % 3]), 1);
-    assert_int_equal(fscanf(f, "%d %d %f %f %d %d %d", &pad, &act, &l.slope, &l.epsilon, &l.bias,
-                            &l.channel, &l.invert),
-                     7);
+    assert_int_equal(fscanf(f, "%d %d %f %f %d %d %d %f", &pad, &act, &l.slope, &l.epsilon, &l.bias,
+                            &l.channel, &l.invert, &l.supervise),
+                     8);
     l.kind = (enum hf_layer_kind)index_of(kind, kinds, HF_LAYER_KINDS);
     l.pad = (enum hf_pad)pad;
     l.act = (enum hf_act)act;
@@ -61,8 +61,8 @@ static void read_layer(FILE *f, struct hf_net *net) {
 }
 
 static int read_text(FILE *f, struct reference *r) {
-    static const char *const losses[] = {"l1", "bce", "ce", "dice"};
-    static const char *const optimizers[] = {"adam", "sgd"};
+    static const char *const losses[] = {"l1", "bce", "ce", "dice", "focal", "tversky"};
+    static const char *const optimizers[] = {"adam", "sgd", "adamw"};
     *r = (struct reference){.spec = {.mode = HF_EXEC_TRAIN}};
     int layers;
     char word[32];
@@ -73,14 +73,19 @@ static int read_text(FILE *f, struct reference *r) {
     assert_int_equal(fscanf(f, " net %d %ld %ld %ld %ld %ld %d", &r->net.dims, &s[0], &s[1], &s[2],
                             &s[3], &s[4], &r->weighted),
                      7);
-    assert_int_equal(fscanf(f, " optimizer %31s %f %f %f %f %f %d %f %f", word, &r->rate, &o->beta1,
-                            &o->beta2, &o->epsilon, &o->momentum, &o->nesterov, &o->weight_decay,
-                            &o->clip),
-                     9);
+    assert_int_equal(fscanf(f, " optimizer %31s %f %f %f %f %f %d %f %f %f %47s", word, &r->rate,
+                            &o->beta1, &o->beta2, &o->epsilon, &o->momentum, &o->nesterov,
+                            &o->weight_decay, &o->clip, &o->average, r->spec.trained),
+                     11);
+    if (strcmp(r->spec.trained, "-") == 0)
+        r->spec.trained[0] = 0;
     o->kind = (enum hf_optimizer_kind)index_of(word, optimizers, HF_OPTS);
     for (int i = 0; i < r->spec.loss_terms; i++) {
         struct hf_loss_term *t = &r->spec.loss[i];
-        assert_int_equal(fscanf(f, " loss %31s %f %f", word, &t->factor, &t->pos_weight), 3);
+        assert_int_equal(fscanf(f, " loss %31s %f %f %f %f %f %d %d", word, &t->factor,
+                                &t->pos_weight, &t->gamma, &t->alpha, &t->beta, &t->first,
+                                &t->channels),
+                         8);
         t->kind = (enum hf_loss_kind)index_of(word, losses, HF_LOSS_KINDS);
     }
     for (int i = 0; i < layers; i++)
@@ -131,12 +136,13 @@ int reference_next(struct reference_file *f, struct reference *r) {
     r->loss = read_floats(f->data, REFERENCE_STEPS * r->losses);
     r->gradient = read_floats(f->data, r->params);
     r->after = read_floats(f->data, r->params);
+    r->average = r->spec.optimizer.average > 0 ? read_floats(f->data, r->params) : NULL;
     return 1;
 }
 
 void reference_clear(struct reference *r) {
-    float *vectors[] = {r->input,  r->target, r->weight,   r->before,
-                        r->output, r->loss,   r->gradient, r->after};
+    float *vectors[] = {r->input, r->target,   r->weight, r->before, r->output,
+                        r->loss,  r->gradient, r->after,  r->average};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]);
     hf_net_clear(&r->net);

@@ -27,6 +27,7 @@ struct reference {
     float *input, *target, *weight; /* weight: NULL if not weighted */
     float *before, *output;         /* parameters, and what the network makes with them */
     float *loss, *gradient, *after; /* of every step; of the first; parameters after all */
+    float *average;                 /* of the parameters, after all; NULL without one */
 };
 
 struct reference_file {

@@ -138,6 +138,11 @@ void nn_get_gradients(struct nn_run *r, float *gradients) {
     NN_OK(r->x->methods->get_gradients(r->x, gradients, &err));
 }
 
+void nn_get_average(struct nn_run *r, float *params) {
+    struct hf_error err = {0};
+    NN_OK(r->x->methods->get_average(r->x, params, &err));
+}
+
 double nn_distance(const float *a, const float *b, int64_t count) {
     double d = 0, n = 0;
     for (int64_t i = 0; i < count; i++) {

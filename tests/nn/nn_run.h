@@ -38,6 +38,7 @@ void nn_evaluate(struct nn_run *r, int weighted);
 void nn_set_params(struct nn_run *r, const float *params);
 void nn_get_params(struct nn_run *r, float *params);
 void nn_get_gradients(struct nn_run *r, float *gradients);
+void nn_get_average(struct nn_run *r, float *params);
 
 /* Uniform in [low, high), the same for one seed everywhere. */
 void nn_fill(float *data, int64_t count, uint64_t seed, float low, float high);

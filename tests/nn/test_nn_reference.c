@@ -38,6 +38,10 @@ static void check(const struct reference *c, struct nn_run *r) {
     }
     nn_get_params(r, found);
     nn_assert_near(c->name, "parameters", nn_distance(found, c->after, c->params), LIMIT);
+    if (c->average) {
+        nn_get_average(r, found);
+        nn_assert_near(c->name, "average", nn_distance(found, c->average, c->params), LIMIT);
+    }
     free(found);
 }
 
@@ -57,7 +61,7 @@ static void check_all(enum kn_isa isa) {
         nn_close(&r);
         reference_clear(&c);
     }
-    assert_true(cases > 40);
+    assert_true(cases > 60);
     cpu_executor_close(ex);
     reference_close(&file);
 }

@@ -6,7 +6,7 @@
 Needs torch and numpy. Two files: reference.net, the descriptions of all cases, which the C test
 reads, and reference.f32, little-endian float32, for each case in turn: input, target, weight (if
 any), parameters, output, then for three steps the total and the terms of the loss, the first
-step's gradient, and the parameters after the third step.
+step's gradient, the parameters after the third step, and their average (if any).
 """
 import sys
 from pathlib import Path
@@ -28,7 +28,8 @@ class Net:
     def add(self, kind, name, inputs, **o):
         one = [1, 1, 1]
         layer = dict(kind=kind, name=name, inputs=inputs, channels=0, kernel=one, stride=one,
-                     dilation=one, pad=0, act=0, slope=0.0, epsilon=0.0, bias=0, channel=0, invert=0)
+                     dilation=one, pad=0, act=0, slope=0.0, epsilon=0.0, bias=0, channel=0,
+                     invert=0, supervise=0.0)
         layer.update(o)
         first = self.layers[inputs[0]]["channels"] if inputs else 0
         if kind in ("norm", "act", "pool", "up", "add", "scale"):
@@ -85,7 +86,7 @@ class Net:
         return y, self.mask(r)
 
     def parameters(self, rng):
-        ret = []
+        ret, self.owners = [], []
         for l in self.layers:
             c = l["channels"]
             k = l["kernel"][3 - self.dims:]
@@ -101,10 +102,12 @@ class Net:
                 ret.append(rng.uniform(-0.5, 0.5, c))
             elif l["kind"] == "scale" and l["bias"]:
                 ret.append(rng.uniform(-0.5, 0.5, c))
+            self.owners += [l["name"]] * (len(ret) - len(self.owners))
         return [torch.tensor(p.astype(np.float32).astype(np.float64), requires_grad=True)
                 for p in ret]
 
     def forward(self, x, params):
+        """What leaves each layer."""
         params, values = iter(params), []
         for l in self.layers:
             kind, v = l["kind"], [values[i] for i in l["inputs"]]
@@ -144,7 +147,7 @@ class Net:
                 values.append(torch.cat(v, dim=1))
             else:
                 values.append(v[0] + v[1])
-        return values[-1]
+        return values
 
     def run_conv(self, l, x, params):
         w, b = next(params), next(params) if l["bias"] else None
@@ -171,21 +174,33 @@ class Net:
         for l in self.layers:
             numbers = [len(l["inputs"]), *l["inputs"], l["channels"], *l["kernel"], *l["stride"],
                        *l["dilation"], l["pad"], l["act"], l["slope"], l["epsilon"], l["bias"],
-                       l["channel"], l["invert"]]
+                       l["channel"], l["invert"], l["supervise"]]
             lines.append(" ".join([l["kind"], l["name"], *map(str, numbers)]))
         return lines
 
 
+OPTIONS = dict(gamma=0.0, alpha=0.0, beta=0.0, first=0, channels=0)
+
+
 def loss_terms(terms, z, t, w):
     """The losses' values before their factors."""
-    c, total, ret = z.shape[1], w.sum(), []
-    for kind, _, pos_weight in terms:
+    total, ret, whole = w.sum(), [], (z, t)
+    for kind, _, pos_weight, *options in terms:
+        o = dict(OPTIONS, **(options[0] if options else {}))
+        last = o["first"] + o["channels"] if o["channels"] else None
+        z, t = (x[:, o["first"]:last] for x in whole)
+        c = z.shape[1]
         if kind == "l1":
             ret.append((w * (z - t).abs()).sum() / (c * total))
         elif kind == "bce" or (kind == "ce" and c == 1):
             p = torch.tensor(pos_weight if kind == "bce" else 1.0, dtype=z.dtype)
             each = F.binary_cross_entropy_with_logits(z, t, pos_weight=p, reduction="none")
             ret.append((w * each).sum() / (c * total))
+        elif kind == "focal":
+            p = torch.tensor(pos_weight, dtype=z.dtype)
+            each = F.binary_cross_entropy_with_logits(z, t, pos_weight=p, reduction="none")
+            right = torch.where(t > 0.5, torch.sigmoid(z), torch.sigmoid(-z))
+            ret.append((w * (1 - right) ** o["gamma"] * each).sum() / (c * total))
         elif kind == "ce":
             ret.append(-(w * t * F.log_softmax(z, dim=1)).sum() / total)
         else:
@@ -193,13 +208,31 @@ def loss_terms(terms, z, t, w):
             scores = []
             for i in range(0 if c == 1 else 1, c):
                 both = (w[:, 0] * q[:, i] * t[:, i]).sum()
-                mass = (w[:, 0] * q[:, i]).sum() + (w[:, 0] * t[:, i]).sum()
-                scores.append((2 * both + 1) / (mass + 1))
+                found, truth = (w[:, 0] * q[:, i]).sum(), (w[:, 0] * t[:, i]).sum()
+                errors = o["alpha"] * (found - both) + o["beta"] * (truth - both)
+                scores.append((2 * both + 1) / (found + truth + 1) if kind == "dice"
+                              else (both + 1) / (both + errors + 1))
             ret.append(1 - torch.stack(scores).mean())
     return ret
 
 
+def losses(net, terms, values, t, w):
+    """The total, and the output's terms before their factors."""
+    ret, total = [], 0.0
+    for l, z in reversed(list(zip(net.layers, values))):
+        if l["supervise"] or z is values[-1]:
+            b = [n // s for n, s in zip(t.shape[2:], z.shape[2:])]
+            few = lambda x: x[:, :, b[0] // 2::b[0], b[1] // 2::b[1], b[2] // 2::b[2]]
+            each = loss_terms(terms, z, few(t), few(w))
+            ret = ret or each
+            total += (l["supervise"] or 1.0) * sum(o[1] * v for o, v in zip(terms, each))
+    return total, ret
+
+
 def optimizer_of(o, params):
+    if o["kind"] == "adamw":
+        return torch.optim.AdamW(params, lr=o["rate"], betas=(o["beta1"], o["beta2"]),
+                                 eps=o["epsilon"], weight_decay=o["weight_decay"])
     if o["kind"] == "adam":
         return torch.optim.Adam(params, lr=o["rate"], betas=(o["beta1"], o["beta2"]),
                                 eps=o["epsilon"], weight_decay=o["weight_decay"])
@@ -208,7 +241,7 @@ def optimizer_of(o, params):
 
 
 ADAM = dict(kind="adam", rate=0.01, beta1=0.9, beta2=0.99, epsilon=1e-6, momentum=0.0, nesterov=0,
-            weight_decay=0.0, clip=0.0)
+            weight_decay=0.0, clip=0.0, average=0.0, trained="")
 SGD = dict(ADAM, kind="sgd", rate=0.05, beta1=0.0, beta2=0.0, momentum=0.0)
 
 
@@ -219,7 +252,10 @@ def write(files, name, net, shape, terms=(("l1", 1.0, 1.0),), optimizer=SGD, wei
     start = [p.detach().clone() for p in params]
     n, d, h, w = shape
     x = f32(rng.uniform(-1, 1, (n, net.layers[0]["channels"], d, h, w)))
-    out = net.forward(x, params)
+    for owner, p in zip(net.owners, params):
+        p.requires_grad_(owner.startswith(optimizer["trained"]))
+    trained = [p for p in params if p.requires_grad]
+    out = net.forward(x, params)[-1]
     kinds = {t[0] for t in terms}
     if kinds == {"l1"}:
         target = f32(rng.uniform(-1, 1, out.shape))
@@ -231,28 +267,33 @@ def write(files, name, net, shape, terms=(("l1", 1.0, 1.0),), optimizer=SGD, wei
     weight = f32(rng.uniform(0, 2, (n, 1, *out.shape[2:]))) if weighted else None
     arrays = [x, target] + ([weight] if weighted else []) + start + [out]
     ones = torch.ones((n, 1, *out.shape[2:]), dtype=torch.float64)
-    step = optimizer_of(optimizer, params)
-    gradient = []
+    step = optimizer_of(optimizer, trained)
+    gradient, average = [], [p.detach().clone() for p in params]
     for i in range(STEPS):
         step.zero_grad()
-        values = loss_terms(terms, net.forward(x, params), target, weight if weighted else ones)
-        total = sum(t[1] * v for t, v in zip(terms, values))
+        total, values = losses(net, terms, net.forward(x, params), target,
+                               weight if weighted else ones)
         total.backward()
         arrays += [total, *values]
         if i == 0:
-            gradient = [p.grad.clone() for p in params]
+            gradient = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in params]
         if optimizer["clip"] > 0:
-            torch.nn.utils.clip_grad_norm_(params, optimizer["clip"])
+            torch.nn.utils.clip_grad_norm_(trained, optimizer["clip"])
         step.step()
-    arrays += gradient + params
+        for a, p in zip(average, params):
+            a.lerp_(p.detach(), 1 - float(np.float32(optimizer["average"])))
+    arrays += gradient + params + (average if optimizer["average"] else [])
     flat = np.concatenate([a.detach().numpy().ravel() for a in arrays])
     files[1].write(flat.astype("<f4").tobytes())
     o = optimizer
     lines = [f"case {name} {len(net.layers)} {len(terms)}", f"net {net.dims} {n} {net.layers[0]['channels']} {d} {h} {w} "
              f"{int(weighted)}",
              f"optimizer {o['kind']} {o['rate']} {o['beta1']} {o['beta2']} {o['epsilon']} "
-             f"{o['momentum']} {o['nesterov']} {o['weight_decay']} {o['clip']}"]
-    lines += [f"loss {k} {f} {p}" for k, f, p in terms]
+             f"{o['momentum']} {o['nesterov']} {o['weight_decay']} {o['clip']} {o['average']} "
+             f"{o['trained'] or '-'}"]
+    for kind, factor, pos_weight, *options in terms:
+        numbers = dict(OPTIONS, **(options[0] if options else {})).values()
+        lines.append(" ".join(["loss", kind, *map(str, [factor, pos_weight, *numbers])]))
     files[0].write(("\n".join(lines + net.text()) + "\n").encode())
 
 
@@ -371,6 +412,44 @@ def write_all(files):
     go("scale_bias3d", around(3, some, inner=8), s3)
     go("partial", partial(2), (2, 1, 16, 16), optimizer=SGD, weighted=True)
     go("partial3d", partial(3), (1, 6, 8, 8), optimizer=SGD)
+    write_training(go, tanh)
+
+
+def supervised(dims):
+    """Heads of half and of full size, one of which leads on to the output."""
+    net = Net(dims, 1)
+    high = net.act(net.norm(net.conv(0, 4, bias=0)), "tanh")
+    low = net.act(net.norm(net.conv(net.simple("pool", high, 2), 5, bias=0)), "tanh")
+    half, full = net.conv(low, 3, kernel=1), net.conv(high, 3, kernel=1)
+    net.layers[half]["supervise"], net.layers[full]["supervise"] = 0.5, 0.25
+    x = net.join("concat", net.deconv(low, 4), net.simple("up", half, 2), high)
+    net.conv(net.act(net.conv(x, 4), "tanh"), 3, kernel=1)
+    return net
+
+
+def write_training(go, tanh):
+    """Losses of newer kinds and over channels, AdamW, averages, frozen and supervised layers."""
+    focal, tversky = dict(gamma=2.0), dict(alpha=0.3, beta=0.7)
+    for kind, options in (("focal", focal), ("tversky", tversky)):
+        for classes in (1, 3):
+            go(f"loss_{kind}{classes}", around(2, lambda n, x: n.act(x, "tanh"), head=classes),
+               terms=((kind, 1.5, 3.0, options),), weighted=classes == 3)
+    ranges = (("ce", 1.0, 1.0, dict(channels=3)), ("focal", 0.7, 2.0, dict(focal, first=3)),
+              ("tversky", 0.5, 1.0, dict(tversky, channels=3)), ("dice", 0.4, 1.0, dict(first=4)))
+    go("loss_ranges", around(2, lambda n, x: n.act(x, "tanh"), head=5), terms=ranges, weighted=True)
+    adamw = dict(ADAM, kind="adamw", weight_decay=0.1)
+    go("adamw", tanh(), optimizer=adamw)
+    go("adamw_average", tanh(), optimizer=dict(adamw, clip=0.05, average=0.9))
+    go("sgd_average", tanh(), optimizer=dict(SGD, momentum=0.9, average=0.5))
+    both = (("ce", 1.0, 1.0), ("tversky", 1.0, 1.0, tversky))
+    frozen = dict(adamw, clip=0.2, average=0.75)
+    for trained in ("conv1", "conv19", "norm", "deconv"):
+        go(f"frozen_{trained}", unet(2, 3, 2, 2), (2, 1, 8, 8), terms=both,
+           optimizer=dict(frozen, trained=trained))
+    go("supervised", supervised(2), (2, 1, 8, 12), terms=ranges[:1] + both[1:], weighted=True,
+       optimizer=adamw)
+    go("supervised3d", supervised(3), (1, 4, 6, 8), terms=both,
+       optimizer=dict(adamw, average=0.9))
 
 
 if __name__ == "__main__":
