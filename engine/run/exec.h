@@ -83,9 +83,11 @@ struct node {
 
 /* What a sink has waited for (stall.c). */
 struct stall {
-    int64_t since;   /* ns, when it was last put down; 0: it does not wait */
-    int cause;       /* that it waits for now */
-    int64_t *blamed; /* ns: for the workers, then for each node of the job */
+    int64_t since;       /* ns, when it was last put down; 0: it does not wait */
+    int cause;           /* that it waits for now */
+    bool all_at_work;    /* all replicas of that node are: one more would have had work */
+    int64_t *blamed;     /* ns: for the workers, then for each node of the job */
+    int64_t *replica_ns; /* the part of it with all replicas at work */
 };
 
 struct sink {

@@ -39,19 +39,30 @@ static int cause_of(const struct job *job, const struct edge *ed) {
 }
 
 static void put_down(struct sink *k, int64_t now) {
-    if (k->stall.since == 0)
+    struct stall *s = &k->stall;
+    if (s->since == 0)
         return;
-    if (k->stall.cause != NOBODY)
-        k->stall.blamed[k->stall.cause + 1] += now - k->stall.since;
-    k->stall.since = now;
+    if (s->cause != NOBODY)
+        s->blamed[s->cause + 1] += now - s->since;
+    if (s->cause >= 0 && s->all_at_work)
+        s->replica_ns[s->cause + 1] += now - s->since;
+    s->since = now;
+}
+
+static void find_cause(struct sink *k) {
+    struct stall *s = &k->stall;
+    s->cause = cause_of(k->job, &k->edge);
+    s->all_at_work =
+        s->cause >= 0 && k->job->node[s->cause]->running == k->job->node[s->cause]->replicas;
 }
 
 enum hf_status stall_open(struct job *job, struct hf_error *e) {
     job->began = trace_now();
     for (int i = 0; i < job->sinks; i++) {
-        job->sink[i].stall.blamed =
-            calloc((size_t)job->nodes + 1, sizeof *job->sink[i].stall.blamed);
-        if (!job->sink[i].stall.blamed)
+        struct stall *s = &job->sink[i].stall;
+        s->blamed = calloc((size_t)job->nodes + 1, sizeof *s->blamed);
+        s->replica_ns = calloc((size_t)job->nodes + 1, sizeof *s->replica_ns);
+        if (!s->blamed || !s->replica_ns)
             return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
     }
     return HF_OK;
@@ -59,7 +70,7 @@ enum hf_status stall_open(struct job *job, struct hf_error *e) {
 
 void stall_begin(struct sink *k) {
     k->stall.since = trace_now();
-    k->stall.cause = cause_of(k->job, &k->edge);
+    find_cause(k);
 }
 
 void stall_end(struct sink *k) {
@@ -74,7 +85,7 @@ void stall_look(struct job *job) {
         if (k->stall.since == 0)
             continue;
         put_down(k, trace_now());
-        k->stall.cause = cause_of(job, &k->edge);
+        find_cause(k);
     }
 }
 
@@ -127,7 +138,7 @@ static double wall_with_replica(const struct job *job, const struct sink *k, int
         sum += own;
         slowest = pace > slowest ? pace : slowest;
     }
-    double all = sum / job->run->workers, saved = (double)(wall - k->stall.blamed[b + 1]);
+    double all = sum / job->run->workers, saved = (double)(wall - k->stall.replica_ns[b + 1]);
     slowest = all > slowest ? all : slowest;
     return slowest > saved ? slowest : saved;
 }
@@ -143,9 +154,10 @@ static void advise(char *out, size_t size, const struct job *job, const struct s
         (void)snprintf(out, size, "networks take turns on the CPU, so a replica would not help");
     else if ((ps->cls->flags & HF_STAGE_SERIAL) || ps->cls->end_of_epoch)
         (void)snprintf(out, size, "it can have one replica only");
+    else if (run->workers <= n->replicas)
+        (void)snprintf(out, size, "one more replica would give little without more workers");
     else if (gain < 0.05)
-        (void)snprintf(out, size, "one more replica would give little%s",
-                       run->workers <= n->replicas ? " without more workers" : "");
+        (void)snprintf(out, size, "one more replica would give little");
     else
         (void)snprintf(out, size, "one more replica would take about %.0f %% off", 100 * gain);
 }
@@ -193,6 +205,8 @@ void stall_close(struct job *job) {
 }
 
 void stall_free(struct job *job) {
-    for (int i = 0; i < job->sinks; i++)
+    for (int i = 0; i < job->sinks; i++) {
         free(job->sink[i].stall.blamed);
+        free(job->sink[i].stall.replica_ns);
+    }
 }

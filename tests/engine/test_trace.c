@@ -68,8 +68,7 @@ static void a_replica_needs_a_worker(void **state) {
     (void)slow_graph(1, 1);
     kit_run(&kit);
     assert_non_null(strstr(sentence, "'slow' (map, 1 replica) kept 'sink' waiting"));
-    if (!strstr(sentence, "would give little without more workers"))
-        assert_true(number_after("would take about ") < 15);
+    assert_non_null(strstr(sentence, "would give little without more workers"));
 }
 
 static void a_slow_source_is_found_behind_quick_stages(void **state) {

@@ -38,3 +38,14 @@ $cxx -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hepaflow) "$outside/
     -o "$where/embed" $(pkg-config --libs hepaflow)
 "$where/embed" "$template/noise.yaml"
 "$program" plan "$template/noise.yaml"
+
+# The template's graph runs as well: what comes out is the scan with other values.
+"$program" phantom "$where/data" --cases 1 --seed 3 >/dev/null
+"$program" run "$template/noise.yaml" --set "cases.dataset=$where/data/cases.csv" \
+    --out "$where/out" >/dev/null
+image=$(find "$where/data" -name 'ct*.nii.gz' -o -name '*image*.nii.gz' | head -n 1)
+noisy=$(find "$where/out/kept" -name '*_image.nii.gz')
+[ -s "$image" ] && [ -s "$noisy" ] && ! cmp -s "$image" "$noisy" || {
+    echo "the template's graph left no noisy image"
+    exit 1
+}
