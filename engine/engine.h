@@ -103,9 +103,9 @@ struct plan_stage {
     int depth;                          /* items that each outgoing edge may hold */
     int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
     struct on_error on_error;
-    bool random;                        /* this stage or one upstream draws random numbers */
-    bool on_device;                     /* runs on the run's device; else on the CPU */
-    const char *missing_op;             /* that keeps it from the device, or NULL */
+    bool random;            /* this stage or one upstream draws random numbers */
+    bool on_device;         /* runs on the run's device; else on the CPU */
+    const char *missing_op; /* that keeps it from the device, or NULL */
     struct reads reads;
     uint32_t copied[PLAN_MAX_INPUTS]; /* per input: its fields that are copied, by index */
     struct hf_model_info yields;      /* stages that yield a model */

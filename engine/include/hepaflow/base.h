@@ -5,6 +5,10 @@
  * as its last argument. On failure the callee writes one complete, user-ready message into it:
  * where, what was found, what was expected, what to do. No function of the library or of a plugin
  * prints or exits. Outputs (`ret_` arguments) are set only on success.
+ *
+ * Texts are UTF-8 and NUL-terminated. What a status means to the engine: NO_MEMORY, CANCELED and
+ * ABI end a run whatever `on_error` says; END is no failure, and only streams answer it; of the
+ * others the message counts.
  */
 #ifndef HEPAFLOW_BASE_H
 #define HEPAFLOW_BASE_H
@@ -39,7 +43,8 @@ enum hf_status {
 #undef X
 };
 
-/** The message of a failure. Owned by the caller; at most 2047 bytes of UTF-8, NUL-terminated. */
+/** The message of a failure. Owned by the caller; a longer one is cut. What stands in it after a
+ *  success means nothing. */
 struct hf_error {
     enum hf_status status;
     char text[2048];
@@ -51,7 +56,8 @@ struct hf_error {
 #define HF_PRINTF(fmt, args)
 #endif
 
-/** Writes a message into `err` (which may be NULL) and returns `status`. */
+/** Writes a message into `err` (which may be NULL) and returns `status`. No argument may point into
+ *  `err` itself: hf_fail_in puts something before what is there. */
 HF_PRINTF(3, 4)
 static inline enum hf_status hf_fail(struct hf_error *err, enum hf_status status, const char *fmt,
                                      ...) {

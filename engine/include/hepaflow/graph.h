@@ -24,6 +24,7 @@ struct hf_plan;
  *  one replaces an earlier name). A module of another ABI is refused, with its path in the error
  *  of the graph that needs it. */
 HF_EXPORT enum hf_status hf_engine_open(struct hf_engine **ret, struct hf_error *e);
+/** After all of its plans have been freed. */
 HF_EXPORT void hf_engine_close(struct hf_engine *engine);
 
 /**
@@ -55,7 +56,8 @@ enum hf_event_kind {
     HF_EVENT_RESULT
 };
 
-/** What a run tells its caller, on the thread that called hf_run. */
+/** What a run tells its caller, on the thread that called hf_run; the texts are lent for the call.
+ */
 struct hf_run_event {
     enum hf_event_kind kind;
     enum hf_log_level level; /* LOG */
@@ -78,6 +80,8 @@ struct hf_run_options {
     void *arg;
 };
 
+/** Runs all jobs of the plan, one run of an engine at a time. On failure `e` tells the first error;
+ *  results, ledger and models that were written stand. The plan may be run again. */
 HF_EXPORT enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
                                 const struct hf_run_options *options, struct hf_error *e);
 /** Asks the hf_run that runs, or the next one, to stop: it returns HF_CANCELED when all is put

@@ -22,12 +22,12 @@ extern "C" {
 #endif
 
 /** A network: makes its description (host->net_new, then net_add) for so many channels in and out.
- */
+ *  `build` is pure; what it returns belongs to the caller, who gives it to net_free. */
 struct hf_network_class {
-    const char *name;
-    const char *help;
+    const char *name; /* what `network:` takes */
+    const char *help; /* one sentence */
     size_t options_size;
-    const struct hf_option *options;
+    const struct hf_option *options; /* ends with `name` NULL */
     enum hf_status (*build)(const struct hf_host *host, const void *options, int32_t in_channels,
                             int32_t out_channels, struct hf_net **ret, struct hf_error *e);
     /** Axes of the network that `build` makes of these options, 2 or 3, for the check of a graph;
@@ -72,33 +72,50 @@ struct hf_host {
     void *engine;
 
     /* tensors; every unref, here and below, takes NULL for nothing */
+    /** Uninitialised memory of `d`, C-contiguous, `ndim` 1 to HF_MAX_DIMS, every size at least 0;
+     *  one reference. `q`: the queue whose work will write it first (NULL: the host does). */
     enum hf_status (*tensor_new)(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
                                  enum hf_dtype dtype, int32_t ndim, const int64_t *shape,
                                  struct hf_tensor **ret, struct hf_error *e);
+    /** References are counted atomically: any thread may take and drop one. */
     void (*tensor_ref)(struct hf_tensor *t);
     void (*tensor_unref)(struct hf_tensor *t);
+    /** Blocks until the data are there; the error is that of the work that should make them. */
     enum hf_status (*tensor_wait)(const struct hf_tensor *t, struct hf_error *e);
+    /** The data on `d`: a reference to `t` where they are there already, else a copy, which is
+     * begun on `q` (a queue of the side that is not the host); tensor_wait ends it. */
     enum hf_status (*tensor_to)(const struct hf_host *h, struct hf_tensor *t, struct hf_device *d,
                                 struct hf_queue *q, struct hf_tensor **ret, struct hf_error *e);
+    /** The CPU device, which every run has. */
     struct hf_device *(*host_device)(const struct hf_host *h);
 
     /* samples */
+    /** An empty one, to be built by one thread and emitted; the texts are copied. `case_id` and
+     *  `patient` may be "". */
     enum hf_status (*sample_new)(const struct hf_host *h, const char *id, const char *case_id,
                                  const char *patient, struct hf_sample **ret, struct hf_error *e);
+    /** One with all that `from` has, sharing its tensors; `id` NULL: the same id. Of several
+     * samples made of one each needs an id of its own, such as "case/2". */
     enum hf_status (*sample_derive)(const struct hf_host *h, const struct hf_sample *from,
                                     const char *id, struct hf_sample **ret, struct hf_error *e);
     void (*sample_ref)(const struct hf_sample *s);
     void (*sample_unref)(const struct hf_sample *s);
+    /** Sets or replaces a field; takes the reference to `t` over, also on failure. */
     enum hf_status (*sample_set)(struct hf_sample *s, const char *field, enum hf_place place,
                                  struct hf_tensor *t, struct hf_error *e);
+    /** Takes a field off a sample that is being built; one that is not there is nothing. */
     void (*sample_drop)(struct hf_sample *s, const char *field);
 
     /* work */
+    /** The op of that name for the device, or NULL; good until the engine closes. */
     const struct hf_op *(*op_find)(const struct hf_host *h, const struct hf_device *d,
                                    const char *name);
+    /** Enqueues the op behind what its inputs wait for, and leaves its outputs' events in them. */
     enum hf_status (*launch)(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
                              const struct hf_op *op, const struct hf_op_call *call,
                              struct hf_error *e);
+    /** From `open`, `process` and `end_of_epoch`: hands the sample on; takes the reference over,
+     * also on failure. From then on it is immutable. ON_GRID fields must lie on its grid. */
     enum hf_status (*emit)(struct hf_stage *s, struct hf_sample *sample, struct hf_error *e);
     /** The next sample, lent until the next call of `next` or `rewind` (sample_ref keeps it
      * longer); HF_END at the end of the epoch. */
@@ -106,11 +123,16 @@ struct hf_host {
     /** Starts the stream over as that epoch, at any point. A stream begins in epoch 0. A sink that
      *  shares its upstream with another sink sees one pass only. */
     enum hf_status (*rewind)(struct hf_stream *in, uint64_t epoch, struct hf_error *e);
+    /** 1 once the run is being stopped: what takes long asks now and then, and returns CANCELED. */
     int (*canceled)(const struct hf_stage *s);
+    /** One line without its end; copied. From any thread, as are `canceled` and `progress`. */
     void (*log)(const struct hf_stage *s, enum hf_log_level level, const char *text);
+    /** Of a SINK or MODEL: how far it is, in units of its own (total 0: not known); loss NaN: none.
+     */
     void (*progress)(const struct hf_stage *s, double done, double total, double loss);
 
     /* input read ahead of its use: the bytes of a file, from the read-ahead or read now */
+    /** *ret_bytes is the caller's until file_free; an empty file has size 0. */
     enum hf_status (*file_take)(const struct hf_host *h, const char *path, void **ret_bytes,
                                 size_t *ret_size, struct hf_error *e);
     void (*file_free)(const struct hf_host *h, void *bytes);
@@ -128,6 +150,8 @@ struct hf_host {
                                  struct hf_error *e);
 
     /* networks and models */
+    /** Appends a layer after checking it against what is there; its index, which later layers name
+     *  as input (ret_index may be NULL). The layer and its texts are copied. */
     enum hf_status (*net_add)(struct hf_net *net, const struct hf_layer *layer, int32_t *ret_index,
                               struct hf_error *e);
     /** A network of 2 or 3 axes that holds its INPUT layer (index 0); freed with net_free. */
@@ -152,6 +176,7 @@ struct hf_host {
     /** Safetensors with the description in its metadata; `notes` is a JSON object of extras. */
     enum hf_status (*model_save)(const struct hf_model *m, const char *notes, const char *path,
                                  struct hf_error *e);
+    /** One reference, for model_unref; a file that is damaged or of another kind is refused. */
     enum hf_status (*model_load)(const char *path, struct hf_model **ret, struct hf_error *e);
     /** Hands the job's model on to the stages that wait for it; takes a reference of its own. */
     enum hf_status (*publish)(struct hf_stage *s, struct hf_model *m, struct hf_error *e);

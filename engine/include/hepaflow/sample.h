@@ -39,10 +39,12 @@ enum hf_place {
 
 struct hf_field {
     char name[HF_FIELD_NAME];
-    struct hf_tensor *tensor;
+    struct hf_tensor *tensor; /* the sample holds a reference */
     enum hf_place place;
 };
 
+/** Who builds one sets the grids; ids and fields are set through the host. A derived sample begins
+ *  with the grids, the names and all fields of the one it is derived from. */
 struct hf_sample {
     const char *id;      /* unique in its stream; names the random stream: "case" or "case/2" */
     const char *case_id; /* as in the manifest */
@@ -80,7 +82,8 @@ struct hf_sample {
  *   predicted   f32 grid       the segmenter's probability
  */
 
-/** The field of that name, or NULL. */
+/** The field of that name, or NULL; it lives as long as the sample, and moves while that is built.
+ */
 static inline const struct hf_field *hf_sample_find(const struct hf_sample *s, const char *name) {
     for (int32_t i = 0; i < s->fields; i++)
         if (strcmp(s->field[i].name, name) == 0)
@@ -88,7 +91,7 @@ static inline const struct hf_field *hf_sample_find(const struct hf_sample *s, c
     return NULL;
 }
 
-/** The tensor of that name (borrowed), or NULL. */
+/** The tensor of that name, or NULL. The sample keeps the reference: tensor_ref holds it longer. */
 static inline struct hf_tensor *hf_sample_get(const struct hf_sample *s, const char *name) {
     const struct hf_field *f = hf_sample_find(s, name);
     return f ? f->tensor : NULL;

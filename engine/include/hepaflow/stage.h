@@ -115,9 +115,9 @@ enum hf_read_flags {
 struct hf_io {
     /**
      * Says that the stage reads a field; any dtype if dtype == HF_DTYPES. What is read ON_GRID lies
-     * on the stage's device when it runs. Other fields ON_GRID, which may lie on another device, are
-     * not in the samples that it gets: there hf_sample_get answers NULL. A sample that it derives
-     * has them again, to be handed on; their data it must not touch.
+     * on the stage's device when it runs. Other fields ON_GRID, which may lie on another device,
+     * are not in the samples that it gets: there hf_sample_get answers NULL. A sample that it
+     * derives has them again, to be handed on; their data it must not touch.
      */
     void (*read)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
                  uint32_t flags);
@@ -150,20 +150,21 @@ struct hf_host;
 struct hf_model;
 struct hf_stream;
 
+/** What an instance knows of itself; all of it is the engine's, and lives until `stop` returns. */
 struct hf_stage {
     const struct hf_host *host;
-    const void *options; /* the parsed options struct */
-    void *state;         /* state_size bytes, zeroed before `start` */
-    const char *name;    /* in the graph */
-    struct hf_device *device;
-    struct hf_queue *queue;
+    const void *options;          /* the parsed options struct */
+    void *state;                  /* state_size bytes, zeroed before `start` */
+    const char *name;             /* in the graph */
+    struct hf_device *device;     /* where it runs */
+    struct hf_queue *queue;       /* of that device, this instance's own */
     const struct hf_model *model; /* of `model:`, or NULL */
-    uint64_t seed;
-    uint64_t epoch; /* the pass that is running */
-    int32_t replica;
-    int32_t input;          /* MIX: index of the input that the sample came from */
-    const char *module_dir; /* folder of the module: data files lie beside it */
-    const char *out_dir;    /* the run's results folder */
+    uint64_t seed;                /* of the run */
+    uint64_t epoch;               /* the pass that is running */
+    int32_t replica;              /* from 0 */
+    int32_t input;                /* MIX: index of the input that the sample came from */
+    const char *module_dir;       /* folder of the module: data files lie beside it */
+    const char *out_dir;          /* the run's results folder */
     void *engine;
 };
 
@@ -193,20 +194,32 @@ struct hf_stage_class {
     /** Names of the ops that it launches, NULL-terminated (NULL: none); where the run's device
      *  lacks one the stage runs on the CPU and the plan says so. */
     const char *const *ops;
+    /** Says what it reads and writes with these options. An error whose first word in quotes
+     *  is an option's name is shown at that option. */
     enum hf_status (*declare)(const void *options, struct hf_io *io, struct hf_error *e);
     /** Makes an instance ready; `stop` undoes it, also after a failed start. Both may be NULL. */
     enum hf_status (*start)(struct hf_stage *s, struct hf_error *e);
     void (*stop)(struct hf_stage *s);
+    /** SOURCE: how many items there are, the same in every instance and epoch; 0 is possible. */
     enum hf_status (*count)(struct hf_stage *s, int64_t *ret_count, struct hf_error *e);
+    /** SOURCE: emits the samples of item 0 to count - 1; items come in any order, and several at
+     *  once in as many instances. The same item, seed and epoch must give the same bits. */
     enum hf_status (*open)(struct hf_stage *s, int64_t item, struct hf_error *e);
+    /** MAP, MIX: emits what comes of the sample, which is lent for the call (sample_ref holds it
+     *  longer). What leaves follows the order of what came in, whichever replica was faster. When
+     *  it fails what it emitted is dropped, and `on_error` may call it again for the sample. */
     enum hf_status (*process)(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e);
+    /** MAP, MIX, may be NULL: emits what is left when the last sample of a pass has been processed,
+     *  and puts the state back for another pass. A class that has it never has two replicas. */
     enum hf_status (*end_of_epoch)(struct hf_stage *s, struct hf_error *e);
+    /** SINK, MODEL: pulls (next, rewind) on a thread of its own until it has done its work, and
+     *  returns soon when `canceled` says so or `next` fails; `in` is NULL for a MODEL. */
     enum hf_status (*run)(struct hf_stage *s, struct hf_stream *in, struct hf_error *e);
     /** SOURCE: the files that item reads, for read-ahead: fills up to `max` paths (owned by the
      *  stage), returns how many; NULL: none. */
     int32_t (*files)(struct hf_stage *s, int64_t item, const char **paths, int32_t max);
-    /** SOURCE: the case of an item (owned by the stage), for the ledger when `open` fails; NULL: not
-     *  known. */
+    /** SOURCE: the case of an item (owned by the stage), for the ledger when `open` fails; NULL:
+     * not known. */
     const char *(*case_of)(struct hf_stage *s, int64_t item);
 };
 
