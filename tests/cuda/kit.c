@@ -65,8 +65,12 @@ static const struct hf_plugin *load_cuda(const char *name, int required) {
 }
 
 void kit_load(const char *stage) {
-    char name[256];
-    (void)snprintf(name, sizeof name, "stages/%s/%s", stage, stage);
+    char name[256], path[4096];
+    const char *build = getenv("HEPAFLOW_BUILD");
+    (void)snprintf(name, sizeof name, "plugins/%s/%s", stage, stage);
+    (void)snprintf(path, sizeof path, "%s/%s.so", build ? build : "build", name);
+    if (access(path, R_OK) != 0)
+        (void)snprintf(name, sizeof name, "stages/%s/%s", stage, stage);
     harness_load(kit.harness, name);
     (void)snprintf(name, sizeof name, "%s.cuda", stage);
     load_cuda(name, 1);
