@@ -321,6 +321,126 @@ static void every_step_has_its_rate(void **state) {
     }
 }
 
+/* The loss of the first step, where the network yields 0 everywhere. */
+static double first_loss(const struct train_options *o, float target) {
+    const float level[DEPTH] = {target, target, target, target};
+    struct test t;
+    double loss[256];
+    begin(&t);
+    (void)add(&t, level);
+    if (run(&t, o) != HF_OK)
+        fail_msg("%s", t.e.text);
+    (void)read_curve(&t, 1, loss);
+    done(&t);
+    return loss[0];
+}
+
+static void losses_have_their_options(void **state) {
+    (void)state;
+    const double voxels = 4 * PLANE, half = voxels / 2;
+    struct train_options o = usual();
+    o.rate = 1e-9;
+    o.epochs = 1;
+    o.loss = (struct hf_weights){1, {"focal"}, {2}};
+    o.focal_gamma = 1.5;
+    o.pos_weight = 3;
+    assert_true(fabs(first_loss(&o, 1) - 2 * 3 * pow(0.5, 1.5) * log(2)) < 1e-5);
+    assert_true(fabs(first_loss(&o, 0) - 2 * pow(0.5, 1.5) * log(2)) < 1e-5);
+    o.loss = (struct hf_weights){1, {"tversky"}, {1}};
+    o.tversky_alpha = 0.2;
+    o.tversky_beta = 0.7;
+    assert_true(fabs(first_loss(&o, 0) - (1 - 1 / (0.2 * half + 1))) < 1e-5);
+    assert_true(fabs(first_loss(&o, 1) - (1 - (half + 1) / (half + 0.7 * half + 1))) < 1e-5);
+}
+
+/* The input is 0, so nothing but the decay moves the weight. */
+static void adamw_lets_weights_decay(void **state) {
+    (void)state;
+    static const float level[DEPTH] = {1, 1, 1, 1};
+    float weight[2] = {0};
+    for (int k = 0; k < 2; k++) {
+        struct train_options o = usual();
+        struct test t;
+        o.optimizer = HF_OPT_ADAMW;
+        o.weight_decay = 0.2 * k;
+        o.epochs = 10;
+        begin(&t);
+        (void)add(&t, level);
+        if (run(&t, &o) != HF_OK)
+            fail_msg("%s", t.e.text);
+        weight[k] = harness_model(t.h)->params[0];
+        done(&t);
+    }
+    assert_true(weight[0] != 0.0f);
+    assert_true(fabs((double)weight[1] / (double)weight[0] - pow(1 - 0.05 * 0.2, 10)) < 1e-5);
+}
+
+/* Plain descent on l1 moves the bias by `rate` a step; what is validated and kept is its average.
+ */
+static void the_average_is_kept(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct train_options o = usual();
+        struct test t;
+        double validation[256], average = 0;
+        int held, epoch_steps, at = 0;
+        o.optimizer = HF_OPT_SGD;
+        o.rate = 0.001;
+        o.average = 0.9;
+        o.validate = 0.3;
+        o.keep = k ? KEEP_BEST : KEEP_LAST;
+        train_apart(&t, &o, &held);
+        int steps = read_curve(&t, 3, validation);
+        epoch_steps = steps / (int)o.epochs;
+        for (int i = 0; i < steps; i++) {
+            average = 0.9 * average + 0.1 * 0.001 * (i + 1);
+            if ((i + 1) % epoch_steps == 0)
+                assert_true(fabs(validation[i] - 4 - average) < 1e-5);
+            if (!k || i + 1 == epoch_steps)
+                at = i;
+        }
+        assert_true(fabs(validation[at] - 4 - (double)bias(&t)) < 1e-5);
+        done(&t);
+    }
+}
+
+/* As `line`, with a head of half the weight before it. */
+static enum hf_status heads_build(const struct hf_host *host, const void *options,
+                                  int32_t in_channels, int32_t out_channels, struct hf_net **ret,
+                                  struct hf_error *e) {
+    (void)options, (void)in_channels;
+    struct hf_layer conv = {.kind = HF_LAYER_CONV,
+                            .name = "low",
+                            .inputs = 1,
+                            .channels = out_channels,
+                            .kernel = {1, 2, 2},
+                            .stride = {1, 2, 2},
+                            .bias = 1,
+                            .supervise = 0.5f};
+    int32_t index = 0;
+    enum hf_status st = line_build(host, NULL, 1, 1, ret, e);
+    struct hf_net *net = NULL;
+    if (st == HF_OK)
+        st = host->net_new(2, 1, &net, e);
+    if (st == HF_OK)
+        st = host->net_add(net, &conv, &index, e);
+    if (st == HF_OK)
+        st = host->net_add(net, &(*ret)->layer[1], &index, e);
+    host->net_free(*ret);
+    *ret = net;
+    return st;
+}
+
+static void the_weights_of_heads_sum_to_one(void **state) {
+    (void)state;
+    static const struct hf_network_class heads = {.name = "heads", .build = heads_build};
+    struct train_options o = usual();
+    o.network = (struct hf_network_choice){&heads, NULL};
+    o.rate = 1e-9;
+    o.epochs = 1;
+    assert_true(fabs(first_loss(&o, 0.5f) - 0.5) < 1e-6);
+}
+
 static void expect_refused(struct test *t, const struct train_options *o, const char *text) {
     assert_int_equal(run(t, o), HF_INVALID);
     if (!strstr(t->e.text, text))
@@ -418,6 +538,10 @@ int main(void) {
         cmocka_unit_test(positive_slices_have_their_share),
         cmocka_unit_test(rates_follow_their_schedule),
         cmocka_unit_test(every_step_has_its_rate),
+        cmocka_unit_test(losses_have_their_options),
+        cmocka_unit_test(adamw_lets_weights_decay),
+        cmocka_unit_test(the_average_is_kept),
+        cmocka_unit_test(the_weights_of_heads_sum_to_one),
         cmocka_unit_test(fields_that_do_not_fit_are_refused),
         cmocka_unit_test(the_precision_is_told),
     };
