@@ -47,6 +47,8 @@ const struct hf_op *engine_op(const struct hf_engine *en, const char *name,
 
 /* ---- the checked plan (engine/graph/) ---- */
 
+struct checker;
+
 struct location {
     const char *file; /* owned by the plan */
     int line, column; /* from 1 */
@@ -139,8 +141,9 @@ struct hf_plan {
     int stages;
     struct plan_stage *stage; /* a stage stands behind its inputs and its model */
     int jobs;
-    struct plan_job *job; /* a job stands behind those that it waits for */
-    struct arena *arena;  /* owns the strings and options */
+    struct plan_job *job;          /* a job stands behind those that it waits for */
+    struct arena *arena;           /* owns the strings and options */
+    const struct checker *checked; /* what it was made from; NULL: by hand */
 };
 
 /* How a field (of any stage, by name) takes part in what a stage's model is trained on. */

@@ -17,10 +17,12 @@ static const struct command commands[] = {
      "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>);\n"
      "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens"},
     {"plan", command_plan,
-     "plan GRAPH [--set stage.option=value]... [--device NAME] [--dot | --json]\n"
+     "plan GRAPH [--set stage.option=value]... [--device NAME]\n"
+     "      [--dot | --json | --resolved]\n"
      "      checks a graph; shows its jobs and stages, what is on every edge, what is copied to "
      "and\n"
-     "      from the device (which need not be there), and what supervises each model"},
+     "      from the device (which need not be there), and what supervises each model;\n"
+     "      --resolved: the graph as YAML with all worked out, and where each value comes from"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "

@@ -4,16 +4,14 @@
 int command_plan(int argc, char **argv) {
     const char *path = NULL, *device = NULL;
     struct sets sets = {0};
-    bool dot = false, json = false;
-    const struct arg args[] = {{"--set", ARG_SETS, &sets},
-                               {"--device", ARG_TEXT, &device},
-                               {"--dot", ARG_FLAG, &dot},
-                               {"--json", ARG_FLAG, &json},
-                               {NULL, ARG_FLAG, NULL}};
+    bool dot = false, json = false, resolved = false;
+    const struct arg args[] = {{"--set", ARG_SETS, &sets},          {"--device", ARG_TEXT, &device},
+                               {"--dot", ARG_FLAG, &dot},           {"--json", ARG_FLAG, &json},
+                               {"--resolved", ARG_FLAG, &resolved}, {NULL, ARG_FLAG, NULL}};
     if (!args_read("plan", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
-    if (dot && json) {
-        fputs("hepaflow plan: one of --dot and --json\n", stderr);
+    if (dot + json + resolved > 1) {
+        fputs("hepaflow plan: one of --dot, --json and --resolved\n", stderr);
         return EXIT_USAGE;
     }
     char device_set[DEVICE_SET];
@@ -26,7 +24,10 @@ int command_plan(int argc, char **argv) {
         return status;
     struct hf_error e = {0};
     char *text = NULL;
-    enum hf_plan_format format = dot ? HF_PLAN_DOT : json ? HF_PLAN_JSON : HF_PLAN_TEXT;
+    enum hf_plan_format format = dot        ? HF_PLAN_DOT
+                                 : json     ? HF_PLAN_JSON
+                                 : resolved ? HF_PLAN_YAML
+                                            : HF_PLAN_TEXT;
     if (hf_plan_print(plan, format, &text, &e) != HF_OK) {
         fprintf(stderr, "hepaflow plan: %s\n", e.text);
         status = EXIT_FAILED;

@@ -563,6 +563,8 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     const struct node *root = graph_load(m, path, sets, count);
     if (root && root->kind == NODE_MAP)
         check_graph(c, root);
+    c->root = root;
+    plan->checked = c;
     *ret_messages = messages_print(m);
     if (m->errors > 0 && !*ret_messages)
         return HF_NO_MEMORY;

@@ -33,6 +33,7 @@ struct checker {
     struct arena *arena;
     const struct hf_engine *engine;
     struct hf_plan *plan;
+    const struct node *root;
     int drafts;
     struct draft *draft;
     int *order;               /* of the plan's stages: draft indices */

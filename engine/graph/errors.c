@@ -247,7 +247,7 @@ static void print_line(FILE *out, const struct messages *m, struct location wher
 }
 
 /* Of a setting, the whole of it: there may be many. */
-static void print_place(FILE *out, const struct messages *m, struct location where) {
+void message_place(FILE *out, const struct messages *m, struct location where) {
     const struct source *s = find_source(m, where.file);
     if (s && strcmp(s->name, "--set") == 0)
         fprintf(out, "--set %.*s", (int)(s->size < LINE_SHOWN ? s->size : LINE_SHOWN), s->text);
@@ -275,13 +275,13 @@ static void print_origin(FILE *out, const struct messages *m, const struct graph
             fprintf(out, "  through 'like: %s' at ", o->name);
             break;
         }
-        print_place(out, m, o->where);
+        message_place(out, m, o->where);
         fputc('\n', out);
     }
     for (const struct source *s = find_source(m, k->where.file); s && s->asked.file;
          s = find_source(m, s->asked.file)) {
         fputs("  included at ", out);
-        print_place(out, m, s->asked);
+        message_place(out, m, s->asked);
         fputc('\n', out);
     }
 }

@@ -359,9 +359,10 @@ enum hf_status hf_plan_print(const struct hf_plan *plan, enum hf_plan_format for
     if (!plain)
         return hf_fail(e, HF_NO_MEMORY, "out of memory while printing the plan");
     locale_t before = uselocale(plain);
-    char *text = format == HF_PLAN_JSON  ? plan_print_json(plan)
-                 : format == HF_PLAN_DOT ? plan_print_dot(plan)
-                                         : plan_print_text(plan);
+    char *text = format == HF_PLAN_JSON   ? plan_print_json(plan)
+                 : format == HF_PLAN_DOT  ? plan_print_dot(plan)
+                 : format == HF_PLAN_YAML ? plan_print_yaml(plan)
+                                          : plan_print_text(plan);
     (void)uselocale(before);
     freelocale(plain);
     if (!text)

@@ -7,6 +7,7 @@
 char *plan_print_text(const struct hf_plan *p);
 char *plan_print_dot(const struct hf_plan *p);
 char *plan_print_json(const struct hf_plan *p);
+char *plan_print_yaml(const struct hf_plan *p);
 
 const char *stage_kind_name(enum hf_stage_kind kind);
 const char *place_name(enum hf_place place);

@@ -65,6 +65,8 @@ HF_PRINTF(3, 4)
 void message_warning(struct messages *m, struct location where, const char *format, ...);
 /* True if there is an error at this very place. */
 bool message_stands_at(const struct messages *m, struct location where);
+/* "file:line:column", or of a setting "--set " and the whole of it. */
+void message_place(FILE *out, const struct messages *m, struct location where);
 /* All messages by file, line and column, in malloc'd memory; NULL: there are none, or no memory. */
 char *messages_print(const struct messages *m);
 

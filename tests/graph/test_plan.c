@@ -494,14 +494,19 @@ static struct hf_plan *plan_file(const char *name, const char *const *sets, int 
 static void test_weak_branch(void **state) {
     (void)state;
     static const char *const weak[] = {"inpainter", "spotter", "segmenter"};
-    static const char *const sets[] = {"vars.labels=derived"};
-    for (int derived = 0; derived < 2; derived++) {
-        struct hf_plan *p = plan_file("couinaudnet.yaml", sets, derived);
+    static const char *const given[] = {"segments.swap=0.1"};
+    static const char *const derived[] = {"vars.labels=derived", "segments.swap=0.1"};
+    for (int k = 0; k < 5; k++) {
+        /* labels given, given with noise, derived, derived with noise; and maps that are derived */
+        int is_derived = k >= 2, noisy = k == 1 || k >= 3;
+        const char *graph = k == 4 ? "geometry.yaml" : "couinaudnet.yaml";
+        struct hf_plan *p = plan_file(graph, is_derived ? derived : given, is_derived + noisy);
         for (int i = 0; i < 3; i++) {
             assert_int_equal(plan_supervision(p, weak[i], "tumor"),
-                             derived ? REACH_ANNOTATION : REACH_NONE);
+                             is_derived ? REACH_ANNOTATION : REACH_NONE);
             assert_int_equal(plan_supervision(p, weak[i], "truth"), REACH_NONE);
-            assert_int_equal(plan_supervision(p, weak[i], "couinaud"), REACH_DIRECT);
+            assert_int_equal(plan_supervision(p, weak[i], "couinaud"),
+                             k == 4 ? REACH_NONE : REACH_DIRECT);
         }
         hf_plan_free(p);
     }
@@ -612,6 +617,65 @@ static void test_golden(void **state) {
     hf_plan_free(p);
 }
 
+/* The graph with everything worked out comes to the same plan. */
+static void test_resolved(void **state) {
+    (void)state;
+    const char *base = "x-cut: &cut\n  field: image\n  value: 0.25\n"
+                       "stages:\n"
+                       "  cases: {use: t_load, dataset: \"${data}\"}\n"
+                       "  a: {use: t_cut, from: cases, <<: *cut}\n";
+    const char *text = "include: base.yaml\n"
+                       "vars: {data: \"a \\\"b\\\": $${c}\", low: -50}\n"
+                       "stages:\n"
+                       "  a: {min_volume: 2 ml, on_error: [retry(2), skip]}\n"
+                       "  b: {like: a, from: cases, gate: [liver]}\n"
+                       "  c: {use: t_prepare, from: a, window: [\"${low}\", 3], depth: 7}\n"
+                       "  save: {use: t_save, from: c}\n"
+                       "  more: {use: t_save, from: b}\n";
+    const char *sets[] = {"vars.low=-60", "device=cpu", "b.value=0.75"};
+    struct hf_error e;
+    char *yaml = NULL, *json[2];
+    write_text("base.yaml", base, strlen(base));
+    struct hf_plan *p = plan_of(text, sets, 3);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[0], &e), HF_OK);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_YAML, &yaml, &e), HF_OK);
+    hf_plan_free(p);
+    static const char *const lines[] = {
+        "name: \"g\"  # the file's name\n",
+        "device: cpu  # --set device=cpu\n",
+        "    dataset: \"a \\\"b\\\": $${c}\"  # base.yaml:5:33, with ${data} of g.yaml:2:14\n",
+        "    value: 0.25  # base.yaml:3:10, <<: *cut\n",
+        "    min_volume: \"2 ml\"  # g.yaml:4:19, like: a\n",
+        "    value: 0.75  # --set b.value=0.75\n",
+        "    on_error: [retry(2), skip]  # g.yaml:4:35\n",
+        "    window: [\"-60\", 3]  # g.yaml:6:40\n",
+        "    smooth: 2 px  # default\n",
+        "    depth: 7  # g.yaml:6:62\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(yaml, lines[i]))
+            fail_msg("%s is not in\n%s", lines[i], yaml);
+    p = plan_of(yaml, NULL, 0);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[1], &e), HF_OK);
+    hf_plan_free(p);
+    assert_string_equal(json[0], json[1]);
+    hf_free(yaml);
+    hf_free(json[0]);
+    hf_free(json[1]);
+    /* And so does a graph of many stages. */
+    p = plan_of(method, sets + 1, 1);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[0], &e), HF_OK);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_YAML, &yaml, &e), HF_OK);
+    hf_plan_free(p);
+    p = plan_of(yaml, NULL, 0);
+    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[1], &e), HF_OK);
+    hf_plan_free(p);
+    assert_string_equal(json[0], json[1]);
+    hf_free(yaml);
+    hf_free(json[0]);
+    hf_free(json[1]);
+}
+
 /* A stage's own word before the graph's, which sinks do not heed. */
 static void test_on_error(void **state) {
     (void)state;
@@ -690,6 +754,7 @@ int main(void) {
         cmocka_unit_test(test_slices_supervise),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_on_error),
+        cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);

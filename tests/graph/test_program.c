@@ -64,7 +64,7 @@ static void test_usage(void **state) {
         {"run", "run: GRAPH is missing"},
         {"plan a b", "'b' is one word too many"},
         {"plan a --jsn", "unknown option '--jsn'"},
-        {"plan a --dot --json", "one of --dot and --json"},
+        {"plan a --dot --json", "one of --dot, --json and --resolved"},
         {"plan a --json=1", "--json takes no value"},
         {"run a --set", "--set needs a value"},
         {"run a --workers many", "--workers takes a whole number from 0 on, not 'many'"},

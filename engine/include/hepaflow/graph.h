@@ -41,7 +41,8 @@ HF_EXPORT void hf_plan_free(struct hf_plan *plan);
 enum hf_plan_format {
     HF_PLAN_TEXT,
     HF_PLAN_DOT,
-    HF_PLAN_JSON
+    HF_PLAN_JSON,
+    HF_PLAN_YAML /* the graph with everything worked out, and where each value comes from */
 };
 /** The plan for people or programs; free with hf_free. */
 HF_EXPORT enum hf_status hf_plan_print(const struct hf_plan *plan, enum hf_plan_format format,
