@@ -16,12 +16,14 @@
 /* Two inputs, one output, every kind of parameter. */
 static void make_net(struct hf_net *net) {
     struct hf_error e;
-    int32_t conv, norm, act, pool, up, head;
+    int32_t conv, norm, act, pool, up, low, head;
     assert_int_equal(hf_net_init(net, 2, 2, &e), HF_OK);
     assert_int_equal(hf_net_conv(net, "conv", 0, 64, 3, 1, 1, &conv, &e), HF_OK);
     assert_int_equal(hf_net_norm(net, "norm", conv, 1e-5f, &norm, &e), HF_OK);
     assert_int_equal(hf_net_act(net, "act", norm, HF_ACT_LEAKY, 0.2f, &act, &e), HF_OK);
     assert_int_equal(hf_net_simple(net, HF_LAYER_POOL, "pool", act, 2, &pool, &e), HF_OK);
+    assert_int_equal(hf_net_conv(net, "low", pool, 1, 1, 1, 1, &low, &e), HF_OK);
+    net->layer[low].supervise = 0.3f;
     assert_int_equal(hf_net_deconv(net, "up", pool, 32, 2, 1, &up, &e), HF_OK);
     assert_int_equal(hf_net_conv(net, "head", up, 1, 1, 1, 1, &head, &e), HF_OK);
 }

@@ -98,7 +98,8 @@ struct hf_layer {
      * Deep supervision: above 0, the losses are also taken of this layer's output z', as of a head,
      * times this. Target and weight are brought to its grid by taking the voxel at the middle of
      * each block (index b / 2 of a block of b voxels); its size divides the output's, its channels
-     * are the output's. FORWARD leaves such layers out unless the output needs them.
+     * are the output's. Not of the output itself, nor of the INPUT. FORWARD leaves such layers out
+     * unless the output needs them.
      */
     float supervise;
     int32_t channel, invert; /* MASK */
@@ -158,7 +159,7 @@ struct hf_param {
  *        (sum w q t + e) / (sum w q t + a sum w q (1 - t) + b sum w (1 - q) t + e), a = alpha
  *        (false positives), b = beta (false negatives).
  * A term may be restricted to a range of channels; C, softmax and "channel 0" are then those of the
- * range.
+ * range. Terms may be of one kind, and ranges may overlap.
  */
 enum hf_loss_kind {
     HF_LOSS_L1,
@@ -236,7 +237,8 @@ struct hf_exec_spec {
     int32_t loss_terms;
     struct hf_loss_term loss[HF_MAX_LOSS_TERMS]; /* TRAIN */
     struct hf_optimizer optimizer;               /* TRAIN */
-    /** TRAIN: only parameters of layers whose name begins with this are updated; "": all. */
+    /** TRAIN: only parameters of layers whose name begins with this are updated; "": all. Of the
+     *  others no gradient is computed, so that the clipped norm is of these alone. */
     char trained[HF_NET_NAME];
 };
 
@@ -251,7 +253,8 @@ struct hf_executable;
 struct hf_executable_methods {
     uint32_t size; /* of this table */
     void (*destroy)(struct hf_executable *x);
-    /** Copies the flat parameter vector (params.offset order, host memory) in or out. */
+    /** Copies the flat parameter vector (params.offset order, host memory) in or out. Setting them
+     *  starts the average anew, and leaves the optimiser's state. */
     enum hf_status (*set_params)(struct hf_executable *x, const float *params, struct hf_error *e);
     enum hf_status (*get_params)(struct hf_executable *x, float *params, struct hf_error *e);
     /** output = net(input); both [N,C,D,H,W] float32 on the executable's device. */
@@ -259,17 +262,20 @@ struct hf_executable_methods {
                               struct hf_tensor *output, struct hf_error *e);
     /**
      * One optimisation step: forward, loss, backward, clip, update with learning rate `rate`.
-     * `weight` may be NULL. `loss` is f32 [1 + loss_terms] on the device: total, then each term
-     * before its factor. Mode TRAIN only.
+     * `weight` may be NULL. `loss` is f32 [1 + loss_terms] on the device: the total, then each term
+     * of the output, before its factor. The total is the sum of factor times term of the output
+     * and, times their `supervise`, of the supervised layers. Mode TRAIN only.
      */
     enum hf_status (*step)(struct hf_executable *x, const struct hf_tensor *input,
                            const struct hf_tensor *target, const struct hf_tensor *weight,
                            float rate, struct hf_tensor *loss, struct hf_error *e);
-    /** The loss without an update (validation). Mode TRAIN only. */
+    /** The loss that `step` would report, supervised layers and all, without an update
+     *  (validation). Mode TRAIN only. */
     enum hf_status (*evaluate)(struct hf_executable *x, const struct hf_tensor *input,
                                const struct hf_tensor *target, const struct hf_tensor *weight,
                                struct hf_tensor *loss, struct hf_error *e);
-    /** Gradients of the last step before clipping, flat, to host memory (tests). */
+    /** Gradients of the last step before clipping, flat, to host memory (tests); 0 of parameters
+     *  that are not updated. */
     enum hf_status (*get_gradients)(struct hf_executable *x, float *grads, struct hf_error *e);
     /** Peak bytes of the activation arena and of everything. */
     void (*memory)(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total);
