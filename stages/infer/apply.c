@@ -1,11 +1,11 @@
 /**
- * apply.c - what spot and segment share: a model over a volume, its output as a probability field.
+ * apply.c - what spot and segment are: a model over a volume, its output as a probability field.
  */
 #include "apply.h"
 
 enum hf_status apply_declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct apply_options *o = options;
-    enum hf_status st = infer_declare(io, NULL, e);
+    enum hf_status st = infer_declare(&o->infer, io, NULL, e);
     if (st != HF_OK)
         return st;
     if (infer_activation_of(io->model) == INFER_NONE)
@@ -19,17 +19,16 @@ enum hf_status apply_declare(const void *options, struct hf_io *io, struct hf_er
 }
 
 enum hf_status apply_process(struct hf_stage *s, const struct hf_sample *in,
-                             const char *const ops[3], struct hf_error *e) {
+                             const char *const ops[4], struct hf_error *e) {
     struct apply_state *state = s->state;
     const struct apply_options *o = s->options;
     struct infer_job job = {.survey = ops[0],
                             .gather = ops[1],
-                            .scatter = ops[2],
+                            .add = ops[2],
+                            .finish = ops[3],
+                            .options = &o->infer,
                             .sample = in,
-                            .within = hf_sample_get(in, o->within),
-                            .gated = 1,
-                            .batch = o->batch,
-                            .precision = o->precision};
+                            .within = hf_sample_get(in, o->within)};
     struct hf_tensor *made = NULL;
     struct hf_sample *out = NULL;
     enum hf_status st = infer_volume(s, &state->infer, &job, &made, e);

@@ -1,5 +1,6 @@
 /**
- * elem.h - what makes a network's output a value. Inputs enter as they are, as in `train`.
+ * elem.h - where tiles lie in a volume, and what makes a network's output a value. Inputs enter as
+ * they are, as in `train`.
  */
 #ifndef HF_STAGES_INFER_ELEM_H
 #define HF_STAGES_INFER_ELEM_H
@@ -10,6 +11,49 @@
 #ifndef HF_DEVICE
 #define HF_DEVICE
 #endif
+
+/* ---- tiles ---- */
+
+/** Tiles in even distances over a volume; D, H, W. */
+struct infer_lattice {
+    int64_t size[3], tile[3];
+    int64_t count[3]; /* places of the tile along each axis */
+};
+
+/** First voxel of the tile at a place of an axis; negative where the tile is larger than the
+ * volume, which then lies in its middle. */
+HF_DEVICE static inline int64_t infer_start(const struct infer_lattice *l, int axis,
+                                            int64_t place) {
+    int64_t slack = l->size[axis] - l->tile[axis], gaps = l->count[axis] - 1;
+    return slack < 0 ? -(-slack / 2) : gaps > 0 ? (2 * place * slack + gaps) / (2 * gaps) : 0;
+}
+
+/** The places along D, H, W of tile `k`. */
+HF_DEVICE static inline void infer_places(const struct infer_lattice *l, int64_t k,
+                                          int64_t ret[3]) {
+    ret[2] = k % l->count[2];
+    ret[1] = k / l->count[2] % l->count[1];
+    ret[0] = k / l->count[2] / l->count[1];
+}
+
+/** Mirrored axes, a bit each. */
+enum infer_flip {
+    INFER_FLIP_W = 1,
+    INFER_FLIP_H = 2,
+    INFER_FLIP_D = 4
+};
+
+/** Whether an axis (0 to 2: D, H, W) is mirrored. */
+HF_DEVICE static inline int infer_flips(int32_t flip, int axis) {
+    return flip >> (2 - axis) & 1;
+}
+
+/** Where voxel i along an axis of a tile stands in the batch. */
+HF_DEVICE static inline int64_t infer_mirrored(int32_t flip, int axis, int64_t tile, int64_t i) {
+    return infer_flips(flip, axis) ? tile - 1 - i : i;
+}
+
+/* ---- values ---- */
 
 /** What makes a network's output a value. */
 enum infer_activation {

@@ -1,7 +1,10 @@
 /**
- * infer.c - runs a trained 2D network over the slices of a volume.
+ * infer.c - runs a trained network over a volume: survey, then batch by batch of tiles gather,
+ * forward, add, and last finish.
  */
 #include "infer.h"
+
+#include "fit.h"
 
 enum infer_activation infer_activation_of(const struct hf_model_info *model) {
     if (strcmp(model->activation, "softmax") == 0)
@@ -20,7 +23,8 @@ static int is_own(const char *const *own, const char *name) {
     return 0;
 }
 
-enum hf_status infer_declare(struct hf_io *io, const char *const *own, struct hf_error *e) {
+enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
+                             const char *const *own, struct hf_error *e) {
     const struct hf_model_info *m = io->model;
     if (!m)
         return hf_fail(e, HF_INVALID, "needs `model:`, the stage that trains or loads a model");
@@ -30,8 +34,10 @@ enum hf_status infer_declare(struct hf_io *io, const char *const *own, struct hf
     for (int32_t i = 0; i < m->inputs.count; i++)
         if (!is_own(own, m->inputs.name[i]))
             io->read(io, m->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
-    return HF_OK;
+    return infer_fit(o, m, m->dims, e);
 }
+
+/* ---- the network ---- */
 
 static void drop_exec(struct infer *x) {
     if (x->exec)
@@ -46,17 +52,12 @@ void infer_close(struct infer *x) {
     x->side = NULL;
 }
 
-/* The network for slices of this size, compiled if it is not yet. */
+/* The network for batches of this shape, compiled if it is not yet. */
 static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, int32_t precision,
                                    const int64_t shape[5], struct hf_error *e) {
     struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD, .precision = (enum hf_precision)precision};
     if (x->exec && memcmp(x->shape, shape, sizeof x->shape) == 0)
         return HF_OK;
-    if (s->model->net->dims != 2)
-        return hf_fail(e, HF_UNSUPPORTED,
-                       "the model of '%s' is %d-dimensional; only 2D networks run over "
-                       "slices",
-                       s->model->info.stage, s->model->net->dims);
     drop_exec(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
     enum hf_status st = hf_compile(s, s->model->net, &spec, &x->exec, e);
@@ -64,18 +65,31 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, int32_t 
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
         drop_exec(x);
-        return hf_fail_in(e, "model of '%s' on slices of %lld x %lld", s->model->info.stage,
-                          (long long)shape[3], (long long)shape[4]);
+        if (s->model->net->dims == 2)
+            return hf_fail_in(e, "model of '%s' on slices of %lld x %lld", s->model->info.stage,
+                              (long long)shape[3], (long long)shape[4]);
+        return hf_fail_in(e, "model of '%s' on tiles of %lld x %lld x %lld", s->model->info.stage,
+                          (long long)shape[2], (long long)shape[3], (long long)shape[4]);
     }
     memcpy(x->shape, shape, sizeof x->shape);
     return HF_OK;
 }
 
-/* The model's inputs, in its order, as the operands of "gather". */
-static enum hf_status find_inputs(const struct hf_stage *s, const struct infer_job *job,
-                                  struct hf_op_call *call, int64_t *ret_channels,
-                                  struct hf_error *e) {
-    const struct hf_model_info *m = &s->model->info;
+/* ---- one volume ---- */
+
+/* What its batches share; the tensors are owned. */
+struct run {
+    struct hf_stage *s;
+    struct infer *x;
+    const struct infer_job *job;
+    struct infer_plan plan;
+    struct hf_op_call gather; /* with the model's inputs, in its order */
+    struct hf_tensor *sum, *weights;
+};
+
+static enum hf_status find_inputs(struct run *r, int64_t *ret_channels, struct hf_error *e) {
+    const struct hf_model_info *m = &r->s->model->info;
+    const struct infer_job *job = r->job;
     const int64_t *size = job->within->shape;
     int64_t channels = 0;
     for (int32_t i = 0; i < m->inputs.count; i++) {
@@ -90,7 +104,7 @@ static enum hf_status find_inputs(const struct hf_stage *s, const struct infer_j
             memcmp(t->shape + 1, size + 1, 3 * sizeof *size) != 0)
             return hf_fail(e, HF_INVALID,
                            "the field '%s' is no f32 or u8 volume on the image's grid", name);
-        call->in[call->inputs++] = t;
+        r->gather.in[r->gather.inputs++] = t;
         channels += t->shape[0];
     }
     if (channels != m->input_channels)
@@ -102,20 +116,70 @@ static enum hf_status find_inputs(const struct hf_stage *s, const struct infer_j
     return HF_OK;
 }
 
-/* One batch: gather, forward, scatter. */
-static enum hf_status run_batch(struct hf_stage *s, struct infer *x, const struct infer_job *job,
-                                struct hf_op_call *gather, const int32_t *slice,
-                                struct hf_tensor *volume, struct hf_error *e) {
+/* Which tiles have something of `within`, and the sum, still empty. */
+static enum hf_status survey(struct run *r, struct hf_tensor **ret_occupied, struct hf_error *e) {
+    struct hf_stage *s = r->s;
+    const struct hf_host *h = s->host;
+    const struct hf_op *op = h->op_find(h, s->device, r->job->survey);
+    const int64_t *size = r->job->within->shape;
+    int64_t tiles = infer_lattice_tiles(&r->plan.lattice);
+    int64_t shape[4] = {s->model->info.output_channels, size[1], size[2], size[3]};
+    struct hf_queue **side = &r->x->side;
+    struct hf_tensor *flags = NULL;
+    enum hf_status st = HF_OK;
+    r->x->device = s->device;
+    if (!op)
+        return hf_fail(e, HF_NOT_FOUND, "the device has no op '%s'", r->job->survey);
+    if (!*side)
+        st = s->device->methods->queue_new(s->device, side, e);
+    if (st == HF_OK)
+        st = h->tensor_new(h, s->device, *side, HF_U8, 1, &tiles, &flags, e);
+    if (st == HF_OK)
+        st = h->tensor_new(h, s->device, *side, HF_F32, 4, shape, &r->sum, e);
+    if (st == HF_OK) {
+        struct hf_op_call call = {.in = {r->job->within},
+                                  .out = {flags, r->sum},
+                                  .inputs = 1,
+                                  .outputs = 2,
+                                  .params = &r->plan.lattice,
+                                  .params_size = sizeof r->plan.lattice};
+        st = h->launch(h, s->device, *side, op, &call, e);
+    }
+    if (st == HF_OK)
+        st = hf_tensor_read(s, flags, ret_occupied, e);
+    h->tensor_unref(flags);
+    return st;
+}
+
+static enum hf_status make_weights(struct run *r, struct hf_error *e) {
+    struct hf_stage *s = r->s;
+    struct hf_tensor *made = NULL;
+    int64_t n = infer_weights_count(&r->plan.lattice);
+    enum hf_status st = hf_tensor_new_host(s, HF_F32, 1, &n, &made, e);
+    if (st != HF_OK)
+        return st;
+    infer_weights(&r->plan.lattice, (enum infer_weighting)r->job->options->weights,
+                  HF_DATA(float, made));
+    st = s->host->tensor_to(s->host, made, s->device, s->queue, &r->weights, e);
+    s->host->tensor_unref(made);
+    return st;
+}
+
+/* One batch: gather, forward, add. */
+static enum hf_status run_batch(struct run *r, const struct infer_batch *batch,
+                                struct hf_error *e) {
+    struct hf_stage *s = r->s;
+    struct infer *x = r->x;
     struct hf_tensor *in = NULL, *out = NULL;
-    struct infer_scatter_params after = {.activation = infer_activation_of(&s->model->info)};
     int64_t shape[5];
     memcpy(shape, x->shape, sizeof shape);
-    memcpy(after.slice, slice, sizeof after.slice);
     enum hf_status st = hf_tensor_new(s, HF_F32, 5, shape, &in, e);
     if (st == HF_OK) {
-        gather->out[0] = in;
-        gather->outputs = 1;
-        st = hf_launch(s, job->gather, gather, e);
+        r->gather.out[0] = in;
+        r->gather.outputs = 1;
+        r->gather.params = batch;
+        r->gather.params_size = sizeof *batch;
+        st = hf_launch(s, r->job->gather, &r->gather, e);
     }
     shape[1] = s->model->info.output_channels;
     if (st == HF_OK)
@@ -123,13 +187,13 @@ static enum hf_status run_batch(struct hf_stage *s, struct infer *x, const struc
     if (st == HF_OK)
         st = x->exec->methods->forward(x->exec, in, out, e);
     if (st == HF_OK) {
-        struct hf_op_call call = {.in = {out, job->within},
-                                  .out = {volume},
-                                  .inputs = job->gated ? 2 : 1,
+        struct hf_op_call call = {.in = {out, r->weights},
+                                  .out = {r->sum},
+                                  .inputs = 2,
                                   .outputs = 1,
-                                  .params = &after,
-                                  .params_size = sizeof after};
-        st = hf_launch(s, job->scatter, &call, e);
+                                  .params = batch,
+                                  .params_size = sizeof *batch};
+        st = hf_launch(s, r->job->add, &call, e);
     }
     if (st != HF_OK && out) /* the network may still be reading `in` */
         (void)s->host->tensor_wait(out, NULL);
@@ -138,74 +202,99 @@ static enum hf_status run_batch(struct hf_stage *s, struct infer *x, const struc
     return st;
 }
 
-/* All slices that have something of `within`, batch by batch. */
-static enum hf_status run_slices(struct hf_stage *s, struct infer *x, const struct infer_job *job,
-                                 const uint8_t *occupied, struct hf_tensor *volume,
-                                 struct hf_error *e) {
-    struct infer_gather_params params;
-    struct hf_op_call gather = {.params = &params, .params_size = sizeof params};
-    const int64_t *size = job->within->shape;
-    int64_t channels = 0, d = 0;
-    enum hf_status st = find_inputs(s, job, &gather, &channels, e);
-    while (st == HF_OK) {
-        int64_t n = 0;
-        for (int i = 0; i < INFER_MAX_BATCH; i++)
-            params.slice[i] = -1;
-        for (; d < size[1] && n < job->batch; d++)
-            if (occupied[d])
-                params.slice[n++] = (int32_t)d;
-        if (n == 0)
-            break;
-        if (s->host->canceled(s))
-            return hf_fail(e, HF_CANCELED, "canceled");
-        int64_t shape[5] = {job->batch, channels, 1, size[2], size[3]};
-        st = prepare_exec(s, x, job->precision, shape, e);
-        if (st == HF_OK)
-            st = run_batch(s, x, job, &gather, params.slice, volume, e);
-    }
-    return st;
+static int32_t count_bits(int32_t mask) {
+    int32_t n = 0;
+    for (; mask; mask &= mask - 1)
+        n++;
+    return n;
 }
 
-/* Which slices have something of `within`, and the volume, still empty. */
-static enum hf_status survey(struct hf_stage *s, struct infer *x, const struct infer_job *job,
-                             struct hf_tensor **ret_occupied, struct hf_tensor **ret_volume,
-                             struct hf_error *e) {
-    const struct hf_host *h = s->host;
-    const struct hf_op *op = h->op_find(h, s->device, job->survey);
-    const int64_t *size = job->within->shape;
-    int64_t shape[4] = {infer_channels(&s->model->info), size[1], size[2], size[3]};
-    struct hf_tensor *flags = NULL;
-    enum hf_status st = HF_OK;
-    x->device = s->device;
-    if (!op)
-        return hf_fail(e, HF_NOT_FOUND, "the device has no op '%s'", job->survey);
-    if (!x->side)
-        st = s->device->methods->queue_new(s->device, &x->side, e);
-    if (st == HF_OK)
-        st = h->tensor_new(h, s->device, x->side, HF_U8, 1, size + 1, &flags, e);
-    if (st == HF_OK)
-        st = h->tensor_new(h, s->device, x->side, HF_F32, 4, shape, ret_volume, e);
-    if (st == HF_OK) {
-        struct hf_op_call call = {
-            .in = {job->within}, .out = {flags, *ret_volume}, .inputs = 1, .outputs = 2};
-        st = h->launch(h, s->device, x->side, op, &call, e);
+/* All tiles that have something of `within`, each in all its mirrorings, batch by batch. */
+static enum hf_status run_tiles(struct run *r, int64_t channels, const uint8_t *occupied,
+                                struct hf_error *e) {
+    const struct infer_lattice *l = &r->plan.lattice;
+    const int64_t shape[5] = {r->plan.batch, channels, l->tile[0], l->tile[1], l->tile[2]};
+    int64_t tiles = infer_lattice_tiles(l), tile = 0;
+    int32_t flip = r->plan.flips; /* counts down through the subsets of the mask */
+    struct infer_batch batch = {.lattice = *l,
+                                .share = 1.0f / (float)(1 << count_bits(r->plan.flips))};
+    for (;;) {
+        int64_t n = 0, place[3];
+        while (tile < tiles && n < r->plan.batch) {
+            if (occupied[tile]) {
+                infer_places(l, tile, place);
+                batch.piece[n++] = (struct infer_piece){
+                    {(int32_t)place[0], (int32_t)place[1], (int32_t)place[2]}, flip};
+                if (flip > 0) {
+                    flip = (flip - 1) & r->plan.flips;
+                    continue;
+                }
+            }
+            flip = r->plan.flips;
+            tile++;
+        }
+        if (n == 0)
+            return HF_OK;
+        for (; n < INFER_MAX_BATCH; n++)
+            batch.piece[n] = (struct infer_piece){{-1, 0, 0}, 0};
+        if (r->s->host->canceled(r->s))
+            return hf_fail(e, HF_CANCELED, "canceled");
+        enum hf_status st = prepare_exec(r->s, r->x, r->job->options->precision, shape, e);
+        if (st == HF_OK)
+            st = run_batch(r, &batch, e);
+        if (st != HF_OK)
+            return st;
     }
-    if (st == HF_OK)
-        st = hf_tensor_read(s, flags, ret_occupied, e);
-    h->tensor_unref(flags);
+}
+
+/* The values of the finished sum. */
+static enum hf_status finish(struct run *r, struct hf_tensor **ret, struct hf_error *e) {
+    struct hf_stage *s = r->s;
+    const struct hf_model_info *m = &s->model->info;
+    struct infer_finish_params params = {infer_activation_of(m)};
+    int64_t shape[4];
+    enum hf_status st = HF_OK;
+    memcpy(shape, r->sum->shape, sizeof shape);
+    shape[0] = infer_channels(m);
+    if (shape[0] != r->sum->shape[0]) {
+        st = hf_tensor_new(s, HF_F32, 4, shape, ret, e);
+    } else {
+        s->host->tensor_ref(r->sum);
+        *ret = r->sum;
+    }
+    if (st != HF_OK)
+        return st;
+    struct hf_op_call call = {.in = {r->sum, r->job->within},
+                              .out = {*ret},
+                              .inputs = 2,
+                              .outputs = 1,
+                              .params = &params,
+                              .params_size = sizeof params};
+    st = hf_launch(s, r->job->finish, &call, e);
+    if (st != HF_OK)
+        s->host->tensor_unref(*ret);
     return st;
 }
 
 enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct infer_job *job,
                             struct hf_tensor **ret, struct hf_error *e) {
-    struct hf_tensor *occupied = NULL, *volume = NULL;
-    enum hf_status st = survey(s, x, job, &occupied, &volume, e);
+    struct run r = {.s = s, .x = x, .job = job};
+    struct hf_tensor *occupied = NULL;
+    int64_t channels = 0;
+    enum hf_status st =
+        infer_fit_volume(job->options, s->model, job->within->shape + 1, &r.plan, e);
     if (st == HF_OK)
-        st = run_slices(s, x, job, HF_DATA(uint8_t, occupied), volume, e);
+        st = find_inputs(&r, &channels, e);
+    if (st == HF_OK)
+        st = survey(&r, &occupied, e);
+    if (st == HF_OK)
+        st = make_weights(&r, e);
+    if (st == HF_OK)
+        st = run_tiles(&r, channels, HF_DATA(uint8_t, occupied), e);
+    if (st == HF_OK)
+        st = finish(&r, ret, e);
     s->host->tensor_unref(occupied);
-    if (st == HF_OK)
-        *ret = volume;
-    else if (volume)
-        s->host->tensor_unref(volume);
+    s->host->tensor_unref(r.weights);
+    s->host->tensor_unref(r.sum);
     return st;
 }

@@ -1,61 +1,87 @@
 /**
- * infer.h - runs a trained 2D network over the slices of a volume; shared by inpaint, spot and
+ * infer.h - runs a trained network over a volume, tile by tile; shared by inpaint, spot and
  * segment.
  *
- * The network is compiled once for a fixed batch of slices, again only if the size of a slice
- * changes. Slices where the region of interest is empty are skipped and stay 0. The last batch is
- * filled up with zeros; networks treat each slice of a batch for itself.
+ * A 2D network sees slices, or tiles of them; a 3D network sees boxes, by default of the size that
+ * it was trained on. Tiles lie in even distances and overlap (see lattice.h); where several cover a
+ * voxel, or the network sees a tile mirrored as well, its plain outputs (logits) are averaged, and
+ * the activation makes a value of the mean, as nnU-Net does. Beyond the volume the network sees 0.
+ * Tiles without a voxel of the region of interest are skipped; voxels outside of it are 0.
  *
- * Each stage that links this brings three ops under its own name: "<stage>.survey",
- * "<stage>.gather" and "<stage>.scatter" (see INFER_OPS).
+ * The network is compiled once for a fixed batch of tiles, again only if the size of a tile
+ * changes. The last batch is filled up with zeros; networks treat each tile of a batch for itself.
+ * The sum over tiles is one f32 volume a channel; nothing else grows with their number.
+ *
+ * Each stage that links this brings four ops under its own name (see ops.h).
  */
 #ifndef HF_STAGES_INFER_INFER_H
 #define HF_STAGES_INFER_INFER_H
 
 #include <hepaflow/plugin.h>
 
-#include "elem.h"
+#include "lattice.h"
+#include "ops.h"
 
-#define INFER_MAX_BATCH 64
+/** How a network runs: part of a stage's options. */
+struct infer_options {
+    int64_t batch;          /* 0: see infer_option_batch */
+    struct hf_reals tile;   /* D, H, W; H, W for a 2D network; one for all; none: its own size */
+    double overlap;         /* share of a tile */
+    int32_t weights;        /* enum infer_weighting */
+    struct hf_names mirror; /* axes */
+    int32_t precision;      /* enum hf_precision */
+};
 
-/** The option `precision` of a stage, an int32_t. */
-#define INFER_PRECISION(at)                                                                        \
+#define INFER_OPTION_AT(at, member) (at) + offsetof(struct infer_options, member)
+
+/** The entries of an option table for a struct infer_options at offset `at`. */
+#define INFER_OPTION_TABLE(at)                                                                     \
+    {.name = "batch",                                                                              \
+     .type = HF_OPTION_INT,                                                                        \
+     .offset = INFER_OPTION_AT(at, batch),                                                         \
+     .initial = "0",                                                                               \
+     .max = INFER_MAX_BATCH,                                                                       \
+     .help = "Slices or tiles that the network sees at once; 0: 8, or 1 of a 3D network."},        \
+        {.name = "tile",                                                                           \
+         .type = HF_OPTION_REALS,                                                                  \
+         .offset = INFER_OPTION_AT(at, tile),                                                      \
+         .initial = "~",                                                                           \
+         .unit = "voxels",                                                                         \
+         .min = 1,                                                                                 \
+         .max = 4096,                                                                              \
+         .items_max = 3,                                                                           \
+         .help = "Size of the tiles, H, W of a 2D network and D, H, W of a 3D one, or one number " \
+                 "for all; by default whole slices, or the size that a 3D network was trained "    \
+                 "on."},                                                                           \
+        {.name = "overlap",                                                                        \
+         .type = HF_OPTION_REAL,                                                                   \
+         .offset = INFER_OPTION_AT(at, overlap),                                                   \
+         .initial = "0.5",                                                                         \
+         .min = 0,                                                                                 \
+         .max = 0.9,                                                                               \
+         .help = "Share of a tile by which the next one overlaps it, at least."},                  \
+        {.name = "weights",                                                                        \
+         .type = HF_OPTION_ENUM,                                                                   \
+         .offset = INFER_OPTION_AT(at, weights),                                                   \
+         .initial = "gaussian",                                                                    \
+         .choices = "gaussian|uniform",                                                            \
+         .help = "What a voxel of a tile counts for where tiles overlap; the Gaussian's sigma is " \
+                 "an eighth of the tile."},                                                        \
+        {.name = "mirror",                                                                         \
+         .type = HF_OPTION_NAMES,                                                                  \
+         .offset = INFER_OPTION_AT(at, mirror),                                                    \
+         .initial = "~",                                                                           \
+         .choices = "w|h|d",                                                                       \
+         .items_max = 3,                                                                           \
+         .help = "Axes along which each tile is also seen mirrored, in every combination; the "    \
+                 "network's plain outputs are averaged."},                                         \
     {                                                                                              \
-        .name = "precision", .type = HF_OPTION_ENUM, .offset = (at), .initial = "auto",            \
-        .choices = "auto|f32|tf32|bf16", .flags = HF_OPTION_PRECISION,                             \
+        .name = "precision", .type = HF_OPTION_ENUM, .offset = INFER_OPTION_AT(at, precision),     \
+        .initial = "auto", .choices = "auto|f32|tf32|bf16", .flags = HF_OPTION_PRECISION,          \
         .help =                                                                                    \
             "Arithmetic of the network: `auto` is bf16 on a GPU and f32 on the CPU, which has "    \
             "no other."                                                                            \
     }
-
-/** "survey": in[0] u8 [1,D,H,W]; out[0] u8 [D]: 1 where a slice has a nonzero voxel; out[1] f32
- *  [C,D,H,W] is set to 0. */
-enum hf_status infer_survey_cpu(const struct hf_op_call *call, void *scratch, void *stream,
-                                struct hf_error *e);
-
-/** "gather": in[] f32 or u8 [C,D,H,W]; out[0] f32 [B,sum of C,1,H,W]. */
-enum hf_status infer_gather_cpu(const struct hf_op_call *call, void *scratch, void *stream,
-                                struct hf_error *e);
-
-struct infer_gather_params {
-    int32_t slice[INFER_MAX_BATCH]; /* slice of each place of the batch; -1: zeros */
-};
-
-/** "scatter": in[0] f32 [B,C,1,H,W], in[1] u8 [1,D,H,W] (if given: 0 outside); out[0] f32
- *  [C',D,H,W], C' = C, or C - 1 with softmax: its first channel is the background. */
-enum hf_status infer_scatter_cpu(const struct hf_op_call *call, void *scratch, void *stream,
-                                 struct hf_error *e);
-
-struct infer_scatter_params {
-    int32_t slice[INFER_MAX_BATCH]; /* -1: dropped */
-    int32_t activation;             /* enum infer_activation */
-};
-
-/** The CPU ops of a stage, as constants named `survey`, `gather` and `scatter`. */
-#define INFER_OPS(stage)                                                                           \
-    static const struct hf_op survey = {stage ".survey", HF_KIND_CPU, infer_survey_cpu, NULL};     \
-    static const struct hf_op gather = {stage ".gather", HF_KIND_CPU, infer_gather_cpu, NULL};     \
-    static const struct hf_op scatter = {stage ".scatter", HF_KIND_CPU, infer_scatter_cpu, NULL}
 
 /** A stage's compiled network; zeroed at first. */
 struct infer {
@@ -72,18 +98,17 @@ struct infer_given {
 };
 
 struct infer_job {
-    const char *survey, *gather, *scatter; /* names of the ops */
+    const char *survey, *gather, *add, *finish; /* names of the ops */
+    const struct infer_options *options;
     const struct hf_sample *sample;
     struct infer_given given[2]; /* name NULL: none */
-    struct hf_tensor *within;    /* u8 [1,D,H,W]: slices where it is empty are skipped */
-    int gated;                   /* 1: voxels outside `within` are 0 */
-    int64_t batch;
-    int32_t precision; /* enum hf_precision */
+    struct hf_tensor *within;    /* u8 [1,D,H,W]: the region of interest */
 };
 
-/** Reads the fields that the model of `model:` takes, but for those named in `own`
- * (NULL-terminated), which the stage makes. */
-enum hf_status infer_declare(struct hf_io *io, const char *const *own, struct hf_error *e);
+/** Checks options and model against each other, and reads the fields that the model of `model:`
+ * takes, but for those named in `own` (NULL-terminated), which the stage makes. */
+enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
+                             const char *const *own, struct hf_error *e);
 
 enum infer_activation infer_activation_of(const struct hf_model_info *model);
 

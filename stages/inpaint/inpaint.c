@@ -13,8 +13,7 @@
 struct options {
     const char *region;
     double blank;
-    int64_t batch;
-    int32_t precision; /* enum hf_precision */
+    struct infer_options infer;
 };
 
 struct state {
@@ -50,12 +49,12 @@ static enum hf_status fill(struct hf_stage *s, const struct hf_sample *in, struc
     if (st == HF_OK) {
         struct infer_job job = {.survey = "inpaint.survey",
                                 .gather = "inpaint.gather",
-                                .scatter = "inpaint.scatter",
+                                .add = "inpaint.add",
+                                .finish = "inpaint.finish",
+                                .options = &o->infer,
                                 .sample = in,
                                 .given = {{"masked", masked}, {"hole", region}},
-                                .within = region,
-                                .batch = o->batch,
-                                .precision = o->precision};
+                                .within = region};
         st = infer_volume(s, &state->infer, &job, ret, e);
     }
     s->host->tensor_unref(masked);
@@ -104,7 +103,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     const char *region = o->region;
     if (!region)
         region = io->has(io, "hole", NULL) ? "hole" : "segments";
-    enum hf_status st = infer_declare(io, own, e);
+    enum hf_status st = infer_declare(&o->infer, io, own, e);
     if (st != HF_OK)
         return st;
     if (infer_channels(io->model) != 1)
@@ -134,18 +133,11 @@ static const struct hf_option option_table[] = {
      .min = -1e3,
      .max = 1e3,
      .help = "Value of blanked voxels; as in the stage `holes` that the model was trained with."},
-    {.name = "batch",
-     .type = HF_OPTION_INT,
-     .offset = OFFSET(batch),
-     .initial = "8",
-     .min = 1,
-     .max = INFER_MAX_BATCH,
-     .help = "Slices that the network sees at once."},
-    INFER_PRECISION(OFFSET(precision)),
+    INFER_OPTION_TABLE(OFFSET(infer)),
     {.name = NULL}};
 
-static const char *const ops_used[] = {"inpaint.blank",  "inpaint.merge",   "inpaint.survey",
-                                       "inpaint.gather", "inpaint.scatter", NULL};
+static const char *const ops_used[] = {"inpaint.blank", "inpaint.merge", INFER_OP_NAMES("inpaint"),
+                                       NULL};
 
 static const struct hf_stage_class inpaint = {
     .name = "inpaint",
@@ -165,7 +157,7 @@ INFER_OPS("inpaint");
 
 static const struct hf_stage_class *const stages[] = {&inpaint, NULL};
 static const struct hf_op *const ops[] = {
-    &inpaint_blank_cpu, &inpaint_merge_cpu, &survey, &gather, &scatter, NULL};
+    &inpaint_blank_cpu, &inpaint_merge_cpu, &survey, &gather, &add, &finish, NULL};
 
 HF_EXPORT const struct hf_plugin hf_plugin = {
     .abi = HF_ABI_VERSION,

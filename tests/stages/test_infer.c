@@ -112,7 +112,7 @@ static void test_inpaint_fills_the_hole_alone(void **state) {
         make_model(h, (struct hf_names){3, {"masked", "hole", "image"}}, 3, 1, "none", params);
     struct hf_sample *in = make_sample(h);
     for (int64_t batch = 1; batch <= 8; batch += batch < 4 ? 1 : 4) {
-        struct options o = {.blank = 0.7, .batch = batch};
+        struct options o = {.blank = 0.7, .infer = {.batch = batch}};
         struct hf_stage *s = start_stage(h, "inpaint", &o, model);
         for (int i = 0; i < N; i++) {
             float filling = 0.5f * 0.7f + 0.25f + 0.1f * image[i] + 0.05f;
@@ -153,7 +153,7 @@ static void test_spot_is_gated_probability(void **state) {
     for (int i = 0; i < N; i++)
         difference[i] = 0.01f * (float)(i % 37) - 0.2f;
     harness_set_f32(h, in, "difference", 1, difference);
-    struct apply_options o = {.within = "liver", .output = "score", .batch = 4};
+    struct apply_options o = {.within = "liver", .output = "score", .infer = {.batch = 4}};
     struct hf_stage *s = start_stage(h, "spot", &o, model);
     for (int k = 0; k < 2; k++) {
         o.within = k ? "segments" : "liver";
@@ -179,7 +179,7 @@ static void test_segment_leaves_the_background_out(void **state) {
     struct hf_model *model =
         make_model(h, (struct hf_names){1, {"image"}}, 1, 3, "softmax", params);
     struct hf_sample *in = make_sample(h);
-    struct apply_options o = {.within = "liver", .output = "predicted", .batch = 2};
+    struct apply_options o = {.within = "liver", .output = "predicted", .infer = {.batch = 2}};
     struct hf_stage *s = start_stage(h, "segment", &o, model);
     assert_int_equal(harness_process(s, in, &e), HF_OK);
     const struct hf_tensor *t = hf_sample_get(harness_out(s, 0), "predicted");
@@ -209,7 +209,7 @@ static void test_other_sizes_compile_anew(void **state) {
     struct hf_error e;
     struct hf_model *model =
         make_model(h, (struct hf_names){1, {"image"}}, 1, 1, "sigmoid", params);
-    struct apply_options o = {.within = "liver", .output = "predicted", .batch = 3};
+    struct apply_options o = {.within = "liver", .output = "predicted", .infer = {.batch = 3}};
     struct hf_stage *s = start_stage(h, "segment", &o, model);
     for (int k = 0; k < 3; k++) {
         int64_t side = 8 + 8 * (k % 2);
@@ -239,8 +239,8 @@ static void test_faults_are_named(void **state) {
     struct io_stub stub;
     harness_load(h, "stages/spot/spot");
     struct hf_sample *in = make_sample(h);
-    struct options io = {.blank = 0.5, .batch = 8};
-    struct apply_options ao = {.within = "liver", .output = "score", .batch = 8};
+    struct options io = {.blank = 0.5, .infer = {.batch = 8}};
+    struct apply_options ao = {.within = "liver", .output = "score", .infer = {.batch = 8}};
 
     /* A field that the sample lacks; an input with more channels than in training. */
     struct hf_model *model =
