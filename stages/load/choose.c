@@ -100,13 +100,15 @@ static enum hf_status item_slices(const struct hf_stage *s, struct load_item *it
     return st;
 }
 
-static int is_named(const struct load_options *o, const struct hf_case *c) {
-    if (o->cases.count == 0)
-        return 1;
-    for (int32_t i = 0; i < o->cases.count; i++)
-        if (fnmatch(o->cases.name[i], c->name, 0) == 0)
+static int fits(const struct hf_names *patterns, const char *name) {
+    for (int32_t i = 0; i < patterns->count; i++)
+        if (fnmatch(patterns->name[i], name, 0) == 0)
             return 1;
     return 0;
+}
+
+static int is_named(const struct load_options *o, const struct hf_case *c) {
+    return (o->cases.count == 0 || fits(&o->cases, c->name)) && !fits(&o->omit, c->name);
 }
 
 /** 1 if the manifest has all that is required of the case; adds up what it lacks. */
@@ -216,6 +218,10 @@ static enum hf_status choose(const struct hf_stage *s, struct hf_error *e) {
     if (in_split == 0)
         return hf_fail(e, HF_INVALID, "%s: none of its %d cases is in %s", o->dataset,
                        (int)st->cases.count, split_names[o->split]);
+    if (named == 0 && o->cases.count == 0)
+        return hf_fail(e, HF_INVALID, "%s: all of the %lld cases in %s are omitted: %s", o->dataset,
+                       (long long)in_split, split_names[o->split],
+                       list(&o->omit, names, sizeof names));
     if (named == 0)
         return hf_fail(e, HF_INVALID, "%s: none of the %lld cases in %s is called %s", o->dataset,
                        (long long)in_split, split_names[o->split],

@@ -93,6 +93,7 @@ static const struct hf_option options[] = {
      .help = "Values that are tumor in its files. None: 1, or what the data set says."},
     {OPTION(cases, NAMES, "[]"),
      .help = "Only cases of these names; `*` and `?` stand for anything. Empty: all."},
+    {OPTION(omit, NAMES, "[]"), .help = "Cases to leave out, likewise."},
     {OPTION(require, NAMES, "[]"), .choices = "liver|couinaud|tumor|segments",
      .help = "Only cases for which the manifest has these; others are left out."},
     {OPTION(fields, NAMES, "[liver, couinaud, tumor]"), .choices = "liver|couinaud|tumor",

@@ -29,7 +29,7 @@ struct load_options {
     const char *overrides;
     const char *liver, *couinaud, *tumor;
     struct hf_reals liver_values, couinaud_values, tumor_values;
-    struct hf_names cases;
+    struct hf_names cases, omit;
     struct hf_names require;
     struct hf_names fields;
     int32_t geometry, nonfinite;

@@ -4,6 +4,7 @@
  */
 #include "load_fixture.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 #include "load/folder.h"
@@ -96,6 +97,11 @@ static void test_lits(void **state) {
     struct fixture *f = *state;
     make_lits(f);
     names(f, "volume-1 volume-2 volume-10");
+    f->o.omit = (struct hf_names){2, {"volume-1", "volume-9*"}};
+    names(f, "volume-2 volume-10");
+    f->o.omit = (struct hf_names){1, {"vol*"}};
+    expect(f, "lits: all of the 3 cases in any split are omitted: vol*");
+    f->o.omit.count = 0;
     f->o.require = (struct hf_names){2, {"liver", "tumor"}};
     names(f, "volume-2 volume-10");
     check_both(open_first(f));
@@ -287,6 +293,33 @@ static void test_nnunet(void **state) {
     }
 }
 
+/** The overrides that graphs/lits.yaml names: 20 cases, of which one has no known spacing. */
+static void test_shipped_overrides(void **state) {
+    struct fixture *f = *state;
+    char path[4096];
+    const char *source = getenv("HEPAFLOW_SOURCE");
+    (void)snprintf(path, sizeof path, "%s/graphs/lits-cases.csv", source ? source : ".");
+    make(f, "lits");
+    for (int k = 27; k <= 48; k++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "lits/volume-%d.nii.gz", k);
+        put_made(f, name, hu, 8);
+    }
+    f->o.dataset = at(f, "lits");
+    f->o.overrides = path;
+    if (begin(f) != HF_OK)
+        fail_msg("%s", f->e.text);
+    for (int k = 27; k <= 48; k++) {
+        assert_int_equal(harness_open_item(f->s, k - 27, &f->e), HF_OK);
+        const struct hf_sample *s = harness_out(f->s, harness_outs(f->s) - 1);
+        int listed = k >= 28 && k <= 47;
+        assert_true(listed == (s->file.affine[0][0] < 0)); /* the header runs to the right */
+        double step = fabs(s->file.affine[0][0]);
+        assert_true(listed && k != 44 ? step > 0.5 && step < 0.9 : step == 2);
+    }
+    assert_false(strstr(harness_log(f->h), "fit no case") != NULL);
+}
+
 static double split_four(int i) {
     return couinaud(i) > 4 ? couinaud(i) + 1 : couinaud(i) == 4 ? 4 + i % 2 : couinaud(i);
 }
@@ -323,6 +356,7 @@ int main(void) {
         TEST(test_msd03),
         TEST(test_nnunet),
         TEST(test_values),
+        TEST(test_shipped_overrides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
