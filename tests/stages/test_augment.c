@@ -17,10 +17,15 @@
 #define W 30
 #define N (D * H * W)
 
-static const struct options still = {.rotate = {2, {0, 0}},
-                                     .scale = {2, {1, 1}},
-                                     .contrast = {2, {1, 1}},
-                                     .brightness = {2, {0, 0}}};
+/* The effects of space, in every volume, at values that change nothing. */
+static const struct augment_options still = {
+    .effects = {2, {"rotate", "scale"}, {1, 1}},
+    .dims = 2,
+    .rotate = {2, {0, 0}},
+    .scale = {2, {1, 1}},
+    .contrast = {2, {1, 1}},
+    .shift = {2, {0, 0}},
+};
 
 struct test {
     struct harness *h;
@@ -40,14 +45,15 @@ static double ramp(const struct hf_grid *g, int64_t i) {
     return v;
 }
 
-static struct test run(const struct options *o, uint64_t epoch) {
+static struct test run_on(const struct augment_options *o, uint64_t epoch,
+                          const struct hf_grid *grid) {
     static float image[N];
     static uint8_t liver[N], couinaud[N];
     struct test t = {.h = harness_open()};
     struct hf_error e = {0};
     harness_add(t.h, &hf_plugin);
     t.in = harness_sample(t.h, "c1", D, H, W, 1.0);
-    t.in->grid = (struct hf_grid){{D, H, W}, {{1, 0, 0, -14}, {0, 1, 0, -10}, {0, 0, 3, 2}}};
+    t.in->grid = *grid;
     t.in->canonical = t.in->grid;
     for (int64_t i = 0; i < N; i++) {
         image[i] = (float)ramp(&t.in->grid, i);
@@ -66,6 +72,11 @@ static struct test run(const struct options *o, uint64_t epoch) {
     return t;
 }
 
+static struct test run(const struct augment_options *o, uint64_t epoch) {
+    static const struct hf_grid grid = {{D, H, W}, {{1, 0, 0, -14}, {0, 1, 0, -10}, {0, 0, 3, 2}}};
+    return run_on(o, epoch, &grid);
+}
+
 static void done(struct test *t) {
     harness_stage_free(t->stage);
     harness_free_sample(t->h, t->in);
@@ -76,8 +87,9 @@ static void done(struct test *t) {
 static void index_before(const struct test *t, int64_t i, double ret[2]) {
     const struct hf_grid *from = &t->in->grid, *to = &t->out->grid;
     for (int r = 0; r < 2; r++)
-        ret[r] = to->affine[r][0] * (double)(i % W) + to->affine[r][1] * (double)(i / W % H) +
-                 to->affine[r][3] - from->affine[r][3];
+        ret[r] = (to->affine[r][0] * (double)(i % W) + to->affine[r][1] * (double)(i / W % H) +
+                  to->affine[r][3] - from->affine[r][3]) /
+                 from->affine[r][r];
 }
 
 /* Every voxel shows what lies at its place in the world, by the affine that goes with it. */
@@ -118,7 +130,7 @@ static void nothing_drawn_changes_nothing(void **state) {
 
 static void turned_and_scaled_about_the_centre(void **state) {
     (void)state;
-    struct options o = still;
+    struct augment_options o = still;
     o.rotate = (struct hf_reals){2, {17, 17}};
     o.scale = (struct hf_reals){2, {1.25, 1.25}};
     struct test t = run(&o, 0);
@@ -140,8 +152,8 @@ static void turned_and_scaled_about_the_centre(void **state) {
 
 static void mirrored_left_to_right(void **state) {
     (void)state;
-    struct options o = still;
-    o.mirror = 1;
+    struct augment_options o = still;
+    o.effects = (struct hf_weights){1, {"mirror_w"}, {1}};
     struct test t = run(&o, 0);
     assert_true(determinant(&t.out->grid) < 0);
     const uint8_t *before = harness_u8(t.in, "couinaud"), *after = harness_u8(t.out, "couinaud");
@@ -151,25 +163,81 @@ static void mirrored_left_to_right(void **state) {
     done(&t);
 }
 
-static void light_changes_inside_the_liver(void **state) {
+/* Sides of a voxel that differ: right angles stay right angles in the world. */
+static void turned_in_mm(void **state) {
     (void)state;
-    struct options o = still;
-    o.contrast = (struct hf_reals){2, {1.5, 1.5}};
-    o.brightness = (struct hf_reals){2, {0.2, 0.2}};
-    struct test t = run(&o, 0);
-    const float *before = harness_f32(t.in, "image"), *after = harness_f32(t.out, "image");
-    for (int64_t i = 0; i < N; i++) {
-        double want = before[i];
-        if (harness_u8(t.in, "liver")[i])
-            want = fmin(fmax(0.5 + 1.5 * (want - 0.5) + 0.2, 0), 1);
-        assert_true(fabs(after[i] - want) < 1e-5);
+    static const struct hf_grid grid = {{D, H, W},
+                                        {{1.6, 0, 0, -14}, {0, 0.8, 0, -10}, {0, 0, 3, 2}}};
+    struct augment_options o = still;
+    o.rotate = (struct hf_reals){2, {25, 25}};
+    struct test t = run_on(&o, 0, &grid);
+    const struct hf_grid *g = &t.out->grid;
+    double dot = 0, side[2] = {0, 0};
+    for (int r = 0; r < 2; r++) {
+        dot += g->affine[r][0] * g->affine[r][1];
+        side[0] += g->affine[r][0] * g->affine[r][0];
+        side[1] += g->affine[r][1] * g->affine[r][1];
     }
+    assert_true(fabs(dot) < 1e-9);
+    assert_true(fabs(sqrt(side[0]) - 1.6) < 1e-9 && fabs(sqrt(side[1]) - 0.8) < 1e-9);
+    assert_true(fabs(atan2(g->affine[1][0], g->affine[0][0]) - 25 * 3.14159265358979 / 180) < 1e-9);
+    check_world(&t);
+    done(&t);
+}
+
+/* In space: no plane is left as it was, sides and angles are, and a mirrored axis turns around. */
+static void turned_in_space(void **state) {
+    (void)state;
+    static const struct hf_grid grid = {{D, H, W},
+                                        {{1.6, 0, 0, -14}, {0, 0.8, 0, -10}, {0, 0, 3, 2}}};
+    struct augment_options o = still;
+    o.dims = 3;
+    o.rotate = (struct hf_reals){2, {-30, 30}};
+    o.scale = (struct hf_reals){1, {0.8}};
+    o.effects = (struct hf_weights){4, {"rotate", "scale", "mirror_h", "mirror_d"}, {1, 1, 1, 1}};
+    struct test t = run_on(&o, 0, &grid);
+    const double(*m)[4] = t.out->grid.affine, sides[3] = {1.6 / 0.8, 0.8 / 0.8, 3 / 0.8};
+    for (int a = 0; a < 3; a++) {
+        for (int b = 0; b < 3; b++) {
+            double dot = m[0][a] * m[0][b] + m[1][a] * m[1][b] + m[2][a] * m[2][b];
+            assert_true(fabs(dot - (a == b ? sides[a] * sides[a] : 0)) < 1e-9);
+            assert_true(a == b || fabs(m[a][b]) > 1e-3);
+        }
+    }
+    assert_true(m[0][0] > 0 && m[1][1] < 0 && m[2][2] < 0);
+    /* The middle stays. */
+    for (int r = 0; r < 3; r++) {
+        const double middle[3] = {(W - 1) / 2.0, (H - 1) / 2.0, (D - 1) / 2.0};
+        double before = grid.affine[r][3], after = m[r][3];
+        for (int a = 0; a < 3; a++) {
+            before += grid.affine[r][a] * middle[a];
+            after += m[r][a] * middle[a];
+        }
+        assert_true(fabs(before - after) < 1e-9);
+    }
+    /* The ramp is a function of the world, wherever it is seen. */
+    const float *image = harness_f32(t.out, "image");
+    int64_t seen = 0;
+    for (int64_t i = 0; i < N; i++) {
+        double world[3], at[3];
+        for (int r = 0; r < 3; r++) {
+            world[r] = m[r][0] * (double)(i % W) + m[r][1] * (double)(i / W % H) +
+                       m[r][2] * (double)(i / (W * H)) + m[r][3];
+            at[r] = (world[r] - grid.affine[r][3]) / grid.affine[r][r];
+        }
+        if (at[0] < 0 || at[0] > W - 1 || at[1] < 0 || at[1] > H - 1 || at[2] < 0 || at[2] > D - 1)
+            continue;
+        assert_true(fabs((double)image[i] -
+                         (0.4 + 0.004 * world[0] + 0.006 * world[1] + 0.01 * world[2])) < 1e-4);
+        seen++;
+    }
+    assert_true(seen > N / 10);
     done(&t);
 }
 
 static void each_epoch_draws_anew(void **state) {
     (void)state;
-    struct options o = still;
+    struct augment_options o = still;
     o.rotate = (struct hf_reals){2, {-20, 20}};
     o.scale = (struct hf_reals){2, {0.85, 1.15}};
     double angle[3], size[3];
@@ -195,7 +263,8 @@ int main(void) {
         cmocka_unit_test(nothing_drawn_changes_nothing),
         cmocka_unit_test(turned_and_scaled_about_the_centre),
         cmocka_unit_test(mirrored_left_to_right),
-        cmocka_unit_test(light_changes_inside_the_liver),
+        cmocka_unit_test(turned_in_mm),
+        cmocka_unit_test(turned_in_space),
         cmocka_unit_test(each_epoch_draws_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
