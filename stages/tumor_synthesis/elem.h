@@ -83,14 +83,6 @@ HF_DEVICE static inline float coverage(float depth, float size) {
     return fminf(fmaxf(0.5f + depth / size, 0.0f), 1.0f);
 }
 
-/** Squared distance of a voxel to a superpixel's centre: space in units of the superpixels' pitch,
- *  intensity in units of the compactness. */
-HF_DEVICE static inline float superpixel_distance2(float dx, float dy, float pitch, float di,
-                                                   float compactness) {
-    float s = 1.0f / (pitch * pitch), c = 1.0f / (compactness * compactness);
-    return (dx * dx + dy * dy) * s + di * di * c;
-}
-
 /** A voxel under a lesion: vessels (how the smoothed image `low` differs from its mean there) fade,
  *  contrast and texture come on top, the image's own noise stays. */
 HF_DEVICE static inline float lesion_voxel(float image, float mask, float contrast, float texture,

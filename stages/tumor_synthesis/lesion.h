@@ -5,13 +5,12 @@
 #ifndef HF_STAGES_TUMOR_SYNTHESIS_LESION_H
 #define HF_STAGES_TUMOR_SYNTHESIS_LESION_H
 
+#include "../shapes/superpixels.h"
 #include "elem.h"
 
-#define MAX_RADIUS      192 /* voxels of a blur's kernel to each side */
-#define MAX_TAPS        (2 * MAX_RADIUS + 1)
-#define MAX_SUPERPIXELS 256
-#define MIN_SUPERPIXEL  6 /* voxels that an ellipse can be fitted to */
-#define ROUNDS          5 /* of the superpixels' clustering */
+#define MAX_RADIUS     192 /* voxels of a blur's kernel to each side */
+#define MAX_TAPS       (2 * MAX_RADIUS + 1)
+#define MIN_SUPERPIXEL 6 /* voxels that an ellipse can be fitted to */
 
 enum noise_plane {
     NOISE_SHIFT,
@@ -82,43 +81,6 @@ HF_DEVICE static inline uint32_t draw_segments(struct hf_rng *r, const struct sy
             taken |= 1u << k;
     }
     return taken;
-}
-
-/** Where a superpixel is: mm along W and H, and the image's value. */
-struct centre {
-    float x, y, value;
-};
-
-/** Sums over the voxels of a superpixel, exact in any order: indices along W and H, and the image's
- *  values (shapes_fixed). */
-struct superpixel {
-    int64_t n, x, y, value;
-    int64_t xx, xy, yy;
-};
-
-HF_DEVICE static inline float superpixel_pitch(const struct synthesis_params *p, int32_t voxels,
-                                               int32_t n) {
-    return sqrtf((float)voxels * p->spacing[1] * p->spacing[0] / (float)n);
-}
-
-HF_DEVICE static inline void add_voxel(struct superpixel *s, int32_t x, int32_t y, float value) {
-    s->n += 1;
-    s->x += x;
-    s->y += y;
-    s->value += shapes_fixed(value);
-    s->xx += (int64_t)x * x;
-    s->xy += (int64_t)x * y;
-    s->yy += (int64_t)y * y;
-}
-
-/** Moves a centre to the middle of its superpixel, if that has voxels. */
-HF_DEVICE static inline void move_centre(const struct synthesis_params *p,
-                                         const struct superpixel *s, struct centre *c) {
-    if (s->n == 0)
-        return;
-    c->x = (float)((double)s->x / (double)s->n) * p->spacing[1];
-    c->y = (float)((double)s->y / (double)s->n) * p->spacing[0];
-    c->value = shapes_mean(s->value, s->n);
 }
 
 /** Which superpixel the lesion takes its outline from. Those of a few voxels are left out; never

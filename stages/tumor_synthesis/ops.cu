@@ -222,7 +222,7 @@ static __device__ void assign(const struct work &w, int64_t d, int32_t voxels,
                               union sums *sum) {
     const int32_t *voxel = w.voxel + d * w.h * w.w;
     const float *healthy = w.healthy + d * w.h * w.w;
-    float pitch = superpixel_pitch(&w.p, voxels, n);
+    float pitch = superpixel_pitch(w.p.spacing, voxels, n);
     for (int32_t j = (int32_t)threadIdx.x * EACH; j < voxels; j += OUTLINE_THREADS * EACH) {
         int32_t x[EACH], y[EACH], near[EACH];
         float along_w[EACH], along_h[EACH], value[EACH], best[EACH];
@@ -271,7 +271,7 @@ static __device__ void cluster(const struct work &w, int64_t d, int32_t voxels, 
     for (int round = 0; round < ROUNDS; round++) {
         for (int32_t k = t; k < n; k += OUTLINE_THREADS) {
             if (round > 0)
-                move_centre(&w.p, &sum[k].s, &centre[k]);
+                move_centre(w.p.spacing, &sum[k].s, &centre[k]);
             sum[k].s = {0, 0, 0, 0, 0, 0, 0};
         }
         __syncthreads();

@@ -3,10 +3,9 @@
  */
 #include <string.h>
 
+#include "../shapes/superpixels_cpu.h"
 #include "lesion.h"
 #include "ops.h"
-
-#define LANES 64 /* voxels that look for their superpixel side by side */
 
 /* One slice and its scratch planes, each of h * w. */
 struct slice {
@@ -92,72 +91,6 @@ static void collect(struct slice *s) {
     }
 }
 
-/* Voxels that look for their superpixel side by side. */
-struct lanes {
-    int32_t x[LANES], y[LANES];
-    float along_w[LANES], along_h[LANES], value[LANES]; /* mm, and of the image */
-    float best[LANES];
-    int32_t near[LANES];
-};
-
-static void find_nearest(struct lanes *v, const struct centre *centre, int n, float pitch,
-                         float compactness) {
-    for (int l = 0; l < LANES; l++)
-        v->best[l] = INFINITY;
-    memset(v->near, 0, sizeof v->near);
-    for (int k = 0; k < n; k++) {
-        const struct centre c = centre[k];
-        for (int l = 0; l < LANES; l++) {
-            float d = superpixel_distance2(v->along_w[l] - c.x, v->along_h[l] - c.y, pitch,
-                                           v->value[l] - c.value, compactness);
-            /* As a mask, for gcc 12 keeps to one voxel at a time where a choice of integers hangs
-             * on floats. */
-            int32_t nearer = -(d < v->best[l]);
-            v->near[l] = (k & nearer) | (v->near[l] & ~nearer);
-            v->best[l] = d < v->best[l] ? d : v->best[l];
-        }
-    }
-}
-
-/* Adds the region's voxels to the superpixels whose centres are the nearest. */
-static void assign(const struct slice *s, const struct centre *centre, struct superpixel *sum,
-                   int n, float pitch) {
-    struct lanes v;
-    memset(&v, 0, sizeof v);
-    memset(sum, 0, (size_t)n * sizeof *sum);
-    for (int32_t j = 0; j < s->voxels; j += LANES) {
-        int count = s->voxels - j < LANES ? s->voxels - j : LANES;
-        for (int l = 0; l < count; l++) {
-            int32_t i = s->voxel[j + l];
-            v.x[l] = i % (int32_t)s->w;
-            v.y[l] = i / (int32_t)s->w;
-            v.along_w[l] = (float)v.x[l] * s->p->spacing[1];
-            v.along_h[l] = (float)v.y[l] * s->p->spacing[0];
-            v.value[l] = s->healthy[i];
-        }
-        find_nearest(&v, centre, n, pitch, s->p->compactness);
-        for (int l = 0; l < count; l++)
-            add_voxel(&sum[v.near[l]], v.x[l], v.y[l], v.value[l]);
-    }
-}
-
-/* Clusters the region's voxels by place and intensity around `n` centres. */
-static void cluster(const struct slice *s, const int32_t *seed, struct superpixel *sum, int n) {
-    struct centre centre[MAX_SUPERPIXELS];
-    float pitch = superpixel_pitch(s->p, s->voxels, n);
-    for (int k = 0; k < n; k++) {
-        int32_t i = s->voxel[seed[k]];
-        centre[k] = (struct centre){(float)(i % s->w) * s->p->spacing[1],
-                                    (float)(i / s->w) * s->p->spacing[0], s->healthy[i]};
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-        if (round > 0)
-            for (int k = 0; k < n; k++)
-                move_centre(s->p, &sum[k], &centre[k]);
-        assign(s, centre, sum, n, pitch);
-    }
-}
-
 /* The sums over the whole region. */
 static struct superpixel sum_region(const struct slice *s) {
     struct superpixel sum = {0};
@@ -176,7 +109,14 @@ static struct ellipse outline(const struct slice *s, const struct lesion *l, con
     }
     struct superpixel sum[MAX_SUPERPIXELS];
     if (l->superpixels > 0)
-        cluster(s, seed, sum, l->superpixels);
+        clusters_make(&(struct clusters){s->healthy,
+                                         s->voxel,
+                                         s->voxels,
+                                         (int32_t)s->w,
+                                         {s->p->spacing[0], s->p->spacing[1]},
+                                         s->p->compactness,
+                                         NULL},
+                      seed, sum, l->superpixels);
     else
         sum[0] = sum_region(s);
     return fit_ellipse(s->p, &sum[pick_superpixel(l, sum)]);
