@@ -30,7 +30,7 @@ enum loss_sum {
     LOSS_SUM_OVERLAP
 };
 
-static inline enum loss_sum loss_sum_of(enum hf_loss_kind kind) {
+HF_DEVICE static inline enum loss_sum loss_sum_of(enum hf_loss_kind kind) {
     switch (kind) {
     case HF_LOSS_L1:
         return LOSS_SUM_L1;
