@@ -14,6 +14,15 @@ struct blank_params {
     float blank; /* what a blanked voxel holds */
 };
 
+struct turn_params {
+    int32_t turn;
+};
+
+/** 1 if the voxel is filled in that turn. */
+HF_DEVICE static inline uint8_t turn_voxel(uint8_t part, uint8_t region, int32_t turn) {
+    return region && part == turn;
+}
+
 /** What the network sees. */
 HF_DEVICE static inline float blank_voxel(float image, uint8_t region, float blank) {
     return region ? blank : image;

@@ -45,5 +45,40 @@ static enum hf_status launch_merge(const struct hf_op_call *call, void *, void *
     return hf_cuda_launched("inpaint.merge", e);
 }
 
+static __global__ void turn(const uint8_t *parts, const uint8_t *region, int64_t n, int32_t which,
+                            uint8_t *out) {
+    HF_CUDA_EACH(i, n) {
+        out[i] = turn_voxel(parts[i], region[i], which);
+    }
+}
+
+static enum hf_status launch_turn(const struct hf_op_call *call, void *, void *stream,
+                                  struct hf_error *e) {
+    int32_t which = ((const struct turn_params *)call->params)->turn;
+    const uint8_t *parts = HF_DATA(const uint8_t, call->in[0]);
+    const uint8_t *region = HF_DATA(const uint8_t, call->in[1]);
+    uint8_t *out = HF_DATA(uint8_t, call->out[0]);
+    int64_t n = hf_tensor_count(call->out[0]);
+    HF_CUDA_LAUNCH(turn, hf_cuda_grid(n), HF_CUDA_THREADS, stream, parts, region, n, which, out);
+    return hf_cuda_launched("inpaint.turn", e);
+}
+
+static __global__ void everywhere(uint8_t *out, int64_t n) {
+    HF_CUDA_EACH(i, n) {
+        out[i] = 1;
+    }
+}
+
+static enum hf_status launch_everywhere(const struct hf_op_call *call, void *, void *stream,
+                                        struct hf_error *e) {
+    uint8_t *out = HF_DATA(uint8_t, call->out[0]);
+    int64_t n = hf_tensor_count(call->out[0]);
+    HF_CUDA_LAUNCH(everywhere, hf_cuda_grid(n), HF_CUDA_THREADS, stream, out, n);
+    return hf_cuda_launched("inpaint.everywhere", e);
+}
+
 HF_CUDA_MODULE("inpaint.cuda", {"inpaint.blank", HF_KIND_CUDA, launch_blank, NULL},
-               {"inpaint.merge", HF_KIND_CUDA, launch_merge, NULL}, INFER_CUDA_OPS("inpaint"))
+               {"inpaint.merge", HF_KIND_CUDA, launch_merge, NULL},
+               {"inpaint.turn", HF_KIND_CUDA, launch_turn, NULL},
+               {"inpaint.everywhere", HF_KIND_CUDA, launch_everywhere, NULL},
+               INFER_CUDA_OPS("inpaint"))

@@ -3,7 +3,9 @@
  *
  * "inpaint.blank": in[0] image f32, in[1] region u8; out[0] f32 with the region blanked.
  * "inpaint.merge": in[0] image f32, in[1] region u8, in[2] filling f32; out[0] inpainted f32,
- * out[1] image - inpainted f32. All [1,D,H,W].
+ * out[1] image - inpainted f32.
+ * "inpaint.turn": in[0] turns u8, in[1] region u8; out[0] u8: the part of the region with that
+ * turn. "inpaint.everywhere": out[0] u8: 1. All [1,D,H,W].
  */
 #ifndef HF_STAGES_INPAINT_OPS_H
 #define HF_STAGES_INPAINT_OPS_H
@@ -14,5 +16,7 @@
 
 extern const struct hf_op inpaint_blank_cpu;
 extern const struct hf_op inpaint_merge_cpu;
+extern const struct hf_op inpaint_turn_cpu;
+extern const struct hf_op inpaint_everywhere_cpu;
 
 #endif

@@ -1,6 +1,8 @@
 /**
- * ops_cpu.c - "inpaint.blank" and "inpaint.merge" on the CPU.
+ * ops_cpu.c - the ops of inpaint on the CPU.
  */
+#include <string.h>
+
 #include "ops.h"
 
 static enum hf_status blank(const struct hf_op_call *call, void *scratch, void *stream,
@@ -35,5 +37,30 @@ static enum hf_status merge(const struct hf_op_call *call, void *scratch, void *
     return HF_OK;
 }
 
+static enum hf_status turn(const struct hf_op_call *call, void *scratch, void *stream,
+                           struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    const struct turn_params *p = call->params;
+    const uint8_t *parts = HF_DATA(uint8_t, call->in[0]), *region = HF_DATA(uint8_t, call->in[1]);
+    uint8_t *out = HF_DATA(uint8_t, call->out[0]);
+    int64_t n = hf_tensor_count(call->out[0]);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = turn_voxel(parts[i], region[i], p->turn);
+    return HF_OK;
+}
+
+static enum hf_status everywhere(const struct hf_op_call *call, void *scratch, void *stream,
+                                 struct hf_error *e) {
+    (void)scratch;
+    (void)stream;
+    (void)e;
+    memset(call->out[0]->dl.data, 1, call->out[0]->bytes);
+    return HF_OK;
+}
+
+const struct hf_op inpaint_turn_cpu = {"inpaint.turn", HF_KIND_CPU, turn, NULL};
+const struct hf_op inpaint_everywhere_cpu = {"inpaint.everywhere", HF_KIND_CPU, everywhere, NULL};
 const struct hf_op inpaint_blank_cpu = {"inpaint.blank", HF_KIND_CPU, blank, NULL};
 const struct hf_op inpaint_merge_cpu = {"inpaint.merge", HF_KIND_CPU, merge, NULL};

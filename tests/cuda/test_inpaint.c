@@ -44,6 +44,21 @@ static void merge(void **state) {
     }
 }
 
+static void turn(void **state) {
+    (void)state;
+    struct turn_params p = {9};
+    EACH_SIZE(size) {
+        struct hf_tensor *t[3] = {sized_mask(size, 0.7, 6), sized_mask(size, 0.6, 7),
+                                  sized(HF_U8, 1, size)};
+        struct hf_op_call call = KIT_CALL(t[0], t[2], p);
+        call.in[call.inputs++] = t[1];
+        kit_compare("inpaint.turn", &call, &exact);
+        struct hf_op_call all = {.out = {t[2]}, .outputs = 1};
+        kit_compare("inpaint.everywhere", &all, &exact);
+        free_all(t, 3);
+    }
+}
+
 /* Tiles smaller than the volume, larger, and as flat as slices. */
 static struct infer_lattice lattice_of(const int64_t *size, int kind) {
     const int64_t tiles[3][3] = {{1, size[2], size[3]}, {3, 7, 5}, {size[1] + 2, 4, size[3] + 3}};
@@ -176,8 +191,8 @@ static void spot_and_segment(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blank),           cmocka_unit_test(merge), cmocka_unit_test(survey),
-        cmocka_unit_test(gather),          cmocka_unit_test(add),   cmocka_unit_test(finish),
-        cmocka_unit_test(spot_and_segment)};
+        cmocka_unit_test(blank),  cmocka_unit_test(merge),           cmocka_unit_test(turn),
+        cmocka_unit_test(survey), cmocka_unit_test(gather),          cmocka_unit_test(add),
+        cmocka_unit_test(finish), cmocka_unit_test(spot_and_segment)};
     return KIT_RUN("inpaint", tests);
 }

@@ -47,9 +47,10 @@ static struct hf_sample *make_sample(struct harness *h) {
     return s;
 }
 
-/* A network of one 1x1 convolution: weights [out][in], then biases [out]. */
-static struct hf_model *make_model(struct harness *h, struct hf_names inputs, int32_t in,
-                                   int32_t out, const char *activation, const float *params) {
+/* A network of one convolution of `width` x `width`: weights [out][in][y][x], then biases [out]. */
+static struct hf_model *make_model_of(struct harness *h, int32_t width, struct hf_names inputs,
+                                      int32_t in, int32_t out, const char *activation,
+                                      const float *params) {
     const struct hf_host *host = harness_host(h);
     struct hf_net *net = NULL;
     struct hf_model *model = NULL;
@@ -64,7 +65,7 @@ static struct hf_model *make_model(struct harness *h, struct hf_names inputs, in
                             .name = "conv",
                             .inputs = 1,
                             .channels = out,
-                            .kernel = {1, 1, 1},
+                            .kernel = {1, width, width},
                             .stride = {1, 1, 1},
                             .dilation = {1, 1, 1},
                             .bias = 1};
@@ -78,6 +79,11 @@ static struct hf_model *make_model(struct harness *h, struct hf_names inputs, in
         fail_msg("%s", e.text);
     host->net_free(net);
     return model;
+}
+
+static struct hf_model *make_model(struct harness *h, struct hf_names inputs, int32_t in,
+                                   int32_t out, const char *activation, const float *params) {
+    return make_model_of(h, 1, inputs, in, out, activation, params);
 }
 
 /* inpaint is part of this program, the others are modules. */
@@ -136,6 +142,89 @@ static void test_inpaint_fills_the_hole_alone(void **state) {
         expect_near(harness_f32(harness_out(s, 0), "inpainted"), inpainted);
         harness_stage_free(s);
     }
+    harness_host(h)->model_unref(model);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
+/* Each part is filled from the image as it is in all others. */
+static void test_inpaint_fills_part_by_part(void **state) {
+    (void)state;
+    static const float params[] = {0.5f, 0.25f, 0.1f, 0.05f};
+    static float inpainted[N], difference[N];
+    static uint8_t parts[N];
+    struct harness *h = harness_open();
+    struct hf_error e;
+    struct hf_model *model =
+        make_model(h, (struct hf_names){3, {"masked", "hole", "image"}}, 3, 1, "none", params);
+    struct hf_sample *in = make_sample(h);
+    for (int i = 0; i < N; i++)
+        parts[i] = (uint8_t)(i % W < 4 ? 0 : 1 + i % W / 4 % 3);
+    harness_set_u8(h, in, "parts", 1, parts);
+    struct options o = {.blank = 0.7, .parts = "parts"};
+    struct hf_stage *s = start_stage(h, "inpaint", &o, model);
+    assert_int_equal(harness_process(s, in, &e), HF_OK);
+    for (int i = 0; i < N; i++) {
+        float filling = 0.5f * 0.7f + 0.25f + 0.1f * image[i] + 0.05f;
+        inpainted[i] = hole[i] && parts[i] ? filling : image[i];
+        difference[i] = image[i] - inpainted[i];
+    }
+    expect_near(harness_f32(harness_out(s, 0), "inpainted"), inpainted);
+    expect_near(harness_f32(harness_out(s, 0), "difference"), difference);
+    harness_stage_free(s);
+    harness_host(h)->model_unref(model);
+
+    /* A network that looks to the left sees the image there unless it is of the same part. */
+    static const float left[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    model = make_model_of(h, 3, (struct hf_names){1, {"masked"}}, 1, 1, "none", left);
+    s = start_stage(h, "inpaint", &o, model);
+    assert_int_equal(harness_process(s, in, &e), HF_OK);
+    for (int i = 0; i < N; i++) {
+        int filled = hole[i] && parts[i];
+        int same = filled && i % W > 0 && hole[i - 1] && parts[i - 1] == parts[i];
+        inpainted[i] = !filled ? image[i] : same ? 0.7f : image[i - 1];
+    }
+    expect_near(harness_f32(harness_out(s, 0), "inpainted"), inpainted);
+    harness_stage_free(s);
+    harness_host(h)->model_unref(model);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
+/* A network that takes the image alone sees it whole; its output counts in the region, or
+ * everywhere. */
+static void test_a_blind_network_inpaints(void **state) {
+    (void)state;
+    static const float params[] = {0.5f, 0.3f};
+    static float inpainted[N];
+    struct harness *h = harness_open();
+    struct hf_error e;
+    struct io_stub stub;
+    struct hf_model *model = make_model(h, (struct hf_names){1, {"image"}}, 1, 1, "none", params);
+    struct hf_sample *in = make_sample(h);
+    struct options o = {.blank = 0.7};
+    struct hf_stage *s = start_stage(h, "inpaint", &o, model);
+    for (int k = 0; k < 2; k++) {
+        o.region = k ? NULL : "liver";
+        o.everywhere = k;
+        for (int i = 0; i < N; i++)
+            inpainted[i] = k || liver[i] ? 0.5f * image[i] + 0.3f : image[i];
+        assert_int_equal(harness_process(s, in, &e), HF_OK);
+        expect_near(harness_f32(harness_out(s, 0), "inpainted"), inpainted);
+    }
+    assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &model->info, &e),
+                     HF_OK);
+    assert_string_equal(stub.text, "read image@0\nread image@0\nwrite inpainted@0 < all\n"
+                                   "write difference@0 < all\n");
+    struct hf_model_info sees = model->info;
+    sees.inputs = (struct hf_names){2, {"image", "hole"}};
+    assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &sees, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "takes 'hole'"));
+    o.region = "liver";
+    assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &model->info, &e),
+                     HF_INVALID);
+    assert_non_null(strstr(e.text, "'region: liver'"));
+    harness_stage_free(s);
     harness_host(h)->model_unref(model);
     harness_free_sample(h, in);
     harness_close(h);
@@ -281,6 +370,8 @@ static void test_faults_are_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inpaint_fills_the_hole_alone),
+        cmocka_unit_test(test_inpaint_fills_part_by_part),
+        cmocka_unit_test(test_a_blind_network_inpaints),
         cmocka_unit_test(test_spot_is_gated_probability),
         cmocka_unit_test(test_segment_leaves_the_background_out),
         cmocka_unit_test(test_other_sizes_compile_anew),
