@@ -8,7 +8,8 @@
  * right has segment 2 on its right. Then the values of `image`.
  *
  * Effects, their chances and their ranges are nnU-Net's by default, in its order; each volume draws
- * which it gets. nnU-Net has no elastic deformation, and draws the others for patches.
+ * which it gets. nnU-Net has no elastic deformation, and draws for patches and changes all of their
+ * values, where here by default those of the liver change: outside of it an image may be blank.
  */
 #include "augment.h"
 
@@ -109,8 +110,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         return hf_fail(e, HF_INVALID, "option 'clip' must be two rising numbers, or [] for none");
     io->read(io, "image", HF_F32, HF_ON_GRID, 0);
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
-    if (o->within)
-        io->read(io, o->within, HF_U8, HF_ON_GRID, 0);
+    if (o->within.count > 0)
+        io->read(io, o->within.name[0], HF_U8, HF_ON_GRID, 0);
     io->read(io, HF_EVERY_FIELD, HF_DTYPES, HF_ON_GRID, 0);
     (void)io->has(io, "image", &channels);
     io->write(io, "image", HF_F32, HF_ON_GRID, channels, "image");
@@ -194,12 +195,14 @@ static const struct hf_option option_table[] = {
         "Range of gamma, drawn as often below 1 as above; mean and deviation stay. Inverted gamma "
         "acts on the negative."),
     {.name = "within",
-     .type = HF_OPTION_STRING,
+     .type = HF_OPTION_NAMES,
      .offset = AT(within),
-     .initial = "~",
+     .initial = "liver",
+     .items_max = 1,
      .flags = HF_OPTION_FIELD,
-     .help = "Mask whose values alone change, and are counted in means and ranges; by default the "
-             "whole volume. What happens in space happens everywhere."},
+     .help =
+         "Mask inside which alone values change, and of which means, deviations and ranges are; "
+         "[]: the whole volume. What happens in space happens everywhere."},
     {.name = "clip",
      .type = HF_OPTION_REALS,
      .offset = AT(clip),

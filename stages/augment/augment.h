@@ -43,7 +43,7 @@ struct augment_options {
         low_resolution, gamma;
     double elastic_spacing; /* mm */
     int32_t contrast_about; /* enum augment_about */
-    const char *within;     /* mask outside which values stay as they are; NULL: everywhere */
+    struct hf_names within; /* mask outside which values stay as they are; none: everywhere */
     struct hf_reals clip;
 };
 

@@ -70,7 +70,7 @@ static enum hf_status blur(struct light *l, struct hf_rng *rng, const struct aug
     struct hf_blur_params p = {{0, 0, 0}};
     for (int a = 2; a >= 3 - (int)o->dims; a--)
         p.sigma[a] = (float)augment_uniform(rng, &o->blur);
-    return apply(l, "blur", NULL, NULL, &p, sizeof p);
+    return apply(l, "blur", l->within, NULL, &p, sizeof p);
 }
 
 static enum hf_status brightness(struct light *l, struct hf_rng *rng,
@@ -189,7 +189,7 @@ enum hf_status augment_light(struct hf_stage *s, struct augment_draw *d, struct 
     struct light l = {s,
                       d,
                       before,
-                      o->within ? hf_sample_get(sample, o->within) : NULL,
+                      o->within.count > 0 ? hf_sample_get(sample, o->within.name[0]) : NULL,
                       hf_sample_get(sample, "liver"),
                       e};
     struct augment_merge_params bounds = {-INFINITY, INFINITY};
