@@ -136,7 +136,7 @@ static const struct hf_exec_spec spec_unet = {
     .mode = HF_EXEC_TRAIN,
     .shape = {2, 1, 1, 24, 20},
     .loss_terms = 2,
-    .loss = {{HF_LOSS_CE, 1, 1}, {HF_LOSS_DICE, 1, 1}},
+    .loss = {{.kind = HF_LOSS_CE, .factor = 1}, {.kind = HF_LOSS_DICE, .factor = 1}},
     .optimizer = {.kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-6f, .clip = 1}};
 
 /* Random parameters with norm scales near 1, a random image, and where it exceeds a level. */

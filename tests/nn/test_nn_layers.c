@@ -180,7 +180,7 @@ static void check(struct builder *b, const char *name, int64_t n, int64_t d, int
     struct hf_exec_spec spec = {.mode = HF_EXEC_TRAIN,
                                 .shape = {n, b->net.layer[0].channels, d, h, w},
                                 .loss_terms = 1,
-                                .loss = {{HF_LOSS_BCE, 1.0f, 2.0f}},
+                                .loss = {{.kind = HF_LOSS_BCE, .factor = 1.0f, .pos_weight = 2.0f}},
                                 .optimizer = plain_sgd};
     check_spec(b, name, &spec);
 }

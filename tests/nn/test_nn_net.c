@@ -198,7 +198,8 @@ static void test_refused_specs(void **state) {
         .mode = HF_EXEC_TRAIN,
         .shape = {1, 1, 1, 4, 4},
         .loss_terms = 2,
-        .loss = {{HF_LOSS_L1, 1, 0}, {HF_LOSS_BCE, 1, 5}},
+        .loss = {{.kind = HF_LOSS_L1, .factor = 1},
+                 {.kind = HF_LOSS_BCE, .factor = 1, .pos_weight = 5}},
         .optimizer = {.kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f}};
     assert_int_equal(hf_exec_spec_check(&net, &good, &err), HF_OK);
     struct hf_exec_spec s;
