@@ -201,14 +201,18 @@ static enum hf_status find_lits_below(const char *path, const char *name, void *
                            : find_lits(path, name, context, e);
 }
 
+/** 1 if the folder has the file; writes its path. */
+static int is_in(const char *folder, const char *name, char *ret, size_t size) {
+    int n = snprintf(ret, size, "%s/%s", folder, name);
+    return n > 0 && (size_t)n < size && is_file(ret);
+}
+
 enum hf_folder_kind hf_folder_kind(const char *path, char *ret_file, size_t size) {
     struct hf_error ignored;
     int lits = 0;
-    (void)snprintf(ret_file, size, "%s/cases.csv", path);
-    if (is_file(ret_file))
+    if (is_in(path, "cases.csv", ret_file, size))
         return HF_FOLDER_MANIFEST;
-    (void)snprintf(ret_file, size, "%s/dataset.json", path);
-    if (is_file(ret_file))
+    if (is_in(path, "dataset.json", ret_file, size))
         return HF_FOLDER_JSON;
     (void)hf_folder_each(path, find_lits_below, &lits, &ignored);
     return lits ? HF_FOLDER_LITS : HF_FOLDER_NONE;
