@@ -69,8 +69,8 @@ static const char *case_of(struct hf_stage *s, int64_t i) {
 /* clang-format off */
 static const struct hf_option options[] = {
     {OPTION(dataset, PATH, NULL),
-     .help = "A manifest of cases (CSV; its paths are relative to it), or the folder of a data set: "
-             "LiTS, MSD or nnU-Net, known by what is in it."},
+     .help = "A manifest of cases (CSV; its paths are relative to it), or the folder of a data "
+             "set: LiTS, MSD or nnU-Net, known by what is in it."},
     {OPTION(split, ENUM, "all"), .choices = "train|test|all",
      .help = "The cases of which split; `test_share` of the patients are in `test` where none is "
              "given."},
@@ -87,8 +87,8 @@ static const struct hf_option options[] = {
     {OPTION(liver_values, REALS, "[]"), .max = 255,
      .help = "Values that are liver in its files. None: 1, or what the data set says."},
     {OPTION(couinaud_values, REALS, "[]"), .max = 8,
-     .help = "The segments that the values 1, 2, ... of Couinaud maps stand for, as [1, 2, 3, 4, 4, "
-             "5, 6, 7, 8] where 4a and 4b are apart. None: as they are."},
+     .help = "The segments that the values 1, 2, ... of Couinaud maps stand for, as [1, 2, 3, 4, "
+             "4, 5, 6, 7, 8] where 4a and 4b are apart. None: as they are."},
     {OPTION(tumor_values, REALS, "[]"), .max = 255,
      .help = "Values that are tumor in its files. None: 1, or what the data set says."},
     {OPTION(cases, NAMES, "[]"),
@@ -99,8 +99,8 @@ static const struct hf_option options[] = {
     {OPTION(fields, NAMES, "[liver, couinaud, tumor]"), .choices = "liver|couinaud|tumor",
      .help = "The labels to read where a case has them."},
     {OPTION(geometry, ENUM, "warn"), .choices = "warn|refuse",
-     .help = "Geometry that cannot be right (lost spacing, a liver on the left): report it with the "
-             "case, or refuse the case."},
+     .help = "Geometry that cannot be right (lost spacing, a liver on the left): report it with "
+             "the case, or refuse the case."},
     {OPTION(nonfinite, ENUM, "refuse"), .choices = "refuse|clear",
      .help = "NaN or infinite voxels: refuse the image, or set them to `background`."},
     {OPTION(background, REAL, "-1024"), .unit = "HU", .min = -32768, .max = 32767,
