@@ -1,11 +1,12 @@
 """Reading a scan from its file to canonical float32, beside nibabel.
 
 The scan is --file, or else a made one of 512x512x129 voxels of int16, stored from right to left and
-from front to back, that compresses about as a CT does: to half, most of it noise. The peer is numpy.asarray(
-nibabel.as_closest_canonical(nibabel.load(FILE)).dataobj, numpy.float32). Both read the file from the system's cache, each in a process of its own, and take turns; their voxels must be
-the same. In a run, a case goes into memory that held one before it: that is the first row. In the
-second, each read asks the system for new memory, as nibabel must. Processor time is the fairer
-measure on a machine that has other things to do.
+from front to back, that compresses about as a CT does: to half, most of it noise. The peer is
+numpy.asarray(as_closest_canonical(nibabel.load(FILE)).dataobj, numpy.float32). Both read the file
+from the system's cache, each in a process of its own, and take turns; their voxels must be the same.
+In a run, a case goes into memory that held one before it: that is the first row. In the second, each
+read asks the system for new memory, as nibabel must. Processor time is the fairer measure on a
+machine that has other things to do.
 """
 import filecmp
 import gzip
