@@ -83,14 +83,48 @@ static struct slot conv_input(const struct graph *g, int32_t i) {
     return (struct slot){.block = -1};
 }
 
+/** Statistics or indices that the forward step of a layer left. */
+static struct slot kept(const struct graph *g, int32_t i, enum op op) {
+    for (int32_t k = 0; k < g->forward_end; k++)
+        if (g->step[k].op == op && g->step[k].layer == i)
+            return g->step[k].aux;
+    return (struct slot){.block = -1};
+}
+
+/** The normalisation whose output only convolution `i` reads, as it is; -1: there is none. */
+static int32_t norm_before(const struct graph *g, int32_t i) {
+    int32_t from = g->net->layer[i].input[0];
+    const struct value *v = &g->value[from];
+    int32_t norm = g->net->layer[from].kind == HF_LAYER_NORM ? from : v->fused;
+    return norm >= 0 && norm <= from && v->uses == 1 && v->concat < 0 && !graph_is_reflected(g, i)
+               ? norm
+               : -1;
+}
+
+/** Normalises once more rather than keep the output until now: memory for a little time. */
+static enum hf_status normalise_again(struct graph *g, int32_t norm, struct slot *ret,
+                                      struct hf_error *e) {
+    const struct value *v = &g->value[norm];
+    struct step n = graph_step(OP_NORM, norm);
+    n.x = g->value[g->net->layer[norm].input[0]].slot;
+    n.aux = kept(g, norm, OP_NORM);
+    enum hf_status s = graph_slot(g, graph_rows(g, norm), v->shape[1], &n.y, e);
+    if (s == HF_OK)
+        s = graph_scratch(g, g->target.norm_scratch(v->shape[0], v->voxels, v->shape[1]),
+                          &n.scratch, e);
+    *ret = n.y;
+    return s == HF_OK ? graph_push(g, &n, e) : s;
+}
+
 static enum hf_status back_conv(struct graph *g, int32_t i, const struct slot *dy,
                                 struct hf_error *e) {
     struct step w = graph_step(OP_CONV_WEIGHT, i);
+    int32_t norm = g->value[i].trains ? norm_before(g, i) : -1;
     w.conv = g->conv[i];
     w.x = conv_input(g, i);
     w.dy = *dy;
-    enum hf_status s = HF_OK;
-    if (g->value[i].trains)
+    enum hf_status s = norm >= 0 ? normalise_again(g, norm, &w.x, e) : HF_OK;
+    if (s == HF_OK && g->value[i].trains)
         s = graph_scratch(g, g->target.conv_scratch(w.conv, NN_BACKWARD_WEIGHTS), &w.scratch, e);
     if (s == HF_OK && g->value[i].trains)
         s = graph_push(g, &w, e);
@@ -110,14 +144,6 @@ static enum hf_status back_deconv(struct graph *g, int32_t i, const struct slot 
     if (s == HF_OK)
         s = graph_push(g, &gather, e);
     return s == HF_OK ? back_conv(g, i, &gather.dx, e) : s;
-}
-
-/** Statistics or indices that the forward step of a layer left. */
-static struct slot kept(const struct graph *g, int32_t i, enum op op) {
-    for (int32_t k = 0; k < g->forward_end; k++)
-        if (g->step[k].op == op && g->step[k].layer == i)
-            return g->step[k].aux;
-    return (struct slot){.block = -1};
 }
 
 static enum hf_status back_norm(struct graph *g, int32_t i, const struct slot *dy,
