@@ -353,6 +353,12 @@ static void test_faults_are_named(void **state) {
     assert_int_equal(io_stub_declare_model(&stub, &inpaint, &io, " image ", &model->info, &e),
                      HF_OK);
     assert_non_null(strstr(stub.text, "read segments@0\n"));
+    io.infer.mirror = (struct hf_names){1, {"d"}};
+    struct hf_model_info flat = model->info;
+    flat.dims = 2;
+    assert_int_equal(io_stub_declare_model(&stub, &inpaint, &io, " image ", &flat, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "'mirror' names d"));
+    io.infer.mirror.count = 0;
     assert_int_equal(io_stub_declare_model(&stub, spot, &ao, " image ", &model->info, &e),
                      HF_INVALID);
     assert_non_null(strstr(e.text, "'teacher'"));
