@@ -1,5 +1,6 @@
 /*
- * kern_point.cu - pointwise kernels: activations, gates, copies, sums, scales, biases; layouts and casts.
+ * kern_point.cu - pointwise kernels: activations, gates, copies, sums, scales, biases; layouts,
+ * casts.
  */
 #include "kern_dev.h"
 
@@ -225,9 +226,9 @@ extern "C" enum hf_status ck_add(const struct ck_point *a, void *stream, struct 
 extern "C" enum hf_status ck_mask(const struct ck_point *args, void *stream, struct hf_error *e) {
     struct ck_point a = *args;
     enum hf_status s = ck_check("mask", a.rows, a.c, e);
-    return s == HF_OK ? CK_DISPATCH(a.type, false, pointwise<mask>::template launch, &a, "mask",
-                                    stream, e)
-                      : s;
+    return s == HF_OK
+               ? CK_DISPATCH(a.type, false, pointwise<mask>::template launch, &a, "mask", stream, e)
+               : s;
 }
 
 extern "C" enum hf_status ck_scale(const struct ck_point *a, void *stream, struct hf_error *e) {
