@@ -529,7 +529,8 @@ static void test_weak_branch_small(void **state) {
     }
 }
 
-/* All that are shipped are good, to the last warning. */
+/* All that are shipped are good, to the last warning; but segment.yaml needs a model from a run,
+ * and is planned with one in tests/train. */
 static void test_shipped_graphs(void **state) {
     (void)state;
     char path[4096];
@@ -538,7 +539,7 @@ static void test_shipped_graphs(void **state) {
     assert_non_null(dir);
     int count = 0;
     for (const struct dirent *d; (d = readdir(dir)); count++)
-        if (strstr(d->d_name, ".yaml"))
+        if (strstr(d->d_name, ".yaml") && strcmp(d->d_name, "segment.yaml") != 0)
             hf_plan_free(plan_file(d->d_name, NULL, 0));
     assert_true(count > 5);
     (void)closedir(dir);
