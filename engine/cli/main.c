@@ -1,6 +1,9 @@
 /* main.c - the program `hepaflow`: one subcommand a file. */
 #include "cli/cli.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +72,11 @@ int main(int argc, char **argv) {
     /* Waiting OpenMP threads would spin on the cores that the workers need. Devices bring OpenMP in
      * with their modules, later than this. */
     (void)setenv("GOMP_SPINCOUNT", "1000", 0);
+#ifdef __GLIBC__
+    /* Large blocks of ever other sizes go back to the system when they are freed. By default glibc
+     * takes them from its heaps after the first few, which then grow with the number of cases. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

@@ -40,7 +40,8 @@ struct block {
 struct pool {
     pthread_mutex_t lock;
     struct block *unused[CLASSES];
-    size_t cached;
+    size_t cached, lent;
+    size_t most; /* lent at once; what is kept unused may not lead beyond it */
 };
 
 /* The class of a request, and its size: the next step of its octave. */
@@ -58,21 +59,62 @@ static int class_of(size_t bytes, size_t *ret_size) {
     return octave * STEPS + (int)(steps - STEPS);
 }
 
+static size_t size_of(int class) {
+    size_t step = ((size_t)1 << class / STEPS) / STEPS;
+    return class <= STEPS ? (size_t) class * ALIGNMENT : (size_t)(STEPS + class % STEPS) * step;
+}
+
+/* Takes unused blocks out, the largest first, until `size` more bytes lead no higher than what was
+ * lent at once before: cases of ever other sizes must not fill the cache with blocks that nobody
+ * comes back for. The lock is held; the list is for free_list without it. */
+static struct block *make_room(struct pool *p, size_t size) {
+    struct block *list = NULL;
+    for (int i = CLASSES - 1; i >= 0 && p->cached > 0 && p->lent + p->cached + size > p->most; i--)
+        while (p->unused[i] && p->lent + p->cached + size > p->most) {
+            struct block *b = p->unused[i];
+            p->unused[i] = b->following;
+            p->cached -= size_of(i);
+            b->following = list;
+            list = b;
+        }
+    return list;
+}
+
+static void free_list(struct block *list) {
+    while (list) {
+        struct block *b = list;
+        list = b->following;
+        free(b);
+    }
+}
+
 static void *pool_take(struct pool *p, size_t bytes) {
+    struct block *unused = NULL;
     size_t size;
     int class = class_of(bytes, &size);
-    if (POOLED) {
-        pthread_mutex_lock(&p->lock);
-        struct block *b = p->unused[class];
-        if (b) {
-            p->unused[class] = b->following;
-            p->cached -= size;
-        }
-        pthread_mutex_unlock(&p->lock);
-        if (b)
-            return b;
+    if (!POOLED)
+        return aligned_alloc(ALIGNMENT, size);
+    pthread_mutex_lock(&p->lock);
+    struct block *b = p->unused[class];
+    if (b) {
+        p->unused[class] = b->following;
+        p->cached -= size;
+    } else {
+        unused = make_room(p, size);
     }
-    return aligned_alloc(ALIGNMENT, size);
+    p->lent += size;
+    p->most = p->lent > p->most ? p->lent : p->most;
+    pthread_mutex_unlock(&p->lock);
+    free_list(unused);
+    if (b)
+        return b;
+    b = aligned_alloc(ALIGNMENT, size);
+    if (!b) {
+        pthread_mutex_lock(&p->lock);
+        p->lent -= size;
+        pthread_mutex_unlock(&p->lock);
+    }
+    return b;
 }
 
 static void pool_give(struct pool *p, void *data, size_t bytes) {
@@ -81,6 +123,7 @@ static void pool_give(struct pool *p, void *data, size_t bytes) {
     struct block *b = data;
     if (POOLED) {
         pthread_mutex_lock(&p->lock);
+        p->lent -= size;
         if (p->cached + size <= CACHE_LIMIT) {
             b->following = p->unused[class];
             p->unused[class] = b;
@@ -94,11 +137,7 @@ static void pool_give(struct pool *p, void *data, size_t bytes) {
 
 static void pool_clear(struct pool *p) {
     for (int i = 0; i < CLASSES; i++)
-        while (p->unused[i]) {
-            struct block *b = p->unused[i];
-            p->unused[i] = b->following;
-            free(b);
-        }
+        free_list(p->unused[i]);
 }
 
 /* ---- the device ---- */

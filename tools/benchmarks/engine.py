@@ -2,8 +2,9 @@
 
 Overhead: chains of stages without work; the time of a pass divided by its samples and stages, for
 100 to 100,000 samples, as the median of several passes. Memory: the peak of a process that streams
-cases through preprocessing and tumor synthesis, for few and for many cases. Nothing here has a
-peer: what counts is that the one is small and flat, and the other does not grow.
+cases through preprocessing and augmentation into a sink that takes 200 ms for each, as a
+training may, so that the edges are full by the tenth case; for few and for many cases. Nothing
+here has a peer: what counts is that the one is small and flat, and the other does not grow.
 """
 import os
 import shutil
@@ -68,18 +69,16 @@ STREAM = '''name: stream
 seed: 66
 device: cpu
 stages:
-  cases: {use: load, dataset: "%s", require: [liver, couinaud]}
-  prepared: {use: prepare, from: cases, window: [-150, 150], size: [128, 128], smooth: 2 px}
-  segments: {use: couinaud_mask, from: prepared, labels: given}
-  clean: {use: select, from: segments, keep: clean_segments}
-  tumors: {use: tumor_synthesis, from: clean, method: superpixel}
-  varied: {use: augment, from: tumors}
-  sink: {use: idle_sink, from: varied}
+  cases: {use: load, depth: 2, dataset: "%s", require: [liver, couinaud]}
+  prepared: {use: prepare, from: cases, depth: 2, window: [-150, 150], size: [128, 128], smooth: 2 px}
+  varied: {use: augment, from: prepared, depth: 2}
+  sink: {use: idle_sink, from: varied, pause: 200}
 '''
 
 
 def repeat_cases(manifest, cases):
-    """A manifest of so many cases, which are the few of another one again and again."""
+    """A manifest of so many cases, which are one of another manifest again and again: cases of
+    other sizes would meet in other ways the longer it goes on."""
     with open(manifest, encoding='utf-8') as f:
         rows = list(csv.DictReader(f))
     path = os.path.join(os.path.dirname(manifest), f'cases-{cases}.csv')
@@ -87,7 +86,7 @@ def repeat_cases(manifest, cases):
         out = csv.DictWriter(f, rows[0].keys())
         out.writeheader()
         for i in range(cases):
-            row = dict(rows[i % len(rows)])
+            row = dict(rows[0])
             row['case'] = row['patient'] = f'{row["case"]}-{i}'
             out.writerow(row)
     return path
@@ -106,7 +105,7 @@ def peak(command, env):
 def memory(programs, a):
     data = os.path.join(a.out, 'phantom')
     shutil.rmtree(data, ignore_errors=True)
-    subprocess.run([programs.hepaflow, 'phantom', data, '--cases', '10', '--seed', '66'],
+    subprocess.run([programs.hepaflow, 'phantom', data, '--cases', '2', '--seed', '66'],
                    env=programs.env, check=True, stdout=subprocess.DEVNULL)
     rows = []
     for cases in (10, 50) if a.quick else (10, 100, 1000):

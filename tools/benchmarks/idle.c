@@ -10,6 +10,10 @@ struct options {
     int64_t count;
 };
 
+struct sink_options {
+    int64_t pause;
+};
+
 #define UNUSED __attribute__((unused))
 
 /* ---- samples out of nothing, handed on ---- */
@@ -52,8 +56,13 @@ static enum hf_status sink_run(struct hf_stage *s, struct hf_stream *in, struct 
     enum hf_status st;
     int64_t count = 0;
     double began = seconds();
-    while ((st = s->host->next(in, &sample, e)) == HF_OK)
+    while ((st = s->host->next(in, &sample, e)) == HF_OK) {
+        const struct timespec pause = {.tv_nsec = ((const struct sink_options *)s->options)->pause *
+                                                  1000000};
+        if (pause.tv_nsec > 0)
+            (void)nanosleep(&pause, NULL);
         count++;
+    }
     char text[128];
     (void)snprintf(text, sizeof text, "{\"samples\": %lld, \"seconds\": %.9f}", (long long)count,
                    seconds() - began);
@@ -69,6 +78,15 @@ static const struct hf_option source_options[] = {{.name = "count",
                                                    .max = 1e9,
                                                    .help = "Samples."},
                                                   {.name = NULL}};
+static const struct hf_option sink_options[] = {
+    {.name = "pause",
+     .type = HF_OPTION_INT,
+     .offset = offsetof(struct sink_options, pause),
+     .initial = "0",
+     .unit = "ms",
+     .max = 999,
+     .help = "Sleeps so long over each sample, as a sink that works does."},
+    {.name = NULL}};
 static const struct hf_option no_options[] = {{.name = NULL}};
 
 static const struct hf_stage_class source = {.name = "idle_source",
@@ -88,7 +106,8 @@ static const struct hf_stage_class pass = {.name = "idle_pass",
 static const struct hf_stage_class sink = {.name = "idle_sink",
                                            .help = "Takes samples, and tells how long it took.",
                                            .kind = HF_SINK,
-                                           .options = no_options,
+                                           .options_size = sizeof(struct sink_options),
+                                           .options = sink_options,
                                            .declare = declare_nothing,
                                            .run = sink_run};
 
