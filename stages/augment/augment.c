@@ -20,6 +20,13 @@ double augment_uniform(struct hf_rng *rng, const struct hf_reals *range) {
            (range->value[range->count - 1] - range->value[0]) * (double)hf_rng_uniform(rng);
 }
 
+const struct hf_reals *augment_turns(const struct augment_options *o) {
+    static const struct hf_reals in_plane = {2, {-180, 180}}, in_space = {2, {-30, 30}};
+    if (o->rotate.count > 0)
+        return &o->rotate;
+    return o->dims == 2 ? &in_plane : &in_space;
+}
+
 int augment_any(const struct augment_draw *d, enum augment_effect first, enum augment_effect last) {
     for (int k = (int)first; k <= (int)last; k++)
         if (d->on[k])
@@ -42,13 +49,9 @@ static double share_of(const struct augment_options *o, int effect) {
 
 struct augment_draw augment_draw(const struct hf_stage *s, const char *id) {
     const struct augment_options *o = s->options;
-    static const struct hf_reals in_plane = {2, {-180, 180}}, in_space = {2, {-30, 30}};
     struct hf_rng rng = hf_stage_rng(s, id);
     struct augment_draw d;
-    const struct hf_reals *turns = o->rotate.count > 0 ? &o->rotate
-                                   : o->dims == 2      ? &in_plane
-                                                       : &in_space;
-    d.angle = augment_uniform(&rng, turns);
+    d.angle = augment_uniform(&rng, augment_turns(o));
     d.scale = augment_uniform(&rng, &o->scale);
     double mirror = (double)hf_rng_uniform(&rng);
     d.contrast = augment_uniform(&rng, &o->contrast);
@@ -114,7 +117,10 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         io->read(io, o->within.name[0], HF_U8, HF_ON_GRID, 0);
     io->read(io, HF_EVERY_FIELD, HF_DTYPES, HF_ON_GRID, 0);
     (void)io->has(io, "image", &channels);
-    io->write(io, "image", HF_F32, HF_ON_GRID, channels, "image");
+    char from[128];
+    (void)snprintf(from, sizeof from, "image liver %s",
+                   o->within.count > 0 ? o->within.name[0] : "");
+    io->write(io, "image", HF_F32, HF_ON_GRID, channels, from);
     return HF_OK;
 }
 

@@ -62,6 +62,9 @@ struct augment_draw {
 /** Uniform between the two values of a range. */
 double augment_uniform(struct hf_rng *rng, const struct hf_reals *range);
 
+/** The range of rotations: `rotate`, or what it is by default. */
+const struct hf_reals *augment_turns(const struct augment_options *o);
+
 struct augment_draw augment_draw(const struct hf_stage *s, const char *id);
 
 /** 1 if any of the effects from `first` to `last` is on. */

@@ -47,8 +47,8 @@ static void make_matrix(const struct augment_options *o, const struct hf_grid *g
     turn(d->on[AUGMENT_ROTATE] ? d->angle : 0, 0, 1, turned);
     if (d->on[AUGMENT_ROTATE] && o->dims == 3) {
         struct hf_rng *rng = &d->stream[AUGMENT_ROTATE];
-        turn(augment_uniform(rng, &o->rotate), 1, 2, both);
-        turn(augment_uniform(rng, &o->rotate), 2, 0, about);
+        turn(augment_uniform(rng, augment_turns(o)), 1, 2, both);
+        turn(augment_uniform(rng, augment_turns(o)), 2, 0, about);
         multiply(both, about, tilted);
         memcpy(both, turned, sizeof both);
         multiply(both, tilted, turned);

@@ -235,6 +235,34 @@ static void turned_in_space(void **state) {
     done(&t);
 }
 
+/* By default, in space: up to 30 degrees about each axis, and about each another. */
+static void turns_about_each_axis_by_default(void **state) {
+    (void)state;
+    static const struct hf_grid grid = {{D, H, W},
+                                        {{1.6, 0, 0, -14}, {0, 0.8, 0, -10}, {0, 0, 3, 2}}};
+    struct augment_options o = still;
+    double most[3] = {0, 0, 0};
+    o.dims = 3;
+    o.rotate = (struct hf_reals){0, {0}};
+    for (uint64_t epoch = 0; epoch < 12; epoch++) {
+        struct test t = run_on(&o, epoch, &grid);
+        const double(*m)[4] = t.out->grid.affine, sides[3] = {1.6, 0.8, 3};
+        double r[3][3];
+        for (int a = 0; a < 3; a++)
+            for (int b = 0; b < 3; b++)
+                r[a][b] = m[a][b] / sides[b];
+        /* It is Rz Rx Ry: what stands where only one, or two, of the angles do. */
+        const double angle[3] = {asin(r[2][1]), atan2(-r[2][0], r[2][2]), atan2(-r[0][1], r[1][1])};
+        for (int a = 0; a < 3; a++) {
+            assert_true(fabs(angle[a]) < 30.001 * 3.14159265 / 180);
+            most[a] = fmax(most[a], fabs(angle[a]));
+        }
+        done(&t);
+    }
+    for (int a = 0; a < 3; a++)
+        assert_true(most[a] > 10 * 3.14159265 / 180);
+}
+
 static void each_epoch_draws_anew(void **state) {
     (void)state;
     struct augment_options o = still;
@@ -265,6 +293,7 @@ int main(void) {
         cmocka_unit_test(mirrored_left_to_right),
         cmocka_unit_test(turned_in_mm),
         cmocka_unit_test(turned_in_space),
+        cmocka_unit_test(turns_about_each_axis_by_default),
         cmocka_unit_test(each_epoch_draws_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
