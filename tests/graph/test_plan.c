@@ -509,9 +509,31 @@ static void test_weak_branch(void **state) {
         }
         hf_plan_free(p);
     }
+    static const char *const variants[] = {"couinaudnet-3d.yaml", "lits.yaml", "msd08.yaml"};
+    for (size_t g = 0; g < sizeof variants / sizeof *variants; g++) {
+        struct hf_plan *p = plan_file(variants[g], derived, 1);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(plan_supervision(p, weak[i], "tumor"), REACH_ANNOTATION);
+            assert_int_equal(plan_supervision(p, weak[i], "truth"), REACH_NONE);
+        }
+        hf_plan_free(p);
+    }
     struct hf_plan *p = plan_file("supervised.yaml", NULL, 0);
     assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
     hf_plan_free(p);
+}
+
+/* Where a mask of the tumors only says which voxels change, it shows in what they become. */
+static void test_masks_leak(void **state) {
+    (void)state;
+    static const char *const sets[] = {"varied.within=tumor", "removed.region=tumor",
+                                       "difference.within=tumor", "pseudo.gate=tumor",
+                                       "segmenter.weight=tumor"};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        struct hf_plan *p = plan_file("couinaudnet.yaml", &sets[i], 1);
+        assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
+        hf_plan_free(p);
+    }
 }
 
 /* The same of the small graphs, whatever else they train beside the method. */
@@ -734,27 +756,17 @@ static void test_json_parses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_jobs_and_order),
-        cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_var_is_a_list),
-        cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),
-        cmocka_unit_test(test_shipped_graphs),
-        cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),
-        cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise),
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_on_error),
-        cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_jobs_and_order),   cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),      cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),           cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_var_is_a_list),    cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),      cmocka_unit_test(test_masks_leak),
+        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_on_error),         cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_json_parses),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
