@@ -9,7 +9,9 @@
  *
  * Effects, their chances and their ranges are nnU-Net's by default, in its order; each volume draws
  * which it gets. nnU-Net has no elastic deformation, and draws for patches and changes all of their
- * values, where here by default those of the liver change: outside of it an image may be blank.
+ * values, where here by default those of the liver change: outside of it an image may be blank. It
+ * leaves every second channel out of blur and low resolution, so that an image of one channel gets
+ * them half as often; and in space it mirrors all three axes: name `mirror_d` for that.
  */
 #include "augment.h"
 
