@@ -162,14 +162,15 @@ static void test_rules_hold(void **state) {
                 o.ellipsoid.mask = soft;
                 const struct drawn *r = draw_once(h, &o, epoch);
                 assert_true(volume_of(r) > 0);
+                int outside = 0, changed = 0, beyond = 0, open = 0;
                 for (int i = 0; i < N; i++) {
                     float l = r->lesion[i];
-                    assert_true(l == 0 || (clean[i] && l <= 1 && (soft || l == 1)));
-                    assert_true(clean[i] || r->change[i] == 0);
-                    assert_true(l > 0 || !soft || r->change[i] == 0);
-                    assert_true(!r->hole[i] || liver[i]);
-                    assert_true(r->hole[i] || l < LESION_TOUCHES);
+                    outside += l != 0 && (!clean[i] || !(l <= 1) || (!soft && l != 1));
+                    changed += !clean[i] && r->change[i] != 0;
+                    beyond += !(l > 0) && soft && r->change[i] != 0;
+                    open += (r->hole[i] && !liver[i]) || (!r->hole[i] && l >= LESION_TOUCHES);
                 }
+                assert_int_equal(outside + changed + beyond + open, 0);
                 for (int d = 0; d < D; d++) {
                     int area = 0;
                     for (int i = d * PLANE; i < (d + 1) * PLANE; i++)
@@ -424,7 +425,7 @@ static void test_numpy_draws_alike(void **state) {
     memcpy(clean, liver, sizeof clean);
     for (size_t k = 0; k < sizeof reference / sizeof *reference; k++) {
         double volume = 0, hu = 0, sd = 0;
-        int draws = 60;
+        int draws = 30;
         struct options o = full_options();
         o.hyperdense = o.ellipsoid.rim = 0;
         o.ellipsoid.types = (struct hf_weights){1, {reference[k].type}, {1}};
