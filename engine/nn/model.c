@@ -92,6 +92,9 @@ static cJSON *info_to_json(const struct hf_model_info *info) {
          cJSON_AddStringToObject(json, "stage", info->stage) &&
          cJSON_AddStringToObject(json, "network", info->network) &&
          cJSON_AddNumberToObject(json, "dims", info->dims);
+    if (info->rebuilt_channels > 0)
+        ok = ok && cJSON_AddStringToObject(json, "rebuilds", info->rebuilds) &&
+             cJSON_AddNumberToObject(json, "rebuilt_channels", info->rebuilt_channels);
     cJSON *patch = ok ? cJSON_AddArrayToObject(json, "patch") : NULL;
     ok = patch;
     for (int axis = 0; ok && axis < 3; axis++)
@@ -207,6 +210,7 @@ static enum hf_status get_patch(const cJSON *object, int32_t dims, int64_t ret[3
 /* The strings of `ret->inputs` live as long as `json`. */
 static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net,
                                      struct hf_model_info *ret, struct hf_error *e) {
+    int32_t outputs = net->layer[net->layers - 1].channels;
     *ret = (struct hf_model_info){0};
     copy_text(ret->stage, sizeof ret->stage, json, "stage");
     copy_text(ret->network, sizeof ret->network, json, "network");
@@ -215,6 +219,8 @@ static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net
     copy_text(ret->activation, sizeof ret->activation, json, "activation");
     ret->input_channels = get_count(json, "input_channels");
     ret->output_channels = get_count(json, "output_channels");
+    copy_text(ret->rebuilds, sizeof ret->rebuilds, json, "rebuilds");
+    ret->rebuilt_channels = get_count(json, "rebuilt_channels");
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "inputs")) {
         if (!cJSON_IsString(item) || ret->inputs.count == HF_OPTION_ITEMS)
@@ -223,10 +229,13 @@ static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net
         ret->inputs.name[ret->inputs.count++] = item->valuestring;
     }
     if (ret->inputs.count == 0 || ret->input_channels != net->layer[0].channels ||
-        ret->output_channels != net->layer[net->layers - 1].channels)
-        return hf_fail(e, HF_INVALID, "its channels (%d in, %d out) are not its network's (%d, %d)",
-                       ret->input_channels, ret->output_channels, net->layer[0].channels,
-                       net->layer[net->layers - 1].channels);
+        ret->output_channels < 1 || ret->rebuilt_channels < 0 ||
+        (ret->rebuilt_channels > 0) != (ret->rebuilds[0] != 0) ||
+        (int64_t)ret->output_channels + ret->rebuilt_channels != outputs)
+        return hf_fail(e, HF_INVALID,
+                       "its channels (%d in, %d out, %d rebuilt) are not its network's (%d, %d)",
+                       ret->input_channels, ret->output_channels, ret->rebuilt_channels,
+                       net->layer[0].channels, outputs);
     ret->dims = net->dims;
     return get_patch(json, net->dims, ret->patch, e);
 }

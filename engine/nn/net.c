@@ -18,7 +18,7 @@
 
 static const char *const kind_names[HF_LAYER_KINDS] = {"input", "conv",   "deconv", "norm",   "act",
                                                        "gate",  "pool",   "up",     "concat", "add",
-                                                       "mask",  "window", "scale"};
+                                                       "mask",  "window", "scale",  "take"};
 static const char *const act_names[HF_ACTS] = {"none", "relu", "leaky", "sigmoid", "tanh"};
 
 const char *hf_layer_kind_name(enum hf_layer_kind kind) {
@@ -95,6 +95,7 @@ static int64_t implied_channels(const struct hf_net *net, const struct hf_layer 
     case HF_LAYER_INPUT:
     case HF_LAYER_CONV:
     case HF_LAYER_DECONV:
+    case HF_LAYER_TAKE:
         return 0;
     case HF_LAYER_GATE:
         return first % 2 ? -1 : first / 2;
@@ -129,6 +130,14 @@ static enum hf_status check_maps(const struct hf_net *net, const struct hf_layer
                        "network layer \"%s\": a mask of channel %d; its input \"%s\" has channels "
                        "0 to %d",
                        l->name, (int)l->channel, net->layer[l->input[0]].name, (int)have - 1);
+    if (l->kind == HF_LAYER_TAKE &&
+        (l->input[0] != 0 || l->channel < 0 || l->channels < 1 || l->channel > have - l->channels))
+        return hf_fail(
+            e, HF_INVALID,
+            "network layer \"%s\": takes %d channels of \"%s\" from channel %d; expected "
+            "some of the input's %d",
+            l->name, (int)l->channels, net->layer[l->input[0]].name, (int)l->channel,
+            (int)net->layer[0].channels);
     if (l->kind == HF_LAYER_WINDOW && have != 1)
         return hf_fail(e, HF_INVALID,
                        "network layer \"%s\": a window counts in one channel; its input \"%s\" has "

@@ -325,7 +325,7 @@ static enum hf_status lower_simple(struct graph *g, int32_t i, enum op op, struc
         g->value[i].slot = p.x;
     if (op == OP_ADD || op == OP_SCALE)
         p.aux = g->value[l->input[1]].slot;
-    if (op == OP_MASK)
+    if (op == OP_MASK || op == OP_COPY)
         p.x.offset += l->channel;
     enum hf_status s = output_slot(g, i, &p.y, e);
     if (s == HF_OK && op == OP_POOL && g->spec.mode == HF_EXEC_TRAIN && v->needs_gradient) {
@@ -386,6 +386,8 @@ static enum hf_status lower_layer(struct graph *g, int32_t i, struct hf_error *e
         return lower_simple(g, i, OP_WINDOW, e);
     case HF_LAYER_SCALE:
         return lower_simple(g, i, OP_SCALE, e);
+    case HF_LAYER_TAKE:
+        return lower_simple(g, i, OP_COPY, e);
     default:
         return lower_simple(g, i, OP_ADD, e);
     }

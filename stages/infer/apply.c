@@ -3,6 +3,8 @@
  */
 #include "apply.h"
 
+#include "adapt.h"
+
 enum hf_status apply_declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct apply_options *o = options;
     enum hf_status st = infer_declare(&o->infer, io, NULL, e);
@@ -13,6 +15,9 @@ enum hf_status apply_declare(const void *options, struct hf_io *io, struct hf_er
                        "the model of '%s' yields plain values, not probabilities; train it with a "
                        "loss on probabilities (bce, ce, dice)",
                        io->model->stage);
+    st = infer_adapt_declare(&o->adapt, io, e);
+    if (st != HF_OK)
+        return st;
     io->read(io, o->within, HF_U8, HF_ON_GRID, 0);
     io->write(io, o->output, HF_F32, HF_ON_GRID, infer_channels(io->model), NULL);
     return HF_OK;
@@ -27,6 +32,7 @@ enum hf_status apply_process(struct hf_stage *s, const struct hf_sample *in,
                             .add = ops[2],
                             .finish = ops[3],
                             .options = &o->infer,
+                            .adapt = &o->adapt,
                             .sample = in,
                             .within = hf_sample_get(in, o->within)};
     struct hf_tensor *made = NULL;

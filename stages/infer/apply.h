@@ -10,6 +10,7 @@ struct apply_options {
     const char *within; /* mask outside which the probability is 0 */
     const char *output; /* field */
     struct infer_options infer;
+    struct infer_adapt adapt;
 };
 
 struct apply_state {
@@ -24,8 +25,9 @@ enum hf_status apply_process(struct hf_stage *s, const struct hf_sample *in,
 
 void apply_stop(struct hf_stage *s);
 
-/** A module with the stage `stage_name`, which writes `written` unless told otherwise. */
-#define APPLY_PLUGIN(stage_name, written, stage_help)                                              \
+/** A module with the stage `stage_name`, which writes `written` unless told otherwise; behind
+ * those, options of its own. */
+#define APPLY_PLUGIN(stage_name, written, stage_help, ...)                                         \
     static const char *const ops_used[] = {INFER_OP_NAMES(stage_name), NULL};                      \
     static enum hf_status process(struct hf_stage *s, const struct hf_sample *in,                  \
                                   struct hf_error *e) {                                            \
@@ -45,7 +47,7 @@ void apply_stop(struct hf_stage *s);
          .initial = written,                                                                       \
          .help = "Name of the field that is written."},                                            \
         INFER_OPTION_TABLE(offsetof(struct apply_options, infer)),                                 \
-        {.name = NULL}};                                                                           \
+        __VA_ARGS__{.name = NULL}};                                                                \
     static const struct hf_stage_class stage_class = {                                             \
         .name = stage_name,                                                                        \
         .help = stage_help,                                                                        \

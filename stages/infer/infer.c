@@ -4,6 +4,7 @@
  */
 #include "infer.h"
 
+#include "adapt.h"
 #include "fit.h"
 
 enum infer_activation infer_activation_of(const struct hf_model_info *model) {
@@ -52,15 +53,22 @@ void infer_close(struct infer *x) {
     x->side = NULL;
 }
 
+static int adapts(const struct infer_adapt *a) {
+    return a && a->steps > 0;
+}
+
 /* The network for batches of this shape, compiled if it is not yet. */
-static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, int32_t precision,
+static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const struct infer_job *job,
                                    const int64_t shape[5], struct hf_error *e) {
-    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD, .precision = (enum hf_precision)precision};
+    struct hf_exec_spec spec = {.mode = HF_EXEC_FORWARD,
+                                .precision = (enum hf_precision)job->options->precision};
     if (x->exec && memcmp(x->shape, shape, sizeof x->shape) == 0)
         return HF_OK;
     drop_exec(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
-    enum hf_status st = hf_compile(s, s->model->net, &spec, &x->exec, e);
+    enum hf_status st = adapts(job->adapt) ? infer_adapt_spec(s->model, &spec, e) : HF_OK;
+    if (st == HF_OK)
+        st = hf_compile(s, s->model->net, &spec, &x->exec, e);
     if (st == HF_OK)
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
@@ -85,12 +93,40 @@ struct run {
     struct infer_plan plan;
     struct hf_op_call gather; /* with the model's inputs, in its order */
     struct hf_tensor *sum, *weights;
+    struct hf_tensor *rebuilt; /* the field that an adapting model learns to rebuild */
+    int first;                 /* over a case: nothing was adapted to yet */
 };
+
+/* A field that the network's ops can take. */
+static enum hf_status check_field(const struct run *r, const char *name, const struct hf_tensor *t,
+                                  struct hf_error *e) {
+    const int64_t *size = r->job->within->shape;
+    if (!t)
+        return hf_fail(e, HF_INVALID, "the model of '%s' needs the field '%s'",
+                       r->s->model->info.stage, name);
+    if ((t->dtype != HF_F32 && t->dtype != HF_U8) || t->dl.ndim != 4 ||
+        memcmp(t->shape + 1, size + 1, 3 * sizeof *size) != 0)
+        return hf_fail(e, HF_INVALID, "the field '%s' is no f32 or u8 volume on the image's grid",
+                       name);
+    return HF_OK;
+}
+
+static enum hf_status find_rebuilt(struct run *r, struct hf_error *e) {
+    const struct hf_model_info *m = &r->s->model->info;
+    if (!adapts(r->job->adapt))
+        return HF_OK;
+    r->rebuilt = hf_sample_get(r->job->sample, m->rebuilds);
+    enum hf_status st = check_field(r, m->rebuilds, r->rebuilt, e);
+    if (st == HF_OK && r->rebuilt->shape[0] != m->rebuilt_channels)
+        st = hf_fail(e, HF_INVALID,
+                     "the field '%s' has %lld channels, the model of '%s' rebuilds %d", m->rebuilds,
+                     (long long)r->rebuilt->shape[0], m->stage, m->rebuilt_channels);
+    return st;
+}
 
 static enum hf_status find_inputs(struct run *r, int64_t *ret_channels, struct hf_error *e) {
     const struct hf_model_info *m = &r->s->model->info;
     const struct infer_job *job = r->job;
-    const int64_t *size = job->within->shape;
     int64_t channels = 0;
     for (int32_t i = 0; i < m->inputs.count; i++) {
         const char *name = m->inputs.name[i];
@@ -98,12 +134,9 @@ static enum hf_status find_inputs(struct run *r, int64_t *ret_channels, struct h
         for (size_t k = 0; k < sizeof job->given / sizeof *job->given; k++)
             if (job->given[k].name && strcmp(job->given[k].name, name) == 0)
                 t = job->given[k].tensor;
-        if (!t)
-            return hf_fail(e, HF_INVALID, "the model of '%s' needs the field '%s'", m->stage, name);
-        if ((t->dtype != HF_F32 && t->dtype != HF_U8) || t->dl.ndim != 4 ||
-            memcmp(t->shape + 1, size + 1, 3 * sizeof *size) != 0)
-            return hf_fail(e, HF_INVALID,
-                           "the field '%s' is no f32 or u8 volume on the image's grid", name);
+        enum hf_status st = check_field(r, name, t, e);
+        if (st != HF_OK)
+            return st;
         r->gather.in[r->gather.inputs++] = t;
         channels += t->shape[0];
     }
@@ -165,8 +198,34 @@ static enum hf_status make_weights(struct run *r, struct hf_error *e) {
     return st;
 }
 
-/* One batch: gather, forward, add. */
-static enum hf_status run_batch(struct run *r, const struct infer_batch *batch,
+/* What is done with each batch of tiles. */
+enum pass {
+    PASS_ANSWER,
+    PASS_ADAPT, /* only adapts to it */
+    PASS_BOTH   /* adapts to it alone, then answers */
+};
+
+/* The steps on a batch. */
+static enum hf_status adapt(struct run *r, enum pass pass, const struct infer_batch *batch,
+                            const struct hf_tensor *in, struct hf_error *e) {
+    const struct infer_adapt *a = r->job->adapt;
+    struct infer_adapt_job job = {
+        .s = r->s,
+        .exec = r->x->exec,
+        .shape = r->x->shape,
+        .gather = r->job->gather,
+        .rebuilt = r->rebuilt,
+        .within = r->job->within,
+    };
+    enum hf_status st = pass == PASS_BOTH || r->first ? infer_adapt_begin(&job, e) : HF_OK;
+    r->first = 0;
+    return st == HF_OK
+               ? infer_adapt_steps(&job, batch, in, pass == PASS_BOTH ? a->steps : 1, a->rate, e)
+               : st;
+}
+
+/* One batch: gather, adapt, forward, add. */
+static enum hf_status run_batch(struct run *r, enum pass pass, const struct infer_batch *batch,
                                 struct hf_error *e) {
     struct hf_stage *s = r->s;
     struct infer *x = r->x;
@@ -181,12 +240,14 @@ static enum hf_status run_batch(struct run *r, const struct infer_batch *batch,
         r->gather.params_size = sizeof *batch;
         st = hf_launch(s, r->job->gather, &r->gather, e);
     }
-    shape[1] = s->model->info.output_channels;
-    if (st == HF_OK)
+    if (st == HF_OK && pass != PASS_ANSWER)
+        st = adapt(r, pass, batch, in, e);
+    shape[1] = s->model->info.output_channels + s->model->info.rebuilt_channels;
+    if (st == HF_OK && pass != PASS_ADAPT)
         st = hf_tensor_new(s, HF_F32, 5, shape, &out, e);
-    if (st == HF_OK)
+    if (out)
         st = x->exec->methods->forward(x->exec, in, out, e);
-    if (st == HF_OK) {
+    if (st == HF_OK && out) {
         struct hf_op_call call = {.in = {out, r->weights},
                                   .out = {r->sum},
                                   .inputs = 2,
@@ -210,8 +271,8 @@ static int32_t count_bits(int32_t mask) {
 }
 
 /* All tiles that have something of `within`, each in all its mirrorings, batch by batch. */
-static enum hf_status run_tiles(struct run *r, int64_t channels, const uint8_t *occupied,
-                                struct hf_error *e) {
+static enum hf_status run_tiles(struct run *r, enum pass pass, int64_t channels,
+                                const uint8_t *occupied, struct hf_error *e) {
     const struct infer_lattice *l = &r->plan.lattice;
     const int64_t shape[5] = {r->plan.batch, channels, l->tile[0], l->tile[1], l->tile[2]};
     int64_t tiles = infer_lattice_tiles(l), tile = 0;
@@ -239,12 +300,29 @@ static enum hf_status run_tiles(struct run *r, int64_t channels, const uint8_t *
             batch.piece[n] = (struct infer_piece){{-1, 0, 0}, 0};
         if (r->s->host->canceled(r->s))
             return hf_fail(e, HF_CANCELED, "canceled");
-        enum hf_status st = prepare_exec(r->s, r->x, r->job->options->precision, shape, e);
+        enum hf_status st = prepare_exec(r->s, r->x, r->job, shape, e);
         if (st == HF_OK)
-            st = run_batch(r, &batch, e);
+            st = run_batch(r, pass, &batch, e);
         if (st != HF_OK)
             return st;
     }
+}
+
+/* Slice by slice an adapting network sees one at a time; over a case it first passes all of it. */
+static enum hf_status run_passes(struct run *r, int64_t channels, const uint8_t *occupied,
+                                 struct hf_error *e) {
+    const struct infer_adapt *a = r->job->adapt;
+    if (!adapts(a))
+        return run_tiles(r, PASS_ANSWER, channels, occupied, e);
+    if (a->each == INFER_ADAPT_SLICE) {
+        r->plan.batch = 1;
+        return run_tiles(r, PASS_BOTH, channels, occupied, e);
+    }
+    enum hf_status st = HF_OK;
+    r->first = 1;
+    for (int64_t i = 0; st == HF_OK && i < a->steps; i++)
+        st = run_tiles(r, PASS_ADAPT, channels, occupied, e);
+    return st == HF_OK ? run_tiles(r, PASS_ANSWER, channels, occupied, e) : st;
 }
 
 /* The values of the finished sum. */
@@ -286,11 +364,13 @@ enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct in
     if (st == HF_OK)
         st = find_inputs(&r, &channels, e);
     if (st == HF_OK)
+        st = find_rebuilt(&r, e);
+    if (st == HF_OK)
         st = survey(&r, &occupied, e);
     if (st == HF_OK)
         st = make_weights(&r, e);
     if (st == HF_OK)
-        st = run_tiles(&r, channels, HF_DATA(uint8_t, occupied), e);
+        st = run_passes(&r, channels, HF_DATA(uint8_t, occupied), e);
     if (st == HF_OK)
         st = finish(&r, ret, e);
     s->host->tensor_unref(occupied);

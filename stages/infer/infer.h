@@ -83,6 +83,44 @@ struct infer_options {
             "no other."                                                                            \
     }
 
+enum infer_adapt_each {
+    INFER_ADAPT_SLICE,
+    INFER_ADAPT_CASE
+};
+
+/** How a network goes on learning from what it is run over: see adapt.h. */
+struct infer_adapt {
+    int64_t steps; /* 0: it does not */
+    double rate;
+    int32_t each; /* enum infer_adapt_each */
+};
+
+/** The entries of an option table for a struct infer_adapt at offset `at`. */
+#define INFER_ADAPT_TABLE(at)                                                                      \
+    {.name = "adapt",                                                                              \
+     .type = HF_OPTION_INT,                                                                        \
+     .offset = (at) + offsetof(struct infer_adapt, steps),                                         \
+     .initial = "0",                                                                               \
+     .max = 1000,                                                                                  \
+     .unit = "steps",                                                                              \
+     .help =                                                                                       \
+         "Test-time training, of a model that rebuilds the image (`rebuild` of `train`): so "      \
+         "many steps on how well it rebuilds what it is run over, before it answers; 0: none."},   \
+        {.name = "adapt_rate",                                                                     \
+         .type = HF_OPTION_REAL,                                                                   \
+         .offset = (at) + offsetof(struct infer_adapt, rate),                                      \
+         .initial = "1e-5",                                                                        \
+         .min = 1e-12,                                                                             \
+         .max = 1,                                                                                 \
+         .help = "Learning rate of these steps, by Adam."},                                        \
+    {                                                                                              \
+        .name = "adapt_each", .type = HF_OPTION_ENUM,                                              \
+        .offset = (at) + offsetof(struct infer_adapt, each), .initial = "slice",                   \
+        .choices = "slice|case",                                                                   \
+        .help = "Begins from the trained model at every slice (or tile, or mirrored one), or at "  \
+                "every case, whose slices it then passes `adapt` times before it answers."         \
+    }
+
 /** A stage's compiled network; zeroed at first. */
 struct infer {
     struct hf_executable *exec;
@@ -100,6 +138,7 @@ struct infer_given {
 struct infer_job {
     const char *survey, *gather, *add, *finish; /* names of the ops */
     const struct infer_options *options;
+    const struct infer_adapt *adapt; /* NULL or no steps: the model as it is */
     const struct hf_sample *sample;
     struct infer_given given[2]; /* name NULL: none */
     struct hf_tensor *within;    /* u8 [1,D,H,W]: the region of interest */

@@ -117,7 +117,7 @@ static inline enum hf_status infer_gather_cuda(const struct hf_op_call *call, vo
 
 /* Tile n of the batch; a row is a plane of a tile. */
 static __global__ void infer_add_tile(const float *in, const float *weights, int64_t n,
-                                      int32_t channels,
+                                      int32_t channels, int32_t kept,
                                       const __grid_constant__ struct infer_batch b, float *out) {
     const struct infer_lattice &l = b.lattice;
     const struct infer_piece &p = b.piece[n];
@@ -128,7 +128,7 @@ static __global__ void infer_add_tile(const float *in, const float *weights, int
         weight[a] = weights + p.place[a] * l.tile[a];
         weights += l.count[a] * l.tile[a];
     }
-    CUDA_ROWS_EACH(row, channels * depth) {
+    CUDA_ROWS_EACH(row, kept * depth) {
         int64_t z = row % depth, c = row / depth, d = start[0] + z;
         if (d < 0 || d >= l.size[0])
             continue;
@@ -155,12 +155,12 @@ static inline enum hf_status infer_add_cuda(const struct hf_op_call *call, void 
     const float *in = HF_DATA(const float, call->in[0]);
     const float *weights = HF_DATA(const float, call->in[1]);
     float *out = HF_DATA(float, call->out[0]);
-    int32_t channels = (int32_t)shape[1];
-    dim3 grid = cuda_rows_grid(channels * shape[2], shape[3] * shape[4]);
+    int32_t channels = (int32_t)shape[1], kept = (int32_t)call->out[0]->shape[0];
+    dim3 grid = cuda_rows_grid(kept * shape[2], shape[3] * shape[4]);
     for (int64_t n = 0; n < shape[0]; n++)
         if (b.piece[n].place[0] >= 0)
             HF_CUDA_LAUNCH(infer_add_tile, grid, HF_CUDA_THREADS, stream, in, weights, n, channels,
-                           b, out);
+                           kept, b, out);
     return hf_cuda_launched("add", e);
 }
 

@@ -6,8 +6,9 @@
  * [C,D,H,W] is set to 0. Parameters: struct infer_lattice.
  * "gather": in[] f32 or u8 [C,D,H,W]; out[0] f32 [B,sum of C,d,h,w]: tiles, mirrored as asked for;
  * 0 beyond the volume.
- * "add": in[0] f32 [B,C,d,h,w], in[1] f32 weights (see infer_weights); out[0] f32 [C,D,H,W]: the
- * tiles, mirrored back, times their weights, are added in the order of the batch.
+ * "add": in[0] f32 [B,C,d,h,w], in[1] f32 weights (see infer_weights); out[0] f32 [C',D,H,W], C' at
+ * most C: the first C' channels of the tiles, mirrored back, times their weights, are added in the
+ * order of the batch.
  * "finish": in[0] f32 [C,D,H,W], in[1] u8 [1,D,H,W]; out[0] f32 [C',D,H,W]: values where in[1] is
  * set, 0 elsewhere. C' = C, and out[0] may be in[0]; with softmax C' = C - 1: its first channel is
  * the background.

@@ -137,7 +137,7 @@ enum hf_status infer_add_cpu(const struct hf_op_call *call, void *scratch, void 
     const int64_t *shape = call->in[0]->shape, *volume = call->out[0]->shape;
     int64_t voxels = shape[2] * shape[3] * shape[4];
     for (int64_t n = 0; n < shape[0]; n++)
-        for (int64_t c = 0; c < shape[1] && b->piece[n].place[0] >= 0; c++)
+        for (int64_t c = 0; c < volume[0] && b->piece[n].place[0] >= 0; c++)
             add_tile(HF_DATA(float, call->in[0]) + (n * shape[1] + c) * voxels,
                      HF_DATA(float, call->in[1]), b, &b->piece[n],
                      HF_DATA(float, call->out[0]) + c * volume[1] * volume[2] * volume[3]);

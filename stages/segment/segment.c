@@ -4,4 +4,4 @@
  */
 #include "../infer/apply.h"
 
-APPLY_PLUGIN("segment", "predicted", "Runs a trained segmenter over a volume.");
+APPLY_PLUGIN("segment", "predicted", "Runs a trained segmenter over a volume.", );

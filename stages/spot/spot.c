@@ -4,6 +4,6 @@
  */
 #include "../infer/apply.h"
 
-APPLY_PLUGIN(
-    "spot", "score",
-    "Finds what differs between the image and its inpainted counterpart as a tumor would.");
+APPLY_PLUGIN("spot", "score",
+             "Finds what differs between the image and its inpainted counterpart as a tumor would.",
+             INFER_ADAPT_TABLE(offsetof(struct apply_options, adapt)), );

@@ -30,12 +30,12 @@ static enum hf_status put_part(struct trainer *t, struct hf_tensor *const *slice
 
 enum hf_status train_put_batch(struct trainer *t, struct hf_tensor *const *slices,
                                struct flight *ret) {
-    int64_t losses = 1 + t->o->loss.count;
+    int64_t losses = 1 + t->o->loss.count + (t->rebuilt > 0);
     enum hf_status st = put_part(t, slices, 0, t->inputs, &ret->input);
     if (st == HF_OK)
-        st = put_part(t, slices, t->inputs, t->targets, &ret->target);
+        st = put_part(t, slices, t->inputs, t->targets + t->rebuilt, &ret->target);
     if (st == HF_OK && t->o->weight)
-        st = put_part(t, slices, t->inputs + t->targets, 1, &ret->weight);
+        st = put_part(t, slices, t->inputs + t->targets + t->rebuilt, 1, &ret->weight);
     if (st == HF_OK)
         st = hf_tensor_new(t->s, HF_F32, 1, &losses, &ret->loss, t->err);
     return st;

@@ -48,7 +48,14 @@ static struct hf_exec_spec make_spec(const struct trainer *t) {
                                           .pos_weight = (float)o->pos_weight,
                                           .gamma = (float)o->focal_gamma,
                                           .alpha = (float)o->tversky_alpha,
-                                          .beta = (float)o->tversky_beta};
+                                          .beta = (float)o->tversky_beta,
+                                          .channels = t->rebuilt > 0 ? t->targets : 0};
+    if (t->rebuilt > 0)
+        spec.loss[spec.loss_terms++] =
+            (struct hf_loss_term){.kind = HF_LOSS_L1,
+                                  .factor = (float)(o->rebuild_factor * share),
+                                  .pos_weight = 1,
+                                  .first = t->targets};
     return spec;
 }
 
@@ -73,7 +80,7 @@ enum hf_status train_compile(struct trainer *t, struct hf_executable **ret) {
 static enum hf_status compile(struct trainer *t) {
     const struct hf_network_choice *n = &t->o->network;
     enum hf_status st =
-        n->network->build(t->host, n->options, t->inputs, t->targets, &t->net, t->err);
+        n->network->build(t->host, n->options, t->inputs, t->targets + t->rebuilt, &t->net, t->err);
     if (st == HF_OK)
         st = check_dims(t);
     if (st != HF_OK)
@@ -105,6 +112,7 @@ enum hf_status train_begin(struct trainer *t, const struct hf_sample *first) {
     for (int32_t i = 0; i < t->o->inputs.count; i++)
         t->inputs += field_channels(first, t->o->inputs.name[i]);
     t->targets = train_output_channels(t->o, field_channels(first, t->o->target));
+    t->rebuilt = t->o->rebuild ? field_channels(first, t->o->rebuild) : 0;
     return compile(t);
 }
 
@@ -125,6 +133,8 @@ enum hf_status train_check_fields(const struct trainer *t, const struct hf_sampl
     enum hf_status st = check_field(t, sample, t->o->target);
     for (int32_t i = 0; st == HF_OK && i < t->o->inputs.count; i++)
         st = check_field(t, sample, t->o->inputs.name[i]);
+    if (st == HF_OK)
+        st = check_field(t, sample, t->o->rebuild);
     return st == HF_OK ? check_field(t, sample, t->o->weight) : st;
 }
 
@@ -137,6 +147,7 @@ enum hf_status train_check_sizes(const struct trainer *t, const struct hf_sample
         inputs += field_channels(sample, o->inputs.name[i]);
     if (inputs != t->inputs ||
         train_output_channels(o, field_channels(sample, o->target)) != t->targets ||
+        (o->rebuild && field_channels(sample, o->rebuild) != t->rebuilt) ||
         (o->weight && field_channels(sample, o->weight) != 1))
         return hf_fail(t->err, HF_INVALID,
                        "case '%s': its fields have other channels than the first case's, or its "

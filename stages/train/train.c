@@ -18,6 +18,11 @@ int32_t train_output_channels(const struct train_options *o, int64_t target_chan
     return (int32_t)(o->classes >= 2 ? o->classes : target_channels);
 }
 
+int32_t train_rebuilt_channels(const struct train_options *o) {
+    const struct hf_network_class *n = o->network.network;
+    return n && n->rebuilt ? n->rebuilt(o->network.options) : 0;
+}
+
 static void set_text(char *to, size_t size, const char *text) {
     (void)snprintf(to, size, "%s", text ? text : "");
 }
@@ -42,6 +47,8 @@ struct hf_model_info train_describe(const struct train_options *o, const char *n
              o->network.network ? o->network.network->name : NULL);
     set_text(info.target, sizeof info.target, o->target);
     set_text(info.weight, sizeof info.weight, o->weight);
+    set_text(info.rebuilds, sizeof info.rebuilds, o->rebuild);
+    info.rebuilt_channels = o->rebuild ? train_rebuilt_channels(o) : 0;
     set_text(info.activation, sizeof info.activation, o->classes >= 2 ? "softmax" : activation);
     return info;
 }
@@ -77,6 +84,24 @@ static enum hf_status check_patch(const struct train_options *o, struct hf_error
     return HF_OK;
 }
 
+static enum hf_status check_rebuild(const struct train_options *o, struct hf_error *e) {
+    const char *name = o->network.network ? o->network.network->name : "";
+    if (o->rebuild && train_rebuilt_channels(o) == 0)
+        return hf_fail(e, HF_INVALID,
+                       "option 'rebuild': the network '%s' rebuilds nothing; expected one that "
+                       "does, as twin_unet",
+                       name);
+    if (!o->rebuild && train_rebuilt_channels(o) > 0)
+        return hf_fail(e, HF_INVALID,
+                       "the network '%s' rebuilds a field: set `rebuild`, as `rebuild: image`",
+                       name);
+    if (o->rebuild && o->loss.count >= HF_MAX_LOSS_TERMS)
+        return hf_fail(e, HF_INVALID,
+                       "option 'loss' has %d terms; beside `rebuild` there is room for %d",
+                       o->loss.count, HF_MAX_LOSS_TERMS - 1);
+    return HF_OK;
+}
+
 /* What no option says alone. */
 static enum hf_status check_options(const struct train_options *o, struct hf_error *e) {
     if (o->classes == 1)
@@ -91,7 +116,8 @@ static enum hf_status check_options(const struct train_options *o, struct hf_err
     if (o->patience > 0 && o->validate <= 0)
         return hf_fail(e, HF_INVALID,
                        "option 'patience' counts validations and there are none: set `validate`");
-    return check_patch(o, e);
+    enum hf_status st = check_rebuild(o, e);
+    return st == HF_OK ? check_patch(o, e) : st;
 }
 
 /* Channels of a field on the incoming edge; 1 where that is not known. */
@@ -108,6 +134,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         inputs += channels_of(io, o->inputs.name[i]);
     }
     io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
+    if (o->rebuild)
+        io->read(io, o->rebuild, HF_DTYPES, HF_ON_GRID, 0);
     if (o->weight)
         io->read(io, o->weight, HF_DTYPES, HF_ON_GRID, 0);
     io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
@@ -117,6 +145,10 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     if (o->weight && channels_of(io, o->weight) != 1)
         return hf_fail(e, HF_INVALID, "option 'weight': field '%s' has %d channels; a weight has 1",
                        o->weight, channels_of(io, o->weight));
+    if (o->rebuild && channels_of(io, o->rebuild) != train_rebuilt_channels(o))
+        return hf_fail(e, HF_INVALID,
+                       "option 'rebuild': field '%s' has %d channels, the network rebuilds %d",
+                       o->rebuild, channels_of(io, o->rebuild), train_rebuilt_channels(o));
     int32_t outputs = train_output_channels(o, channels_of(io, o->target));
     if (io->yields)
         *io->yields = train_describe(o, io->yields->stage, inputs, outputs);
@@ -134,6 +166,11 @@ static const struct hf_option options[] = {
      .help = "Fields that the network sees, as channels in this order."},
     {OPTION(target, STRING, NULL), .flags = HF_OPTION_FIELD,
      .help = "Field that the network learns to yield."},
+    {OPTION(rebuild, STRING, "~"), .flags = HF_OPTION_FIELD,
+     .help = "Field that the network's last channels learn to rebuild, by L1, beside the target: "
+             "of a network that rebuilds, as `twin_unet`."},
+    {OPTION(rebuild_factor, REAL, "1"), .min = 1e-6, .max = 1e6,
+     .help = "Weight of that L1 beside `loss`."},
     {OPTION(weight, STRING, "~"), .flags = HF_OPTION_FIELD,
      .help = "Field that weighs each voxel's loss; none: all alike."},
     {OPTION(loss, WEIGHTS, NULL), .choices = "l1|bce|ce|dice|focal|tversky",

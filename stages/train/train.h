@@ -21,7 +21,8 @@ enum train_keep {
 struct train_options {
     struct hf_network_choice network;
     struct hf_names inputs;
-    const char *target, *weight;
+    const char *target, *rebuild, *weight;
+    double rebuild_factor;
     struct hf_weights loss;
     double pos_weight, focal_gamma, tversky_alpha, tversky_beta;
     int64_t classes;
@@ -41,8 +42,11 @@ struct train_options {
     int32_t precision; /* enum hf_precision */
 };
 
-/** Channels that the network yields: one a class, or those of the target. */
+/** Channels of the network's answer: one a class, or those of the target. */
 int32_t train_output_channels(const struct train_options *o, int64_t target_channels);
+
+/** Channels that the network rebuilds behind those; 0: it rebuilds nothing. */
+int32_t train_rebuilt_channels(const struct train_options *o);
 
 /** Slices, or patches, that the shuffle pool holds. */
 int64_t train_pool_size(const struct train_options *o);

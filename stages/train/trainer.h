@@ -24,7 +24,7 @@ enum {
 };
 
 enum {
-    TRAIN_FIELDS = HF_OPTION_ITEMS + 2 /* inputs, target, weight */
+    TRAIN_FIELDS = HF_OPTION_ITEMS + 3 /* inputs, target, rebuild, weight */
 };
 
 /* A batch that the device may still be reading. */
@@ -47,6 +47,7 @@ struct trainer {
     struct hf_queue *side;          /* for what the host asks about volumes */
     int64_t param_count;
     int32_t inputs, targets; /* channels */
+    int32_t rebuilt;         /* channels; 0: none */
     int64_t size[3];         /* of a patch; a slice has depth 1 */
 
     struct pool pool[POOLS];
@@ -91,7 +92,7 @@ int64_t train_foreground_share(const struct trainer *t);
 
 /* ---- volumes.c: volumes to slices ---- */
 
-/** Channels of a slice: inputs, target, weight. */
+/** Channels of a slice: inputs, target, what is rebuilt, weight. */
 int32_t train_slice_channels(const struct trainer *t);
 /** Takes the slices of a volume, and steps whenever there are enough of them. */
 enum hf_status train_take_volume(struct trainer *t, const struct hf_sample *sample);

@@ -5,7 +5,7 @@
 #include "trainer.h"
 
 int32_t train_slice_channels(const struct trainer *t) {
-    return t->inputs + t->targets + (t->o->weight ? 1 : 0);
+    return t->inputs + t->targets + t->rebuilt + (t->o->weight ? 1 : 0);
 }
 
 /* The fields that a slice is made of, in the order of its channels; returns how many. */
@@ -15,6 +15,8 @@ static int32_t list_fields(const struct trainer *t, const struct hf_sample *samp
     for (int32_t i = 0; i < t->o->inputs.count; i++)
         ret[n++] = hf_sample_get(sample, t->o->inputs.name[i]);
     ret[n++] = hf_sample_get(sample, t->o->target);
+    if (t->o->rebuild)
+        ret[n++] = hf_sample_get(sample, t->o->rebuild);
     if (t->o->weight)
         ret[n++] = hf_sample_get(sample, t->o->weight);
     return n;
@@ -25,7 +27,8 @@ static enum hf_status take_patch(struct trainer *t, const struct hf_sample *samp
                                  const int64_t start[3], struct hf_tensor **ret) {
     const struct hf_tensor *field[TRAIN_FIELDS];
     int32_t fields = list_fields(t, sample, field), target = t->o->inputs.count, channel = 0;
-    int32_t classes = t->o->classes >= 2 ? t->targets : 0, weight = target + 1;
+    int32_t classes = t->o->classes >= 2 ? t->targets : 0,
+            weight = target + (t->o->rebuild ? 2 : 1);
     int64_t shape[4] = {train_slice_channels(t), t->size[0], t->size[1], t->size[2]};
     struct hf_tensor *patch = NULL;
     enum hf_status st = hf_tensor_new(t->s, HF_F32, 4, shape, &patch, t->err);

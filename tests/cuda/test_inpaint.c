@@ -118,7 +118,7 @@ static void add_of(const char *stage, const int64_t *size) {
     for (int kind = 0; kind < 3; kind++) {
         struct infer_batch b = batch_of(size, kind, 7);
         int64_t weights = infer_weights_count(&b.lattice);
-        struct hf_tensor *t[3] = {stack_of(&b, 7, size[0]), kit_tensor(HF_F32, 1, &weights),
+        struct hf_tensor *t[3] = {stack_of(&b, 7, size[0] + kind), kit_tensor(HF_F32, 1, &weights),
                                   sized_random(HF_F32, size[0], size, 2, 3, 11)};
         kit_random(t[0], -30, 30, 12);
         infer_weights(&b.lattice, INFER_GAUSSIAN, HF_DATA(float, t[1]));

@@ -534,6 +534,12 @@ static enum hf_status net_get_average(struct hf_executable *x, float *p, struct 
     return st == HF_OK ? n->cpu->methods->get_average(n->cpu, p, e) : st;
 }
 
+static enum hf_status net_reset(struct hf_executable *x, struct hf_error *e) {
+    struct network *n = (struct network *)x;
+    enum hf_status st = drain(n, e);
+    return st == HF_OK ? n->cpu->methods->reset(n->cpu, e) : st;
+}
+
 static void net_memory(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total) {
     const struct network *n = (const struct network *)x;
     n->cpu->methods->memory(n->cpu, ret_arena, ret_total);
@@ -557,6 +563,7 @@ static const struct hf_executable_methods net_methods = {
     .get_gradients = net_get_gradients,
     .memory = net_memory,
     .get_average = net_get_average,
+    .reset = net_reset,
 };
 
 static enum hf_status mock_compile(struct hf_device *d, struct hf_queue *q,

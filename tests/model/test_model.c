@@ -99,6 +99,52 @@ static void test_checkpoint_round_trip(void **state) {
     hf_model_unref(back);
 }
 
+/* Channels that are rebuilt count in the network's output; models that rebuild nothing say nothing
+ * of it, as before there were such. */
+static void test_what_is_rebuilt_is_recorded(void **state) {
+    (void)state;
+    static const struct {
+        int32_t answer, rebuilt;
+        const char *field;
+        enum hf_status expected;
+    } cases[] = {{2, 1, "image", HF_OK},
+                 {3, 0, "", HF_OK},
+                 {1, 1, "image", HF_INVALID},
+                 {0, 3, "image", HF_INVALID},
+                 {2, 1, "", HF_INVALID}};
+    static const float params[6] = {1, 2, 3, 4, 5, 6};
+    struct hf_error e;
+    struct hf_net net;
+    assert_int_equal(hf_net_init(&net, 2, 1, &e), HF_OK);
+    assert_int_equal(hf_net_conv(&net, "conv", 0, 3, 1, 1, 1, NULL, &e), HF_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hf_model_info info = {.stage = "spotter",
+                                     .inputs = {1, {"image"}},
+                                     .input_channels = 1,
+                                     .output_channels = cases[i].answer,
+                                     .activation = "sigmoid",
+                                     .dims = 2,
+                                     .rebuilt_channels = cases[i].rebuilt};
+        struct hf_model *m, *back = NULL;
+        void *bytes;
+        size_t size;
+        (void)snprintf(info.rebuilds, sizeof info.rebuilds, "%s", cases[i].field);
+        assert_int_equal(hf_model_new(&info, &net, params, &m, &e), HF_OK);
+        assert_int_equal(hf_model_write(m, NULL, &bytes, &size, &e), HF_OK);
+        enum hf_status st = hf_model_read(bytes, size, "x.safetensors", &back, &e);
+        assert_int_equal(st, cases[i].expected);
+        if (st == HF_OK) {
+            assert_int_equal(back->info.output_channels, cases[i].answer);
+            assert_int_equal(back->info.rebuilt_channels, cases[i].rebuilt);
+            assert_string_equal(back->info.rebuilds, cases[i].field);
+        }
+        free(bytes);
+        hf_model_unref(m);
+        hf_model_unref(back);
+    }
+    hf_net_clear(&net);
+}
+
 static void test_damaged_checkpoints_are_refused(void **state) {
     (void)state;
     struct hf_error e;
@@ -130,6 +176,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_has_kaiming_spread),
         cmocka_unit_test(test_checkpoint_round_trip),
+        cmocka_unit_test(test_what_is_rebuilt_is_recorded),
         cmocka_unit_test(test_damaged_checkpoints_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

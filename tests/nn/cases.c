@@ -36,7 +36,7 @@ static FILE *open_file(const char *name) {
 static void read_layer(FILE *f, struct hf_net *net) {
     static const char *const kinds[] = {"input", "conv",   "deconv", "norm",   "act",
                                         "gate",  "pool",   "up",     "concat", "add",
-                                        "mask",  "window", "scale"};
+                                        "mask",  "window", "scale",  "take"};
     struct hf_layer l = {0};
     struct hf_error err = {0};
     char kind[32];

@@ -152,6 +152,14 @@ static struct tensor mask(const struct hf_layer *l, const struct tensor *x) {
     return y;
 }
 
+static struct tensor take(const struct hf_layer *l, const struct tensor *x) {
+    struct tensor y = make(x->n, l->channels, x->d, x->h, x->w);
+    EACH(y) {
+        *at(&y, n, c, d, h, w) = *at(x, n, l->channel + c, d, h, w);
+    }
+    return y;
+}
+
 /* A convolution with ones of what is above 0. */
 static struct tensor window(const struct hf_layer *l, const struct tensor *x) {
     double ones[512];
@@ -243,6 +251,8 @@ static struct tensor *run(const struct hf_net *net, const int64_t shape[5], cons
             v[i] = concat(l, v);
         } else if (l->kind == HF_LAYER_MASK) {
             v[i] = mask(l, x);
+        } else if (l->kind == HF_LAYER_TAKE) {
+            v[i] = take(l, x);
         } else if (l->kind == HF_LAYER_WINDOW) {
             v[i] = window(l, x);
         } else if (l->kind == HF_LAYER_SCALE) {

@@ -295,6 +295,30 @@ static void test_gate(void **state) {
     }
 }
 
+/* Some channels of the input beside what is made of all of them, as a slice of a larger block and
+ * as the input of a convolution. */
+static void test_take(void **state) {
+    (void)state;
+    for (int32_t channels = 1; channels <= 3; channels++)
+        for (int32_t first = 0; first + channels <= 5; first += 2) {
+            struct builder builder, *b = &builder;
+            start(b, 2, 5);
+            conv(b, 3, 3);
+            int32_t made = b->x;
+            b->x = 0;
+            add(b, LAYER(.kind = HF_LAYER_TAKE, .channel = first, .channels = channels));
+            join(b, HF_LAYER_CONCAT, made, b->x);
+            act(b, HF_ACT_TANH);
+            int32_t both = b->x;
+            b->x = 0;
+            add(b, LAYER(.kind = HF_LAYER_TAKE, .channel = first, .channels = channels));
+            conv(b, 2, 1);
+            join(b, HF_LAYER_CONCAT, both, b->x);
+            conv(b, 1, 1);
+            check(b, "take", 2, 1, 9, 6);
+        }
+}
+
 /* Of channel 1, some of which is above 0; the layer under test is behind a convolution. */
 static int32_t start_masked(struct builder *b, int32_t dims, int32_t channels, int32_t invert) {
     start(b, dims, 2);
@@ -607,13 +631,21 @@ static void test_supervised(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),          cmocka_unit_test(test_conv_3d),
-        cmocka_unit_test(test_deconv),        cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_act),           cmocka_unit_test(test_gate),
-        cmocka_unit_test(test_scale),         cmocka_unit_test(test_window),
-        cmocka_unit_test(test_pool_and_up),   cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_shared_values), cmocka_unit_test(test_what_leads_nowhere),
-        cmocka_unit_test(test_losses),        cmocka_unit_test(test_loss_ranges),
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_3d),
+        cmocka_unit_test(test_deconv),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_take),
+        cmocka_unit_test(test_act),
+        cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_pool_and_up),
+        cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_shared_values),
+        cmocka_unit_test(test_what_leads_nowhere),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_loss_ranges),
         cmocka_unit_test(test_supervised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

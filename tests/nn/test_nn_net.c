@@ -126,6 +126,10 @@ static void test_refused_layers(void **state) {
     refuse(&net, l, "stride is 1000");
     l = conv, l.inputs = 2;
     refuse(&net, l, "has 2 inputs");
+    l = conv, l.kind = HF_LAYER_TAKE, l.channel = 1, l.channels = net.layer[0].channels;
+    refuse(&net, l, "expected some of the input's");
+    l = conv, l.kind = HF_LAYER_TAKE, l.channels = 0;
+    refuse(&net, l, "takes 0 channels");
     l = conv, l.kind = (enum hf_layer_kind)77;
     refuse(&net, l, "kind 77");
     l = conv, l.kind = HF_LAYER_DECONV, l.kernel[1] = 3;

@@ -169,6 +169,38 @@ static void test_average(void **state) {
     close_net(&s);
 }
 
+/* With the same parameters again, the same steps bring the same bits only if no moment and no count
+ * of steps is left. */
+static void test_reset(void **state) {
+    (void)state;
+    struct setting s;
+    struct hf_exec_spec spec = spec_train;
+    for (int kind = 0; kind < HF_OPTS; kind++) {
+        spec.optimizer.kind = (enum hf_optimizer_kind)kind;
+        spec.optimizer.momentum = 0.9f;
+        open_net(&s, 0.5f, &spec);
+        size_t bytes = (size_t)s.run.params * sizeof *s.found;
+        float *first = nn_alloc(bytes);
+        for (int round = 0; round < 3; round++) {
+            if (round == 2)
+                assert_int_equal(s.run.x->methods->reset(s.run.x, &err), HF_OK);
+            nn_set_params(&s.run, s.params);
+            for (int step = 0; step < 3; step++)
+                nn_step(&s.run, 1, 1e-2f);
+            nn_get_params(&s.run, round == 0 ? first : s.found);
+            if (round > 0)
+                assert_int_equal(memcmp(first, s.found, bytes) == 0, round == 2);
+        }
+        free(first);
+        close_net(&s);
+    }
+    spec = spec_train;
+    spec.mode = HF_EXEC_FORWARD;
+    open_net(&s, 0, &spec);
+    assert_int_equal(s.run.x->methods->reset(s.run.x, &err), HF_INVALID);
+    close_net(&s);
+}
+
 /* Total and terms as the interface says, by an evaluation and by a step. */
 static void test_heads_count_in_the_total(void **state) {
     (void)state;
@@ -305,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_average),
+        cmocka_unit_test(test_reset),
         cmocka_unit_test(test_heads_count_in_the_total),
         cmocka_unit_test(test_heads_are_left_out_of_forward),
         cmocka_unit_test(test_threads_give_same_bits),

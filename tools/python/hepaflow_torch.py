@@ -174,6 +174,11 @@ def mask(layer):
     return lambda x: ((x[:, at:at + 1] > 0) != inverted).to(x.dtype)
 
 
+def take(layer):
+    at = layer.get('channel', 0)
+    return lambda x: x[:, at:at + layer['channels']]
+
+
 class Network(nn.Module):
     """A network from its description (the metadata "hepaflow.network")."""
 
@@ -210,7 +215,7 @@ class Network(nn.Module):
         pool = F.max_pool2d if dims == 2 else F.max_pool3d
         uses = sum(other['inputs'].count(l['inputs'][0]) for other in self.layers)
         alone = uses == 1 and self.layers[l['inputs'][0]]['kind'] in ('conv', 'norm')
-        simple = {'act': activation(l, alone), 'gate': gate, 'mask': mask(l),
+        simple = {'act': activation(l, alone), 'gate': gate, 'mask': mask(l), 'take': take(l),
                   'pool': lambda x: pool(x, stride),
                   'up': lambda x: F.interpolate(x, scale_factor=[float(s) for s in stride]),
                   'concat': lambda *x: torch.cat(x, dim=1), 'add': lambda a, b: a + b}

@@ -43,11 +43,12 @@ extern "C" {
  *            zero padding is not above 0. No gradient.
  * SCALE      input [C] and a map r of one channel, made by MASK or WINDOW (and POOL or UP of such):
  *            y = r x, plus the bias where r > 0.
+ * TAKE       `channels` channels of the INPUT, from `channel` on.
  *
- * Together they make a partial convolution (Liu et al., ECCV 2018), where m is the mask of what is
- * known: y = W * (m x) window / (sum of m in the window) + b where that sum is above 0, else 0; the
- * mask behind it is 1 where the sum is above 0: SCALE by m, CONV without bias, SCALE by WINDOW(m)
- * with the bias, and MASK of WINDOW(m).
+ * Together MASK to SCALE make a partial convolution (Liu et al., ECCV 2018), where m is the mask of
+ * what is known: y = W * (m x) window / (sum of m in the window) + b where that sum is above 0,
+ * else 0; the mask behind it is 1 where the sum is above 0: SCALE by m, CONV without bias, SCALE by
+ * WINDOW(m) with the bias, and MASK of WINDOW(m).
  */
 enum hf_layer_kind {
     HF_LAYER_INPUT,
@@ -63,6 +64,7 @@ enum hf_layer_kind {
     HF_LAYER_MASK,
     HF_LAYER_WINDOW,
     HF_LAYER_SCALE,
+    HF_LAYER_TAKE,
     HF_LAYER_KINDS
 };
 
@@ -102,7 +104,7 @@ struct hf_layer {
      * unless the output needs them.
      */
     float supervise;
-    int32_t channel, invert; /* MASK */
+    int32_t channel, invert; /* MASK; TAKE: `channel` */
 };
 
 /** A network: layers in topological order; layer 0 is the INPUT, the last one is the output. */
@@ -281,6 +283,9 @@ struct hf_executable_methods {
     void (*memory)(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total);
     /** The average that `optimizer.average` asks for, as get_params. HF_INVALID without one. */
     enum hf_status (*get_average)(struct hf_executable *x, float *params, struct hf_error *e);
+    /** The optimiser as it was at first: no moments, no step taken. Parameters stay, and so does
+     *  their average. Mode TRAIN only. */
+    enum hf_status (*reset)(struct hf_executable *x, struct hf_error *e);
 };
 
 struct hf_executable {

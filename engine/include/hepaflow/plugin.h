@@ -33,7 +33,13 @@ struct hf_network_class {
     /** Axes of the network that `build` makes of these options, 2 or 3, for the check of a graph;
      *  NULL: always 2. */
     int32_t (*dims)(const void *options);
+    /** Channels at the end of the output that rebuild an input, without seeing it, from what the
+     *  others say, so that these can go on learning where no target is known: of the layers that
+     *  make these the names begin with HF_NET_ANSWER, of no others. NULL: none. */
+    int32_t (*rebuilt)(const void *options);
 };
+
+#define HF_NET_ANSWER "spot."
 
 /** What a module brings. Lists end with NULL; a list that is NULL is empty. */
 struct hf_plugin {

@@ -98,10 +98,13 @@ struct hf_model_info {
     int32_t input_channels; /* in all */
     char target[HF_FIELD_NAME];
     char weight[HF_FIELD_NAME]; /* "" = none */
-    int32_t output_channels;
-    char activation[16]; /* what makes the output a value: "none", "sigmoid", "softmax" */
-    int32_t dims;        /* 2: a network over slices, 3: over patches; 0: not known */
-    int64_t patch[3];    /* D, H, W that it was trained on, 1, H, W of slices; 0: not known yet */
+    int32_t output_channels;    /* of the answer, without what is rebuilt */
+    char activation[16];        /* what makes the output a value: "none", "sigmoid", "softmax" */
+    int32_t dims;               /* 2: a network over slices, 3: over patches; 0: not known */
+    int64_t patch[3]; /* D, H, W that it was trained on, 1, H, W of slices; 0: not known yet */
+    char rebuilds[HF_FIELD_NAME]; /* what the last channels rebuild, behind the answer; "" = nothing
+                                   */
+    int32_t rebuilt_channels;
 };
 
 enum hf_read_flags {

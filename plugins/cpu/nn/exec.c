@@ -323,6 +323,23 @@ static enum hf_status net_get_average(struct hf_executable *x, float *params, st
     return cpu_executor_call(n->executor, run_transfer, &t, e);
 }
 
+static enum hf_status run_reset(void *arg, struct hf_error *e) {
+    (void)e;
+    struct cpu_net *n = arg;
+    size_t bytes = (size_t)n->graph.param_floats * sizeof *n->store.moment;
+    memset(n->store.moment, 0, bytes);
+    memset(n->store.variance, 0, bytes);
+    n->updates = 0;
+    return HF_OK;
+}
+
+static enum hf_status net_reset(struct hf_executable *x, struct hf_error *e) {
+    struct cpu_net *n = (struct cpu_net *)x;
+    if (n->graph.spec.mode != HF_EXEC_TRAIN)
+        return hf_fail(e, HF_INVALID, "network: compiled for forward only, it has no optimiser");
+    return cpu_executor_call(n->executor, run_reset, n, e);
+}
+
 static void net_memory(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total) {
     const struct cpu_net *n = (const struct cpu_net *)x;
     *ret_arena = n->store.arena_bytes;
@@ -359,6 +376,7 @@ static const struct hf_executable_methods methods = {
     .get_gradients = net_get_gradients,
     .memory = net_memory,
     .get_average = net_get_average,
+    .reset = net_reset,
 };
 
 struct compile {

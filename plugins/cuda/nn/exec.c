@@ -173,6 +173,27 @@ static enum hf_status net_get_average(struct hf_executable *x, float *params, st
     return fetch(n, n->store.average, params, e);
 }
 
+static enum hf_status clear(struct cuda_net *n, void *at, size_t bytes, struct hf_error *e) {
+    return at ? cuda_check(cudaMemsetAsync(at, 0, bytes, n->work), "clearing an optimiser", e)
+              : HF_OK;
+}
+
+static enum hf_status net_reset(struct hf_executable *x, struct hf_error *e) {
+    struct cuda_net *n = (struct cuda_net *)x;
+    const struct store *s = &n->store;
+    size_t bytes = (size_t)s->floats * sizeof *s->moment;
+    if (n->graph.spec.mode != HF_EXEC_TRAIN)
+        return hf_fail(e, HF_INVALID, "network: compiled for forward only, it has no optimiser");
+    int was = cuda_enter(n->device);
+    enum hf_status st = clear(n, s->moment, bytes, e);
+    if (st == HF_OK)
+        st = clear(n, s->variance, bytes, e);
+    if (st == HF_OK)
+        st = clear(n, s->updates, sizeof *s->updates, e);
+    cuda_leave(n->device, was);
+    return st;
+}
+
 static void net_memory(const struct hf_executable *x, size_t *ret_arena, size_t *ret_total) {
     const struct cuda_net *n = (const struct cuda_net *)x;
     *ret_arena = n->store.arena_bytes;
@@ -212,6 +233,7 @@ static const struct hf_executable_methods methods = {
     .get_gradients = net_get_gradients,
     .memory = net_memory,
     .get_average = net_get_average,
+    .reset = net_reset,
 };
 
 static enum hf_status make_streams(struct cuda_net *n, struct hf_error *e) {
