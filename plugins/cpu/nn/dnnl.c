@@ -5,8 +5,13 @@
  * objects are bound, once. Weights stay in the formats that oneDNN picks and are reordered when the
  * parameters change. The reference implementations ("ref:any") are orders of magnitude slower than
  * any other; a convolution that has no other is refused with HF_UNSUPPORTED.
+ *
+ * Where oneDNN has Winograd's algorithm (AVX-512, up to 3.1) it reads and writes blocks of 16
+ * channels. A convolution whose shape makes it pay runs in it, a part of the batch at a time, on
+ * blocked copies in the scratch. Shapes alone decide, so that the same bits come out every time.
  */
 #include "dnnl.h"
+#include "winograd.h"
 
 #include <oneapi/dnnl/dnnl.h>
 
@@ -16,11 +21,13 @@
 /* From 3.0 on a memory descriptor is an opaque pointer, and primitive descriptors are made
  * directly. */
 #if DNNL_VERSION_MAJOR >= 3
-#define MD(m)    ((m).desc)
-#define CONST_MD const_dnnl_memory_desc_t
+#define MD(m)           ((m).desc)
+#define CONST_MD        const_dnnl_memory_desc_t
+#define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef)
 #else
-#define MD(m)    (&(m).desc)
-#define CONST_MD const dnnl_memory_desc_t *
+#define MD(m)           (&(m).desc)
+#define CONST_MD        const dnnl_memory_desc_t *
+#define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1.0f)
 #endif
 
 struct md {
@@ -31,11 +38,19 @@ struct md {
 struct dn_context {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    int winograd;
 };
 
 struct reorder {
     dnnl_primitive_t primitive;
     dnnl_memory_t from, to;
+};
+
+/** One operand of a convolution by Winograd's algorithm. */
+struct blocked {
+    struct reorder reorder; /* into or out of the blocked copy, of one part of the batch */
+    float *data;            /* the whole batch, channels-last */
+    size_t offset, stride;  /* of the copy in the scratch; bytes from part to part of `data` */
 };
 
 struct pass {
@@ -45,7 +60,11 @@ struct pass {
     dnnl_exec_arg_t arg[5];
     int args;
     struct reorder reorder; /* forward, data: of the plain weight; weights: to the plain gradient */
+    struct reorder sum;     /* weights: adds to the plain gradient, after the first part */
     float *own_weight;      /* in oneDNN's format; forward and data passes that reorder */
+    int64_t parts;          /* of the batch, of equal size; 0: all at once, direct */
+    struct blocked block[2]; /* src and dst */
+    size_t blocks;           /* bytes of their copies */
     /* Scratch: the scratchpad, the gradient in oneDNN's format, the staged gradient and bias. */
     size_t scratchpad, gradient, staged;
 };
@@ -72,16 +91,28 @@ static enum hf_status failed(struct hf_error *e, dnnl_status_t s, const char *wh
                    "network layer \"%s\": oneDNN cannot %s (status %d)", name, what, (int)s);
 }
 
+static const dnnl_query_t src_md[NN_PASSES] = {dnnl_query_src_md, dnnl_query_diff_dst_md,
+                                               dnnl_query_src_md};
+static const dnnl_query_t dst_md[NN_PASSES] = {dnnl_query_dst_md, dnnl_query_diff_src_md,
+                                               dnnl_query_diff_dst_md};
+
 static size_t round_up(size_t n) {
     return (n + 63) & ~(size_t)63;
 }
 
 /* ---- context ---- */
 
+/** HEPAFLOW_WINOGRAD=0: direct convolutions only. */
+static int winograd_wanted(void) {
+    const char *asked = getenv("HEPAFLOW_WINOGRAD");
+    return !asked || strcmp(asked, "0") != 0;
+}
+
 enum hf_status dn_context_new(struct dn_context **ret, struct hf_error *e) {
     struct dn_context *ctx = calloc(1, sizeof *ctx);
     if (!ctx)
         return hf_fail(e, HF_NO_MEMORY, "oneDNN: out of memory");
+    ctx->winograd = winograd_wanted();
     dnnl_status_t s = dnnl_engine_create(&ctx->engine, dnnl_cpu, 0);
     if (s == dnnl_success)
         s = dnnl_stream_create(&ctx->stream, ctx->engine, dnnl_stream_default_flags);
@@ -120,7 +151,8 @@ static const char *isa_name(void) {
 
 const char *dn_describe(char *text, size_t size) {
     const dnnl_version_t *v = dnnl_version();
-    (void)snprintf(text, size, "oneDNN %d.%d.%d on %s", v->major, v->minor, v->patch, isa_name());
+    (void)snprintf(text, size, "oneDNN %d.%d.%d on %s%s", v->major, v->minor, v->patch, isa_name(),
+                   winograd_wanted() ? "" : ", no Winograd");
     return text;
 }
 
@@ -147,6 +179,7 @@ static dnnl_status_t md_tag(struct md *m, int nd, const dnnl_dim_t *dims, dnnl_f
 /** What a primitive descriptor wants; the descriptors handed to its maker. */
 struct shapes {
     int nd;
+    dnnl_alg_kind_t alg;
     struct md src, dst, weight, bias;
     dnnl_dims_t stride, dilation, low, high;
 };
@@ -158,12 +191,16 @@ static void shapes_free(struct shapes *s) {
     md_free(&s->bias);
 }
 
-/** `plain_src`, `plain_dst`: NCHW instead, the same memory where a tensor has one channel. */
-static dnnl_status_t shapes_make(const struct nn_conv_spec *c, int plain_src, int plain_dst,
+static dnnl_format_tag_t channels_last(const struct nn_conv_spec *c) {
+    return c->dims == 2 ? dnnl_nhwc : dnnl_ndhwc;
+}
+
+static dnnl_status_t shapes_make(const struct nn_conv_spec *c, int64_t n, dnnl_alg_kind_t alg,
+                                 dnnl_format_tag_t src_tag, dnnl_format_tag_t dst_tag,
                                  struct shapes *r) {
-    *r = (struct shapes){.nd = 2 + c->dims};
+    *r = (struct shapes){.nd = 2 + c->dims, .alg = alg};
     int64_t co = c->taps * c->co;
-    dnnl_dims_t src = {c->n, c->ci}, dst = {c->n, co}, weight = {co, c->ci};
+    dnnl_dims_t src = {n, c->ci}, dst = {n, co}, weight = {co, c->ci};
     for (int a = 0; a < c->dims; a++) {
         int from = 3 - c->dims + a;
         src[2 + a] = c->in[from];
@@ -174,12 +211,10 @@ static dnnl_status_t shapes_make(const struct nn_conv_spec *c, int plain_src, in
         r->low[a] = c->pad_low[from];
         r->high[a] = c->pad_high[from];
     }
-    dnnl_format_tag_t last = c->dims == 2 ? dnnl_nhwc : dnnl_ndhwc;
-    dnnl_format_tag_t plain = c->dims == 2 ? dnnl_nchw : dnnl_ncdhw;
     dnnl_dims_t bias = {co};
-    dnnl_status_t s = md_tag(&r->src, r->nd, src, plain_src ? plain : last);
+    dnnl_status_t s = md_tag(&r->src, r->nd, src, src_tag);
     if (s == dnnl_success)
-        s = md_tag(&r->dst, r->nd, dst, plain_dst ? plain : last);
+        s = md_tag(&r->dst, r->nd, dst, dst_tag);
     if (s == dnnl_success)
         s = md_tag(&r->weight, r->nd, weight, dnnl_format_tag_any);
     if (s == dnnl_success && c->bias)
@@ -216,17 +251,16 @@ static dnnl_status_t first_pd(const struct dn_conv *c, enum nn_pass pass, const 
     dnnl_primitive_desc_t hint = c->pass[NN_FORWARD].pd;
     dnnl_prop_kind_t kind = forward_kind(c);
     CONST_MD bias = s->bias.set ? s->bias.desc : NULL;
-    dnnl_alg_kind_t alg = dnnl_convolution_direct;
     if (pass == NN_FORWARD)
         return dnnl_convolution_forward_primitive_desc_create(
-            ret, engine, kind, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
+            ret, engine, kind, s->alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride,
             s->dilation, s->low, s->high, attr);
     if (pass == NN_BACKWARD_DATA)
         return dnnl_convolution_backward_data_primitive_desc_create(
-            ret, engine, alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
+            ret, engine, s->alg, s->src.desc, s->weight.desc, s->dst.desc, s->stride, s->dilation,
             s->low, s->high, hint, attr);
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        ret, engine, alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride, s->dilation,
+        ret, engine, s->alg, s->src.desc, s->weight.desc, bias, s->dst.desc, s->stride, s->dilation,
         s->low, s->high, hint, attr);
 }
 
@@ -253,16 +287,16 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum nn_pass pass, const s
 static dnnl_status_t describe(const struct dn_conv *c, enum nn_pass pass, const struct shapes *s,
                               dnnl_convolution_desc_t *d) {
     dnnl_prop_kind_t kind = forward_kind(c);
-    dnnl_alg_kind_t alg = dnnl_convolution_direct;
     CONST_MD bias = s->bias.set ? MD(s->bias) : NULL;
     if (pass == NN_FORWARD)
-        return dnnl_dilated_convolution_forward_desc_init(d, kind, alg, MD(s->src), MD(s->weight),
-                                                          bias, MD(s->dst), s->stride, s->dilation,
-                                                          s->low, s->high);
+        return dnnl_dilated_convolution_forward_desc_init(d, kind, s->alg, MD(s->src),
+                                                          MD(s->weight), bias, MD(s->dst),
+                                                          s->stride, s->dilation, s->low, s->high);
     if (pass == NN_BACKWARD_DATA)
         return dnnl_dilated_convolution_backward_data_desc_init(
-            d, alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation, s->low, s->high);
-    return dnnl_dilated_convolution_backward_weights_desc_init(d, alg, MD(s->src), MD(s->weight),
+            d, s->alg, MD(s->src), MD(s->weight), MD(s->dst), s->stride, s->dilation, s->low,
+            s->high);
+    return dnnl_dilated_convolution_backward_weights_desc_init(d, s->alg, MD(s->src), MD(s->weight),
                                                                bias, MD(s->dst), s->stride,
                                                                s->dilation, s->low, s->high);
 }
@@ -297,9 +331,8 @@ static dnnl_status_t fast_pd(const struct dn_conv *c, enum nn_pass pass, const s
 
 #endif
 
-/* ---- planning ---- */
-
-/** Tries every layout that names the same memory; a tensor of one channel has two. */
+/** Tries every layout, NHWC or NCHW, that names the same memory; a tensor of one channel has two.
+ */
 static dnnl_status_t choose_pd(struct dn_conv *c, enum nn_pass pass, dnnl_primitive_attr_t attr) {
     dnnl_status_t status = dnnl_unimplemented;
     for (int variant = 0; variant < 4 && !c->pass[pass].pd; variant++) {
@@ -307,7 +340,10 @@ static dnnl_status_t choose_pd(struct dn_conv *c, enum nn_pass pass, dnnl_primit
         if ((plain_src && c->spec.ci != 1) || (plain_dst && c->spec.taps * c->spec.co != 1))
             continue;
         struct shapes s;
-        dnnl_status_t made = shapes_make(&c->spec, plain_src, plain_dst, &s);
+        dnnl_format_tag_t last = channels_last(&c->spec);
+        dnnl_format_tag_t plain = c->spec.dims == 2 ? dnnl_nchw : dnnl_ncdhw;
+        dnnl_status_t made = shapes_make(&c->spec, c->spec.n, dnnl_convolution_direct,
+                                         plain_src ? plain : last, plain_dst ? plain : last, &s);
         if (made == dnnl_success)
             made = fast_pd(c, pass, &s, attr, &c->pass[pass].pd);
         shapes_free(&s);
@@ -321,6 +357,71 @@ static CONST_MD query(const struct pass *p, dnnl_query_t what) {
     return dnnl_primitive_desc_query_md(p->pd, what, 0);
 }
 
+/** Its memory objects have no data yet. */
+static dnnl_status_t reorder_make(struct dn_context *ctx, CONST_MD from, CONST_MD to, int adds,
+                                  struct reorder *r) {
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = dnnl_memory_create(&r->from, from, ctx->engine, DNNL_MEMORY_NONE);
+    if (s == dnnl_success)
+        s = dnnl_memory_create(&r->to, to, ctx->engine, DNNL_MEMORY_NONE);
+    if (s == dnnl_success && adds)
+        s = dnnl_primitive_attr_create(&attr);
+    if (s == dnnl_success && adds)
+        s = dnnl_post_ops_create(&ops);
+    if (s == dnnl_success && adds)
+        s = APPEND_SUM(ops);
+    if (s == dnnl_success && adds)
+        s = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (s == dnnl_success)
+        s = dnnl_reorder_primitive_desc_create(&pd, from, ctx->engine, to, ctx->engine, attr);
+    if (s == dnnl_success)
+        s = dnnl_primitive_create(&r->primitive, pd);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (ops)
+        dnnl_post_ops_destroy(ops);
+    if (attr)
+        dnnl_primitive_attr_destroy(attr);
+    return s;
+}
+
+/* ---- Winograd's algorithm ---- */
+
+/** Leaves the pass as it was where oneDNN has no such convolution. */
+static dnnl_status_t choose_winograd(struct dn_conv *c, enum nn_pass pass,
+                                     dnnl_primitive_attr_t attr) {
+    struct pass *p = &c->pass[pass];
+    int64_t parts = winograd_parts(&c->spec, pass);
+    struct shapes s, last;
+    dnnl_status_t status = shapes_make(&c->spec, c->spec.n / parts, dnnl_convolution_winograd,
+                                       dnnl_nChw16c, dnnl_nChw16c, &s);
+    if (status == dnnl_success)
+        status = fast_pd(c, pass, &s, attr, &p->pd);
+    shapes_free(&s);
+    if (status != dnnl_success)
+        return dnnl_unimplemented;
+    status = shapes_make(&c->spec, c->spec.n / parts, dnnl_convolution_winograd, dnnl_nhwc,
+                         dnnl_nhwc, &last);
+    for (int i = 0; i < 2 && status == dnnl_success; i++) {
+        int is_src = (pass == NN_BACKWARD_DATA) == (i == 1); /* the convolution's, not the pass's */
+        int in = i == 0 || pass == NN_BACKWARD_WEIGHTS;
+        CONST_MD plain = is_src ? MD(last.src) : MD(last.dst);
+        CONST_MD blocked = query(p, i == 0 ? src_md[pass] : dst_md[pass]);
+        struct blocked *b = &p->block[i];
+        b->stride = dnnl_memory_desc_get_size(plain);
+        b->offset = p->blocks;
+        p->blocks += round_up(dnnl_memory_desc_get_size(blocked));
+        status = reorder_make(c->ctx, in ? plain : blocked, in ? blocked : plain, 0, &b->reorder);
+    }
+    shapes_free(&last);
+    p->parts = parts;
+    return status;
+}
+
+/* ---- planning ---- */
+
 static enum hf_status plan_pass(struct dn_conv *c, enum nn_pass pass, struct hf_error *e) {
     static const char *const what[NN_PASSES] = {"run this convolution", "run its data gradient",
                                                 "run its weight gradient"};
@@ -330,8 +431,12 @@ static enum hf_status plan_pass(struct dn_conv *c, enum nn_pass pass, struct hf_
     if (s != dnnl_success)
         return failed(e, s, what[pass], c->name);
     s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    if (s == dnnl_success)
-        s = choose_pd(c, pass, attr);
+    if (s == dnnl_success) {
+        s = c->ctx->winograd && winograd_pays(&c->spec) ? choose_winograd(c, pass, attr)
+                                                        : dnnl_unimplemented;
+        if (s == dnnl_unimplemented)
+            s = choose_pd(c, pass, attr);
+    }
     dnnl_primitive_attr_destroy(attr);
     if (s == dnnl_success)
         s = dnnl_primitive_create(&p->primitive, p->pd);
@@ -343,25 +448,20 @@ static enum hf_status plan_pass(struct dn_conv *c, enum nn_pass pass, struct hf_
             round_up((size_t)(stage_weights(&c->spec) + c->spec.taps * c->spec.co) * sizeof(float));
     CONST_MD weight =
         query(p, pass == NN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
-    if (dnnl_memory_desc_equal(weight, MD(c->plain_weight)))
+    if (p->parts < 2 && dnnl_memory_desc_equal(weight, MD(c->plain_weight)))
         return HF_OK;
     size_t bytes = round_up(dnnl_memory_desc_get_size(weight));
-    dnnl_primitive_desc_t pd;
     if (pass == NN_BACKWARD_WEIGHTS) {
         p->gradient = bytes;
-        s = dnnl_reorder_primitive_desc_create(&pd, weight, c->ctx->engine, MD(c->plain_weight),
-                                               c->ctx->engine, NULL);
+        s = reorder_make(c->ctx, weight, MD(c->plain_weight), 0, &p->reorder);
+        if (s == dnnl_success && p->parts > 1)
+            s = reorder_make(c->ctx, weight, MD(c->plain_weight), 1, &p->sum);
     } else {
         p->own_weight = aligned_alloc(64, bytes);
         if (!p->own_weight)
             return hf_fail(e, HF_NO_MEMORY, "network layer \"%s\": out of memory", c->name);
         memset(p->own_weight, 0, bytes);
-        s = dnnl_reorder_primitive_desc_create(&pd, MD(c->plain_weight), c->ctx->engine, weight,
-                                               c->ctx->engine, NULL);
-    }
-    if (s == dnnl_success) {
-        s = dnnl_primitive_create(&p->reorder.primitive, pd);
-        dnnl_primitive_desc_destroy(pd);
+        s = reorder_make(c->ctx, MD(c->plain_weight), weight, 0, &p->reorder);
     }
     return s == dnnl_success ? HF_OK : failed(e, s, "reorder its weights", c->name);
 }
@@ -397,16 +497,26 @@ enum hf_status dn_conv_new(struct dn_context *ctx, const struct nn_conv_spec *sp
     return HF_OK;
 }
 
+static void reorder_free(struct reorder *r) {
+    if (r->from)
+        dnnl_memory_destroy(r->from);
+    if (r->to)
+        dnnl_memory_destroy(r->to);
+    if (r->primitive)
+        dnnl_primitive_destroy(r->primitive);
+}
+
 static void pass_free(struct pass *p) {
-    dnnl_memory_t memory[7] = {p->src,     p->dst,          p->weight,    p->bias,
-                               p->scratch, p->reorder.from, p->reorder.to};
-    for (int i = 0; i < 7; i++)
+    dnnl_memory_t memory[5] = {p->src, p->dst, p->weight, p->bias, p->scratch};
+    for (int i = 0; i < 5; i++)
         if (memory[i])
             dnnl_memory_destroy(memory[i]);
+    reorder_free(&p->reorder);
+    reorder_free(&p->sum);
+    reorder_free(&p->block[0].reorder);
+    reorder_free(&p->block[1].reorder);
     if (p->primitive)
         dnnl_primitive_destroy(p->primitive);
-    if (p->reorder.primitive)
-        dnnl_primitive_destroy(p->reorder.primitive);
     if (p->pd)
         dnnl_primitive_desc_destroy(p->pd);
     free(p->own_weight);
@@ -423,7 +533,8 @@ void dn_conv_free(struct dn_conv *c) {
 }
 
 size_t dn_conv_scratch(const struct dn_conv *c, enum nn_pass pass) {
-    return c->pass[pass].scratchpad + c->pass[pass].gradient + c->pass[pass].staged;
+    const struct pass *p = &c->pass[pass];
+    return p->scratchpad + p->gradient + p->staged + p->blocks;
 }
 
 size_t dn_conv_bytes(const struct dn_conv *c) {
@@ -451,24 +562,15 @@ static dnnl_status_t add_arg(struct dn_conv *c, struct pass *p, int id, CONST_MD
     return s;
 }
 
-static dnnl_status_t bind_reorder(struct dn_conv *c, struct pass *p, CONST_MD weight, float *from,
-                                  float *to, int from_plain) {
-    dnnl_status_t s = dnnl_memory_create(
-        &p->reorder.from, from_plain ? MD(c->plain_weight) : weight, c->ctx->engine, from);
-    if (s == dnnl_success)
-        s = dnnl_memory_create(&p->reorder.to, from_plain ? weight : MD(c->plain_weight),
-                               c->ctx->engine, to);
-    return s;
+static dnnl_status_t bind_reorder(struct reorder *r, void *from, void *to) {
+    dnnl_status_t s = dnnl_memory_set_data_handle(r->from, from);
+    return s == dnnl_success ? dnnl_memory_set_data_handle(r->to, to) : s;
 }
 
 enum hf_status dn_conv_bind(struct dn_conv *c, enum nn_pass pass, const struct dn_buffers *b,
                             struct hf_error *e) {
     static const int src_id[NN_PASSES] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_SRC};
     static const int dst_id[NN_PASSES] = {DNNL_ARG_DST, DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST};
-    static const dnnl_query_t src_md[NN_PASSES] = {dnnl_query_src_md, dnnl_query_diff_dst_md,
-                                                   dnnl_query_src_md};
-    static const dnnl_query_t dst_md[NN_PASSES] = {dnnl_query_dst_md, dnnl_query_diff_src_md,
-                                                   dnnl_query_diff_dst_md};
     struct pass *p = &c->pass[pass];
     int gradient = pass == NN_BACKWARD_WEIGHTS;
     CONST_MD weight = query(p, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
@@ -485,19 +587,26 @@ enum hf_status dn_conv_bind(struct dn_conv *c, enum nn_pass pass, const struct d
         plain = c->stage;
         bias = plain + stage_weights(&c->spec);
     }
-    float *internal = plain;
+    float *internal = plain, *operand[2] = {b->src, b->dst};
     dnnl_status_t s = dnnl_success;
     if (p->reorder.primitive && gradient) {
         internal = (float *)((char *)b->scratch + p->scratchpad);
-        s = bind_reorder(c, p, weight, internal, plain, 0);
+        s = bind_reorder(&p->reorder, internal, plain);
+        if (s == dnnl_success && p->sum.primitive)
+            s = bind_reorder(&p->sum, internal, plain);
     } else if (p->reorder.primitive) {
         internal = p->own_weight;
-        s = bind_reorder(c, p, weight, plain, internal, 1);
+        s = bind_reorder(&p->reorder, plain, internal);
+    }
+    for (int i = 0; i < 2 && p->parts; i++) {
+        p->block[i].data = operand[i];
+        operand[i] = (float *)((char *)b->scratch + p->scratchpad + p->gradient + p->staged +
+                               p->block[i].offset);
     }
     if (s == dnnl_success)
-        s = add_arg(c, p, src_id[pass], query(p, src_md[pass]), b->src, &p->src);
+        s = add_arg(c, p, src_id[pass], query(p, src_md[pass]), operand[0], &p->src);
     if (s == dnnl_success)
-        s = add_arg(c, p, dst_id[pass], query(p, dst_md[pass]), b->dst, &p->dst);
+        s = add_arg(c, p, dst_id[pass], query(p, dst_md[pass]), operand[1], &p->dst);
     if (s == dnnl_success)
         s = add_arg(c, p, gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weight, internal,
                     &p->weight);
@@ -512,9 +621,9 @@ enum hf_status dn_conv_bind(struct dn_conv *c, enum nn_pass pass, const struct d
     return s == dnnl_success ? HF_OK : failed(e, s, "bind its buffers", c->name);
 }
 
-static dnnl_status_t run_reorder(struct dn_conv *c, struct pass *p) {
-    dnnl_exec_arg_t arg[2] = {{DNNL_ARG_FROM, p->reorder.from}, {DNNL_ARG_TO, p->reorder.to}};
-    return dnnl_primitive_execute(p->reorder.primitive, c->ctx->stream, 2, arg);
+static dnnl_status_t run_reorder(struct dn_conv *c, const struct reorder *r) {
+    dnnl_exec_arg_t arg[2] = {{DNNL_ARG_FROM, r->from}, {DNNL_ARG_TO, r->to}};
+    return dnnl_primitive_execute(r->primitive, c->ctx->stream, 2, arg);
 }
 
 /** Between [ci][co][taps], as network.h has it, and [taps][co][ci], as a convolution reads it. */
@@ -548,18 +657,51 @@ enum hf_status dn_conv_refresh(struct dn_conv *c, struct hf_error *e) {
         stage(c);
     for (int i = 0; i < NN_BACKWARD_WEIGHTS; i++) {
         struct pass *p = &c->pass[i];
-        dnnl_status_t s = p->reorder.to ? run_reorder(c, p) : dnnl_success;
+        dnnl_status_t s = p->reorder.to ? run_reorder(c, &p->reorder) : dnnl_success;
         if (s != dnnl_success)
             return failed(e, s, "reorder its weights", c->name);
     }
     return HF_OK;
 }
 
+/** Operand `i` of a part of the batch, into its blocked copy or out of it. */
+static dnnl_status_t run_block(struct dn_conv *c, struct pass *p, int i, int64_t part, int in) {
+    struct blocked *b = &p->block[i];
+    char *data = (char *)b->data + (size_t)part * b->stride;
+    void *copy = NULL;
+    dnnl_status_t s = dnnl_memory_get_data_handle(i == 0 ? p->src : p->dst, &copy);
+    if (s == dnnl_success)
+        s = in ? bind_reorder(&b->reorder, data, copy) : bind_reorder(&b->reorder, copy, data);
+    return s == dnnl_success ? run_reorder(c, &b->reorder) : s;
+}
+
+static dnnl_status_t run_parts(struct dn_conv *c, enum nn_pass pass) {
+    struct pass *p = &c->pass[pass];
+    int gradient = pass == NN_BACKWARD_WEIGHTS;
+    dnnl_status_t s = dnnl_success;
+    for (int64_t part = 0; part < p->parts && s == dnnl_success; part++) {
+        s = run_block(c, p, 0, part, 1);
+        if (s == dnnl_success && gradient)
+            s = run_block(c, p, 1, part, 1);
+        if (s == dnnl_success)
+            s = dnnl_primitive_execute(p->primitive, c->ctx->stream, p->args, p->arg);
+        if (s == dnnl_success && !gradient)
+            s = run_block(c, p, 1, part, 0);
+        if (s == dnnl_success && gradient && p->reorder.primitive)
+            s = run_reorder(c, part == 0 ? &p->reorder : &p->sum);
+    }
+    return s;
+}
+
 enum hf_status dn_conv_run(struct dn_conv *c, enum nn_pass pass, struct hf_error *e) {
     struct pass *p = &c->pass[pass];
+    if (p->parts) {
+        dnnl_status_t s = run_parts(c, pass);
+        return s == dnnl_success ? HF_OK : failed(e, s, "run", c->name);
+    }
     dnnl_status_t s = dnnl_primitive_execute(p->primitive, c->ctx->stream, p->args, p->arg);
     if (s == dnnl_success && pass == NN_BACKWARD_WEIGHTS && p->reorder.primitive)
-        s = run_reorder(c, p);
+        s = run_reorder(c, &p->reorder);
     if (s == dnnl_success && pass == NN_BACKWARD_WEIGHTS && c->stage)
         unstage_gradient(c);
     return s == dnnl_success ? HF_OK : failed(e, s, "run", c->name);
