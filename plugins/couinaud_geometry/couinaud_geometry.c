@@ -26,7 +26,7 @@ enum {
 
 struct options {
     int32_t method, space;
-    const char *landmarks, *vessels, *as;
+    const char *landmarks, *vessels, *output;
     double caudate;
 };
 
@@ -287,7 +287,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     if (st == HF_OK)
         st = s->host->sample_derive(s->host, in, NULL, &out, e);
     if (st == HF_OK) {
-        st = hf_sample_set(s, out, o->as, map, e);
+        st = hf_sample_set(s, out, o->output, map, e);
         map = NULL;
     }
     if (st == HF_OK)
@@ -310,7 +310,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
         io->read(io, o->vessels, HF_U8, HF_ON_GRID, 0);
         (void)snprintf(from, sizeof from, "liver %.31s", o->vessels);
     }
-    io->write(io, o->as, HF_U8, HF_ON_GRID, 1, from);
+    io->write(io, o->output, HF_U8, HF_ON_GRID, 1, from);
     return HF_OK;
 }
 
@@ -348,11 +348,11 @@ static const struct hf_option option_table[] = {
      .offset = AT(vessels),
      .initial = "couinaud",
      .help = "vessels: the field whose voxels carry the segment that they supply, 0 elsewhere."},
-    {.name = "as",
+    {.name = "output",
      .type = HF_OPTION_STRING,
-     .offset = AT(as),
+     .offset = AT(output),
      .initial = "couinaud",
-     .help = "The field to write."},
+     .help = "Name of the map that is written."},
     {.name = NULL}};
 
 static const char *const ops_used[] = {"distance", "couinaud_geometry.cut",

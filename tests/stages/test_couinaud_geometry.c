@@ -15,7 +15,7 @@
 #include "io_stub.h"
 
 static const struct options plain = {
-    .method = METHOD_MASK, .vessels = "couinaud", .as = "couinaud", .caudate = 25};
+    .method = METHOD_MASK, .vessels = "couinaud", .output = "couinaud", .caudate = 25};
 
 /* ---- the shape ---- */
 
