@@ -18,6 +18,9 @@ enum {
     NOBODY = -2
 };
 
+/* A sink that waits for less of its time, percent, has itself to blame. */
+#define LITTLE 5
+
 static int index_of(const struct job *job, const struct node *n) {
     for (int i = 0; i < job->nodes; i++)
         if (job->node[i] == n)
@@ -177,7 +180,7 @@ void stall_close(struct job *job) {
     char line[512], advice[160];
     const char *sink = k->instance.stage.name;
     double seconds = (double)wall * 1e-9, share = 100 * (double)most / (double)wall;
-    if (share < 1) {
+    if (b == NOBODY || share < LITTLE) {
         (void)snprintf(line, sizeof line,
                        "bottleneck: '%s' itself, which waited for samples %.1f %% of its %.1f s",
                        sink, 100 * (double)waited(job, k) / (double)wall, seconds);
