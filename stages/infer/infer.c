@@ -349,8 +349,10 @@ static enum hf_status finish(struct run *r, struct hf_tensor **ret, struct hf_er
                               .params = &params,
                               .params_size = sizeof params};
     st = hf_launch(s, r->job->finish, &call, e);
-    if (st != HF_OK)
+    if (st != HF_OK) {
         s->host->tensor_unref(*ret);
+        *ret = NULL; /* callers drop what they got, also on failure */
+    }
     return st;
 }
 
