@@ -553,7 +553,7 @@ static void test_bad_options_are_refused(void **state) {
     struct augment_options o = only("noise", 1);
     o.within = (struct hf_names){1, {"liver"}};
     assert_int_equal(io_stub_declare(&io, &augment, &o, " image liver ", &e), HF_OK);
-    assert_non_null(strstr(io.text, "write image@0 < image\n"));
+    assert_non_null(strstr(io.text, "write image@0 < image liver"));
     o = only("mirror_d", 0.5);
     assert_int_equal(io_stub_declare(&io, &augment, &o, " image liver ", &e), HF_INVALID);
     assert_non_null(strstr(e.text, "mirror_d"));
