@@ -15,7 +15,7 @@ static int is_folder(const char *path) {
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-static int is_file(const char *path) {
+int hf_is_file(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
@@ -164,7 +164,8 @@ enum hf_status hf_folder_lits(const char *path, struct hf_cases *ret, struct hf_
     struct hf_cases c;
     memset(&c, 0, sizeof c);
     enum hf_status st = hf_folder_each(path, lits_entry, &c, e);
-    hf_folder_finish(&c);
+    if (st == HF_OK)
+        hf_folder_finish(&c);
     for (int32_t i = 0; i < c.count && st == HF_OK; i++)
         if (!c.item[i].path[HF_CASE_IMAGE])
             st = hf_fail(e, HF_NOT_FOUND, "%s: the labels of a scan that is not there: %s.nii.gz",
@@ -204,7 +205,7 @@ static enum hf_status find_lits_below(const char *path, const char *name, void *
 /** 1 if the folder has the file; writes its path. */
 static int is_in(const char *folder, const char *name, char *ret, size_t size) {
     int n = snprintf(ret, size, "%s/%s", folder, name);
-    return n > 0 && (size_t)n < size && is_file(ret);
+    return n > 0 && (size_t)n < size && hf_is_file(ret);
 }
 
 enum hf_folder_kind hf_folder_kind(const char *path, char *ret_file, size_t size) {
@@ -255,7 +256,7 @@ static int find_file(char *path, size_t size) {
     size_t n = strlen(path);
     for (int i = 0; i < 3; i++) {
         (void)snprintf(path + n, size - n, "%s", endings[i]);
-        if (is_file(path))
+        if (hf_is_file(path))
             return 1;
     }
     return 0;

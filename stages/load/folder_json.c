@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 struct reader {
     const char *path; /* of the folder */
@@ -91,11 +90,6 @@ static enum hf_status read_labels(struct reader *r, const cJSON *root) {
 
 /* ---- files ---- */
 
-static int is_file(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
-}
-
 /** Adds a case: the image, and the label file where its labels mean something. */
 static enum hf_status add_case(struct reader *r, const char *name, size_t n, const char *image,
                                const char *label) {
@@ -137,7 +131,8 @@ static enum hf_status read_list(struct reader *r, const cJSON *list) {
         char channel[HF_FOLDER_PATH];
         (void)snprintf(channel, sizeof channel, "%.*s_0000%s", (int)((size_t)(name - image) + n),
                        image, name + n);
-        st = add_case(r, name, n, !is_file(image) && is_file(channel) ? channel : image, label);
+        st = add_case(r, name, n, !hf_is_file(image) && hf_is_file(channel) ? channel : image,
+                      label);
         if (st != HF_OK)
             return st;
     }
@@ -161,7 +156,7 @@ static enum hf_status channel_file(const char *path, const char *name, void *con
                           name, r->ending);
     if (length < 0 || (size_t)length >= sizeof label)
         return bad(r, "a path that is too long");
-    return add_case(r, name, (size_t)(channel - name), path, is_file(label) ? label : NULL);
+    return add_case(r, name, (size_t)(channel - name), path, hf_is_file(label) ? label : NULL);
 }
 
 static enum hf_status read_channels(struct reader *r, const cJSON *root) {
@@ -194,7 +189,8 @@ enum hf_status hf_folder_json(const char *path, const char *text, size_t size, s
         st = cJSON_IsArray(list) ? read_list(&r, list) : read_channels(&r, root);
     }
     cJSON_Delete(root);
-    hf_folder_finish(&r.cases);
+    if (st == HF_OK)
+        hf_folder_finish(&r.cases);
     if (st == HF_OK && r.cases.count == 0)
         st = bad(&r, "no case: no list \"training\", and no CASE_0000 file in imagesTr");
     if (st == HF_OK)
