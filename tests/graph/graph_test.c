@@ -77,3 +77,29 @@ const struct plan_stage *stage_of(const struct hf_plan *p, const char *name) {
     fail_msg("the plan has no stage '%s'", name);
     return NULL;
 }
+
+const char graph_method[] =
+    "name: method\n"
+    "seed: 66\n"
+    "hold: 2 GB\n"
+    "vars: {data: x.csv}\n"
+    "stages:\n"
+    "  segmenter: {use: t_train, from: training, inputs: image, target: pseudo, loss: {bce: 1, "
+    "dice: "
+    "0.5}}\n"
+    "  cases: {use: t_load, dataset: ${data}, split: train}\n"
+    "  prepared: {use: t_prepare, from: cases, hold: 100 MB}\n"
+    "  segments: {use: t_mask, from: prepared}\n"
+    "  holes: {use: t_holes, from: segments}\n"
+    "  inpainter: {use: t_train, from: holes, inputs: [masked, hole], target: image, weight: "
+    "hole}\n"
+    "  removed: {use: t_apply, from: holes, model: inpainter}\n"
+    "  pseudo: {use: t_cut, from: removed, gate: [segments, liver]}\n"
+    "  training: {use: t_mix, from: [pseudo, segments], weights: [2, 1], fill: {pseudo: 0}}\n"
+    "  test: {use: t_load, dataset: ${data}, split: test}\n"
+    "  tested: {like: prepared, from: test, size: 64}\n"
+    "  predicted: {use: t_apply, from: tested, model: segmenter, output: predicted}\n"
+    "  scores: {use: t_save, from: predicted, fields: [predicted, tumor]}\n"
+    "  saved: {use: t_save, from: predicted, fields: predicted}\n"
+    "  masks: {use: t_save, from: pseudo}\n"
+    "  full: {use: t_train, from: prepared, inputs: image, target: tumor}\n";

@@ -21,6 +21,9 @@ int graph_setup(void **state);
 int graph_teardown(void **state);
 struct hf_engine *graph_engine(void);
 
+/* The whole method with the fake module's stages. */
+extern const char graph_method[];
+
 void write_text(const char *path, const char *text, size_t size);
 char *read_text(const char *path);
 /* Checks `text` as the file g.yaml; *ret_messages is freed with hf_free. */

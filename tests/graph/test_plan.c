@@ -32,32 +32,6 @@ struct train_options {
     int64_t epochs;
 };
 
-static const char method[] =
-    "name: method\n"
-    "seed: 66\n"
-    "hold: 2 GB\n"
-    "vars: {data: x.csv}\n"
-    "stages:\n"
-    "  segmenter: {use: t_train, from: training, inputs: image, target: pseudo, loss: {bce: 1, "
-    "dice: "
-    "0.5}}\n"
-    "  cases: {use: t_load, dataset: ${data}, split: train}\n"
-    "  prepared: {use: t_prepare, from: cases, hold: 100 MB}\n"
-    "  segments: {use: t_mask, from: prepared}\n"
-    "  holes: {use: t_holes, from: segments}\n"
-    "  inpainter: {use: t_train, from: holes, inputs: [masked, hole], target: image, weight: "
-    "hole}\n"
-    "  removed: {use: t_apply, from: holes, model: inpainter}\n"
-    "  pseudo: {use: t_cut, from: removed, gate: [segments, liver]}\n"
-    "  training: {use: t_mix, from: [pseudo, segments], weights: [2, 1], fill: {pseudo: 0}}\n"
-    "  test: {use: t_load, dataset: ${data}, split: test}\n"
-    "  tested: {like: prepared, from: test, size: 64}\n"
-    "  predicted: {use: t_apply, from: tested, model: segmenter, output: predicted}\n"
-    "  scores: {use: t_save, from: predicted, fields: [predicted, tumor]}\n"
-    "  saved: {use: t_save, from: predicted, fields: predicted}\n"
-    "  masks: {use: t_save, from: pseudo}\n"
-    "  full: {use: t_train, from: prepared, inputs: image, target: tumor}\n";
-
 static const char *field_text(const struct plan_stage *s, const char *name, char *buffer) {
     for (int i = 0; i < s->fields; i++) {
         const struct plan_field *f = &s->field[i];
@@ -74,7 +48,7 @@ static const char *field_text(const struct plan_stage *s, const char *name, char
 static void test_fields(void **state) {
     (void)state;
     char text[128];
-    struct hf_plan *p = plan_of(method, NULL, 0);
+    struct hf_plan *p = plan_of(graph_method, NULL, 0);
     assert_string_equal(field_text(stage_of(p, "cases"), "image", text), "f32 0 1 -1 -1 -1");
     assert_string_equal(field_text(stage_of(p, "cases"), "truth", text), "u8 1 1 -1 -1 -1");
     assert_string_equal(field_text(stage_of(p, "cases"), "annotation", text), "u8 2 9 -1 -1 -1");
@@ -127,7 +101,7 @@ static bool waits_for(const struct hf_plan *p, int job, int other) {
 
 static void test_jobs_and_order(void **state) {
     (void)state;
-    struct hf_plan *p = plan_of(method, NULL, 0);
+    struct hf_plan *p = plan_of(graph_method, NULL, 0);
     for (int i = 0; i < p->stages; i++) {
         for (int k = 0; k < p->stage[i].inputs; k++)
             assert_in_range(p->stage[i].input[k], 0, i - 1);
@@ -171,7 +145,7 @@ static void test_sinks_join(void **state) {
 
 static void test_engine_keys(void **state) {
     (void)state;
-    struct hf_plan *p = plan_of(method, NULL, 0);
+    struct hf_plan *p = plan_of(graph_method, NULL, 0);
     assert_int_equal(p->seed, 66);
     assert_int_equal(p->hold, 2000000000);
     assert_string_equal(p->device, "auto");
@@ -189,7 +163,7 @@ static void test_engine_keys(void **state) {
     hf_plan_free(p);
     const char *sets[] = {"seed=7",           "device=cpu",   "prepared.replicas=3",
                           "prepared.depth=9", "nn_threads=2", "prepared.hold=1 GiB"};
-    p = plan_of(method, sets, 6);
+    p = plan_of(graph_method, sets, 6);
     assert_int_equal(p->seed, 7);
     assert_string_equal(p->device, "cpu");
     assert_int_equal(p->nn_threads, 2);
@@ -224,7 +198,7 @@ static void test_missing_ops(void **state) {
     const char *sets[] = {"device=t_bare"};
     struct hf_error e;
     char *text = NULL;
-    struct hf_plan *p = plan_of(method, sets, 1);
+    struct hf_plan *p = plan_of(graph_method, sets, 1);
     assert_string_equal(p->runs_on, "t_bare");
     assert_false(stage_of(p, "pseudo")->on_device);
     assert_string_equal(stage_of(p, "pseudo")->missing_op, "blur");
@@ -238,7 +212,7 @@ static void test_missing_ops(void **state) {
     assert_true(why && why < strchr(line + 1, '\n'));
     hf_free(text);
     hf_plan_free(p);
-    p = plan_of(method, NULL, 0);
+    p = plan_of(graph_method, NULL, 0);
     assert_true(stage_of(p, "pseudo")->on_device && stage_of(p, "cases")->on_device);
     assert_int_equal(hf_plan_print(p, HF_PLAN_TEXT, &text, &e), HF_OK);
     assert_int_equal(times(text, "copies"), 0);
@@ -253,7 +227,7 @@ static void test_copies(void **state) {
     const char *sets[] = {"device=t_bare"};
     struct hf_error e;
     char *text = NULL;
-    struct hf_plan *p = plan_of(method, sets, 1);
+    struct hf_plan *p = plan_of(graph_method, sets, 1);
     /* cases, prepared, segments and holes launch nothing: all is on the host until `removed`, which
      * applies a model. */
     assert_string_equal(copied(p, "prepared", 0), "");
@@ -309,7 +283,7 @@ static void test_values(void **state) {
                           "vars.data=y z.csv",
                           "full.epochs=",
                           "prepared.size=64px"};
-    struct hf_plan *p = plan_of(method, sets, 5);
+    struct hf_plan *p = plan_of(graph_method, sets, 5);
     const struct cut_options *cut = stage_of(p, "pseudo")->options;
     assert_true(cut->min_volume == 500);
     assert_true(cut->value == 0.5);
@@ -340,7 +314,7 @@ static void test_values(void **state) {
     assert_int_equal(load->tumors, 1);
     hf_plan_free(p);
     const char *more[] = {"vars.data=y z.csv", "full.epochs=", "cases.tumors=yes"};
-    p = plan_of(method, more, 3);
+    p = plan_of(graph_method, more, 3);
     load = stage_of(p, "test")->options;
     assert_string_equal(load->dataset, "y z.csv");
     assert_int_equal(load->split, 1);
@@ -436,7 +410,7 @@ static void test_var_is_a_list(void **state) {
 
 static void test_supervision(void **state) {
     (void)state;
-    struct hf_plan *p = plan_of(method, NULL, 0);
+    struct hf_plan *p = plan_of(graph_method, NULL, 0);
     assert_int_equal(plan_supervision(p, "full", "tumor"), REACH_DIRECT);
     assert_int_equal(plan_supervision(p, "inpainter", "tumor"), REACH_ANNOTATION);
     assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_ANNOTATION);
@@ -447,7 +421,7 @@ static void test_supervision(void **state) {
     hf_plan_free(p);
     /* A leak into the inpainter's inputs alone comes through to the segmenter. */
     const char *sets[] = {"inpainter.inputs=[masked, tumor]"};
-    p = plan_of(method, sets, 1);
+    p = plan_of(graph_method, sets, 1);
     assert_int_equal(plan_supervision(p, "inpainter", "tumor"), REACH_DIRECT);
     assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
     hf_plan_free(p);
@@ -615,89 +589,6 @@ static void test_unused(void **state) {
     hf_plan_free(p);
 }
 
-/* ---- printing ---- */
-
-static void check_golden(const struct hf_plan *p, enum hf_plan_format format, const char *file) {
-    char path[4096], *text = NULL;
-    struct hf_error e;
-    (void)snprintf(path, sizeof path, "%s/tests/graph/golden/%s", getenv("HEPAFLOW_SOURCE"), file);
-    assert_int_equal(hf_plan_print(p, format, &text, &e), HF_OK);
-    char *golden = read_text(path);
-    assert_string_equal(text, golden);
-    free(golden);
-    hf_free(text);
-}
-
-static void test_golden(void **state) {
-    (void)state;
-    /* What auto is depends on the machine. */
-    const char *sets[] = {"device=cpu"};
-    struct hf_plan *p = plan_of(method, sets, 1);
-    check_golden(p, HF_PLAN_TEXT, "method.txt");
-    check_golden(p, HF_PLAN_DOT, "method.dot");
-    check_golden(p, HF_PLAN_JSON, "method.json");
-    hf_plan_free(p);
-}
-
-/* The graph with everything worked out comes to the same plan. */
-static void test_resolved(void **state) {
-    (void)state;
-    const char *base = "x-cut: &cut\n  field: image\n  value: 0.25\n"
-                       "stages:\n"
-                       "  cases: {use: t_load, dataset: \"${data}\"}\n"
-                       "  a: {use: t_cut, from: cases, <<: *cut}\n";
-    const char *text = "include: base.yaml\n"
-                       "vars: {data: \"a \\\"b\\\": $${c}\", low: -50}\n"
-                       "stages:\n"
-                       "  a: {min_volume: 2 ml, on_error: [retry(2), skip]}\n"
-                       "  b: {like: a, from: cases, gate: [liver]}\n"
-                       "  c: {use: t_prepare, from: a, window: [\"${low}\", 3], depth: 7}\n"
-                       "  save: {use: t_save, from: c}\n"
-                       "  more: {use: t_save, from: b}\n";
-    const char *sets[] = {"vars.low=-60", "device=cpu", "b.value=0.75"};
-    struct hf_error e;
-    char *yaml = NULL, *json[2];
-    write_text("base.yaml", base, strlen(base));
-    struct hf_plan *p = plan_of(text, sets, 3);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[0], &e), HF_OK);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_YAML, &yaml, &e), HF_OK);
-    hf_plan_free(p);
-    static const char *const lines[] = {
-        "name: \"g\"  # the file's name\n",
-        "device: cpu  # --set device=cpu\n",
-        "    dataset: \"a \\\"b\\\": $${c}\"  # base.yaml:5:33, with ${data} of g.yaml:2:14\n",
-        "    value: 0.25  # base.yaml:3:10, <<: *cut\n",
-        "    min_volume: \"2 ml\"  # g.yaml:4:19, like: a\n",
-        "    value: 0.75  # --set b.value=0.75\n",
-        "    on_error: [retry(2), skip]  # g.yaml:4:35\n",
-        "    window: [\"-60\", 3]  # g.yaml:6:40\n",
-        "    smooth: 2 px  # default\n",
-        "    depth: 7  # g.yaml:6:62\n",
-    };
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        if (!strstr(yaml, lines[i]))
-            fail_msg("%s is not in\n%s", lines[i], yaml);
-    p = plan_of(yaml, NULL, 0);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[1], &e), HF_OK);
-    hf_plan_free(p);
-    assert_string_equal(json[0], json[1]);
-    hf_free(yaml);
-    hf_free(json[0]);
-    hf_free(json[1]);
-    /* And so does a graph of many stages. */
-    p = plan_of(method, sets + 1, 1);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[0], &e), HF_OK);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_YAML, &yaml, &e), HF_OK);
-    hf_plan_free(p);
-    p = plan_of(yaml, NULL, 0);
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &json[1], &e), HF_OK);
-    hf_plan_free(p);
-    assert_string_equal(json[0], json[1]);
-    hf_free(yaml);
-    hf_free(json[0]);
-    hf_free(json[1]);
-}
-
 /* A stage's own word before the graph's, which sinks do not heed. */
 static void test_on_error(void **state) {
     (void)state;
@@ -739,21 +630,6 @@ static void test_on_error(void **state) {
     hf_plan_free(p);
 }
 
-static void test_json_parses(void **state) {
-    (void)state;
-    struct hf_plan *p = plan_of(method, NULL, 0);
-    char *text = NULL;
-    struct hf_error e;
-    assert_int_equal(hf_plan_print(p, HF_PLAN_JSON, &text, &e), HF_OK);
-    cJSON *o = cJSON_Parse(text);
-    assert_non_null(o);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "stages")), p->stages);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "jobs")), p->jobs);
-    cJSON_Delete(o);
-    hf_free(text);
-    hf_plan_free(p);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
@@ -765,9 +641,7 @@ int main(void) {
         cmocka_unit_test(test_weak_branch),      cmocka_unit_test(test_masks_leak),
         cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
         cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_on_error),         cmocka_unit_test(test_resolved),
-        cmocka_unit_test(test_json_parses),
+        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_on_error),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }
