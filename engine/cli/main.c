@@ -21,10 +21,12 @@ static const struct command commands[] = {
      "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens"},
     {"plan", command_plan,
      "plan GRAPH [--set stage.option=value]... [--device NAME]\n"
-     "      [--dot | --json | --resolved]\n"
+     "      [--dot | --json | --resolved] [--scan] [--workers N]\n"
      "      checks a graph; shows its jobs and stages, what is on every edge, what is copied to "
      "and\n"
-     "      from the device (which need not be there), and what supervises each model;\n"
+     "      from the device (which need not be there), and what supervises each model,\n"
+     "      and how much memory each job takes at most with N workers (default: one a core);\n"
+     "      --scan: a pass over the data, which counts samples and makes that a close bound;\n"
      "      --resolved: the graph as YAML with all worked out, and where each value comes from"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"

@@ -4,14 +4,20 @@
 int command_plan(int argc, char **argv) {
     const char *path = NULL, *device = NULL;
     struct sets sets = {0};
-    bool dot = false, json = false, resolved = false;
+    int64_t workers = 0;
+    bool dot = false, json = false, resolved = false, scan = false;
     const struct arg args[] = {{"--set", ARG_SETS, &sets},          {"--device", ARG_TEXT, &device},
                                {"--dot", ARG_FLAG, &dot},           {"--json", ARG_FLAG, &json},
-                               {"--resolved", ARG_FLAG, &resolved}, {NULL, ARG_FLAG, NULL}};
+                               {"--resolved", ARG_FLAG, &resolved}, {"--scan", ARG_FLAG, &scan},
+                               {"--workers", ARG_WHOLE, &workers},  {NULL, ARG_FLAG, NULL}};
     if (!args_read("plan", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (dot + json + resolved > 1) {
         fputs("hepaflow plan: one of --dot, --json and --resolved\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (workers > 1024) {
+        fputs("hepaflow plan: --workers takes at most 1024\n", stderr);
         return EXIT_USAGE;
     }
     char device_set[DEVICE_SET];
@@ -28,7 +34,12 @@ int command_plan(int argc, char **argv) {
                                  : json     ? HF_PLAN_JSON
                                  : resolved ? HF_PLAN_YAML
                                             : HF_PLAN_TEXT;
-    if (hf_plan_print(plan, format, &text, &e) != HF_OK) {
+    enum hf_status st = HF_OK;
+    if (scan || !(dot || resolved))
+        st = hf_plan_measure(plan, (int32_t)workers, scan, &e);
+    if (st == HF_OK)
+        st = hf_plan_print(plan, format, &text, &e);
+    if (st != HF_OK) {
         fprintf(stderr, "hepaflow plan: %s\n", e.text);
         status = EXIT_FAILED;
     } else {

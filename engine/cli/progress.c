@@ -201,6 +201,10 @@ static void print_json_event(const struct hf_run_event *ev) {
         cJSON_AddNumberToObject(o, "samples", ev->samples);
         cJSON_AddItemToObject(o, "loss",
                               isnan(ev->loss) ? cJSON_CreateNull() : cJSON_CreateNumber(ev->loss));
+    } else if (ev->kind == HF_EVENT_JOB_DONE) {
+        cJSON_AddNumberToObject(o, "memory_cpu", ev->memory[0]);
+        if (ev->memory[1] > 0)
+            cJSON_AddNumberToObject(o, "memory_device", ev->memory[1]);
     } else if (ev->kind == HF_EVENT_LOG) {
         cJSON_AddStringToObject(o, "level", level[ev->level]);
         cJSON_AddStringToObject(o, "text", ev->text ? ev->text : "");

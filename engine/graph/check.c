@@ -10,6 +10,7 @@
 
 #include "graph/devices.h"
 #include "modules.h"
+#include "run/memory.h"
 
 static const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
                                          "depth", "hold", "weights", "on_error", NULL};
@@ -601,6 +602,8 @@ enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const ch
 }
 
 void hf_plan_free(struct hf_plan *plan) {
-    if (plan)
-        arena_free(plan->arena);
+    if (!plan)
+        return;
+    memory_free(plan->memory);
+    arena_free(plan->arena);
 }

@@ -7,6 +7,7 @@
 
 #include "graph/devices.h"
 #include "graph/lineage.h"
+#include "run/memory.h"
 
 const char *stage_kind_name(enum hf_stage_kind kind) {
     static const char *const name[] = {"source", "map", "mix", "sink", "model"};
@@ -274,6 +275,8 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
     if (s->on_error.retries > 0 || s->on_error.skip)
         fprintf(out, ", on_error: %s", on_error_shown(&s->on_error, on_error));
+    if (p->memory && p->memory->stage[s - p->stage].samples >= 0 && s->cls->kind != HF_SINK)
+        fprintf(out, ", %lld samples a pass", (long long)p->memory->stage[s - p->stage].samples);
     if (s->replicas > 1)
         fprintf(out, ", %d replicas", s->replicas);
     if (s->missing_op)
@@ -307,6 +310,8 @@ char *plan_print_text(const struct hf_plan *p) {
     for (int i = 0; i < p->stages; i++)
         print_stage(out, &p->stage[i], p, width);
     print_supervision(out, p);
+    if (p->memory)
+        memory_print(out, p);
     if (fclose(out) == 0)
         return ret;
     free(ret);

@@ -8,6 +8,7 @@
 
 #include "graph/devices.h"
 #include "graph/options.h"
+#include "run/memory.h"
 
 const char *option_type_name(enum hf_option_type type) {
     static const char *const name[] = {"bool", "int",   "real",  "enum",    "string",
@@ -151,7 +152,28 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON_AddBoolToObject(ret, "on_device", s->on_device);
     if (s->missing_op)
         cJSON_AddStringToObject(ret, "missing_op", s->missing_op);
+    if (p->memory && p->memory->stage[s - p->stage].samples >= 0)
+        cJSON_AddNumberToObject(ret, "samples", (double)p->memory->stage[s - p->stage].samples);
     cJSON_AddItemToObject(ret, "fields", fields_json(s));
+    return ret;
+}
+
+/* Of each device what a job takes there at most, and for what. */
+static cJSON *memory_json(const struct hf_plan *p, const struct job_memory *j) {
+    cJSON *ret = cJSON_CreateObject();
+    if (!j->known) {
+        cJSON_AddStringToObject(ret, "unknown", j->unknown);
+        return ret;
+    }
+    for (int d = 0; d < (p->memory->device ? SIDES : 1); d++) {
+        cJSON *one = cJSON_AddObjectToObject(ret, d == SIDE_HOST ? "cpu" : p->runs_on);
+        cJSON_AddNumberToObject(one, "bytes", (double)job_memory_total(j, (enum side)d));
+        cJSON_AddNumberToObject(one, "samples", (double)j->samples[d]);
+        cJSON_AddNumberToObject(one, "work", (double)j->work[d]);
+        cJSON_AddNumberToObject(one, "networks", (double)j->networks[d]);
+        cJSON_AddNumberToObject(one, "sinks", (double)j->sinks[d]);
+        cJSON_AddNumberToObject(one, "held", (double)j->hold[d]);
+    }
     return ret;
 }
 
@@ -164,6 +186,8 @@ static cJSON *job_json(const struct hf_plan *p, const struct plan_job *j) {
     cJSON *after = cJSON_AddArrayToObject(ret, "after");
     for (int k = 0; k < j->after; k++)
         cJSON_AddItemToArray(after, cJSON_CreateString(p->job[j->after_job[k]].name));
+    if (p->memory)
+        cJSON_AddItemToObject(ret, "memory", memory_json(p, &p->memory->job[j - p->job]));
     return ret;
 }
 
@@ -203,6 +227,10 @@ char *plan_print_json(const struct hf_plan *p) {
     cJSON_AddNumberToObject(root, "hold", (double)p->hold);
     cJSON_AddNumberToObject(root, "nn_threads", (double)p->nn_threads);
     cJSON_AddNumberToObject(root, "jobs_at_once", p->jobs_at_once);
+    if (p->memory) {
+        cJSON_AddNumberToObject(root, "memory_for_workers", p->memory->workers);
+        cJSON_AddBoolToObject(root, "scanned", p->memory->scanned);
+    }
     cJSON *jobs = cJSON_AddArrayToObject(root, "jobs");
     for (int i = 0; i < p->jobs; i++)
         cJSON_AddItemToArray(jobs, job_json(p, &p->job[i]));

@@ -63,6 +63,10 @@ enum hf_status hf_net_shapes(const struct hf_net *net, const int64_t input[5], i
 enum hf_status hf_net_params(const struct hf_net *net, struct hf_param **ret, int32_t *ret_count,
                              int64_t *ret_total, struct hf_error *e);
 
+/** At most how many bytes the network takes when it is compiled for `spec`, on any device. */
+enum hf_status hf_net_memory_most(const struct hf_net *net, const struct hf_exec_spec *spec,
+                                  size_t *ret_bytes, struct hf_error *e);
+
 const char *hf_layer_kind_name(enum hf_layer_kind kind); /* "conv" ...; "?" if out of range */
 const char *hf_act_name(enum hf_act act);
 

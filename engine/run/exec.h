@@ -16,6 +16,8 @@
 #include "results.h"
 #include "run.h"
 
+#define EDGE_BYTES ((int64_t)256 << 20)
+
 struct uv_async_s;
 struct hold;
 
@@ -76,6 +78,7 @@ struct node {
     bool counting, finishing; /* that task has been handed out */
     bool ended;
     bool stopped; /* hands out no task */
+    bool passed;  /* its first pass has ended */
     struct mix mix;
     struct instance *probe; /* of the loop's thread: says which files come next */
     int64_t wanted;         /* items whose files have been asked for */
@@ -124,7 +127,8 @@ struct job {
     pthread_cond_t idle;          /* a node has no task left, or the loop has left the nodes */
     const struct hf_model *model; /* published */
     int model_stage;
-    bool put_away; /* and no memory was left to say so; under notes_lock */
+    int64_t peak[2]; /* bytes that the host's and the run's device have handed out at most */
+    bool put_away;   /* and no memory was left to say so; under notes_lock */
 };
 
 enum job_state {
@@ -173,6 +177,7 @@ struct run {
     char bottleneck[512]; /* of the job whose sink waited longest; under notes_lock */
     int64_t bottleneck_ns;
     struct trace *trace; /* NULL: none */
+    struct scan *scan;   /* NULL: it is a run; else only what `plan --scan` looks at (scan.c) */
 
     /* of the loop's thread */
     enum job_state *state;
@@ -195,6 +200,8 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
 void job_start(struct job *job);
 /* Joins the sinks' threads; all the rest was put away by the last of them. */
 void job_free(struct job *job);
+/* Frees a job that was never started. */
+void job_discard(struct job *job);
 /* The loop's thread: asks for the files of the items that come next. */
 void job_read_ahead(struct job *job);
 
@@ -290,6 +297,7 @@ void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *
 void hold_job_done(struct hold *hold, int job);
 struct hold_counts {
     int64_t hits, misses, bytes, peak_bytes;
+    int64_t put, refused; /* bytes ever kept; samples that did not fit */
 };
 struct hold_counts hold_counts(struct hold *hold);
 

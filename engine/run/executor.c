@@ -18,9 +18,8 @@
 #include <stdlib.h>
 
 #include "graph/print.h"
+#include "memory.h"
 #include "trace.h"
-
-#define EDGE_BYTES ((int64_t)256 << 20)
 
 enum task_kind {
     TASK_COUNT,
@@ -137,10 +136,14 @@ static enum hf_status process_one(struct instance *in, struct task *t, const str
     enum hf_status st = instance_bring(in, s, &here, &t->error);
     if (st != HF_OK)
         return instance_blame(in, s, st, &t->error);
-    bool skipped;
+    bool skipped = false;
     struct call call = {.in = in, .sample = here, .ticket = t->ticket, .epoch = t->epoch};
-    st = fault_call(&call, &skipped, &t->error);
-    t->skipped += skipped;
+    if (in->job->run->scan && (class_of(in)->flags & HF_STAGE_TAKES_MODEL)) {
+        st = scan_pretend(in, here, &t->error);
+    } else {
+        st = fault_call(&call, &skipped, &t->error);
+        t->skipped += skipped;
+    }
     sample_unref(here);
     return st;
 }
@@ -235,12 +238,16 @@ static enum hf_status run_item(struct task *t) {
     while (from >= 0 && !(hold_is_held(hold, n->link[from]) &&
                           hold_get(hold, n->link[from], t->ticket, &t->out)))
         from--;
+    if (n->job->run->scan && from >= 0)
+        scan_note(n, from, &t->out);
     for (int k = from + 1; st == HF_OK && k < n->links; k++) {
         struct instance *in = &t->replica->link[k];
         st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
         /* What was left out of this pass may be there in the next one. */
         if (st == HF_OK && t->skipped == 0 && hold_is_held(hold, n->link[k]))
             hold_put(hold, n->link[k], t->ticket, &t->out);
+        if (n->job->run->scan)
+            scan_note(n, k, &t->out);
     }
     return st;
 }
@@ -252,6 +259,8 @@ static enum hf_status run_sample(struct task *t) {
     if (st == HF_OK)
         st = run_link(&t->replica->link[0], t, &list);
     t->out = list;
+    if (t->node->job->run->scan)
+        scan_note(t->node, 0, &t->out);
     return st;
 }
 
@@ -274,6 +283,8 @@ static enum hf_status run_end(struct task *t) {
     if (st == HF_OK)
         st = class_of(in)->end_of_epoch(&in->stage, &t->error);
     t->out = take_out(in);
+    if (t->node->job->run->scan)
+        scan_note(t->node, 0, &t->out);
     was_at(in, "end of epoch", NULL, t->epoch, from);
     return st == HF_OK ? check_emitted(in, &t->out, &t->error)
                        : instance_blame(in, NULL, st, &t->error);
@@ -335,14 +346,20 @@ static enum hf_status run_none_left(struct task *t) {
 }
 
 static void task_run(struct task *t) {
-    static enum hf_status (*const run[])(struct task *) = {run_count, run_item, run_sample, run_end,
+    struct run *run = t->node->job->run;
+    struct scan_mark mark;
+    static enum hf_status (*const how[])(struct task *) = {run_count, run_item, run_sample, run_end,
                                                            run_none_left};
     t->error.text[0] = 0;
-    t->status = run[t->kind](t);
+    if (run->scan)
+        scan_begin(run, t->kind == TASK_SAMPLE ? t->sample : NULL, &mark);
+    t->status = how[t->kind](t);
     if (t->status == HF_OK)
         t->status = bring_ahead(t);
     if (t->status != HF_OK)
         samples_clear(&t->out);
+    if (run->scan)
+        scan_end(run, t->node, &mark);
 }
 
 /* ---- finding a task; run->lock is held ---- */
@@ -403,7 +420,7 @@ static bool finish(struct node *n, struct task *t, bool *ret_changed) {
         hand_out(n, &n->replica[0], TASK_END, t);
         return true;
     }
-    n->ended = true;
+    n->ended = n->passed = true;
     for (int i = 0; i < n->outs; i++)
         n->out[i]->ended = true;
     wake_readers(n);
@@ -517,6 +534,19 @@ static bool release(struct node *n) {
     return kept;
 }
 
+/* Samples alive, and what the devices have handed out. */
+static void trace_memory(struct run *run, int job) {
+    struct hf_device *const device[] = {run->services->host_device, run->device};
+    int64_t alive = atomic_load(&run->services->samples);
+    for (int d = 0; d < 2; d++) {
+        size_t now, peak;
+        if (d > 0 && device[d] == device[0])
+            continue;
+        device[d]->methods->memory(device[d], 0, &now, &peak);
+        trace_count(run->trace, job, d ? "memory (device)" : "memory (cpu)", alive, (int64_t)now);
+    }
+}
+
 static bool task_done(struct task *t) {
     struct node *n = t->node;
     bool kept = true;
@@ -526,7 +556,7 @@ static bool task_done(struct task *t) {
         n->items = t->items;
     } else if (t->kind == TASK_END || t->kind == TASK_NONE_LEFT) {
         kept = hand_on(n, &t->out);
-        n->ended = true;
+        n->ended = n->passed = true;
         for (int i = 0; i < n->outs; i++)
             n->out[i]->ended = true;
         wake_readers(n);
@@ -546,6 +576,8 @@ static bool task_done(struct task *t) {
     for (int i = 0; n->job->run->trace && i < n->outs; i++)
         trace_count(n->job->run->trace, n->job->index, taker(n->out[i])->name, n->out[i]->count,
                     n->out[i]->bytes);
+    if (n->job->run->trace)
+        trace_memory(n->job->run, n->job->index);
     workers_wake(n->job->run);
     return kept;
 }

@@ -252,9 +252,11 @@ void hold_put(struct hold *hold, int stage, int64_t item, const struct samples *
             k->there = true;
             s->bytes += bytes;
             hold->counts.bytes += bytes;
+            hold->counts.put += bytes;
             if (hold->counts.bytes > hold->counts.peak_bytes)
                 hold->counts.peak_bytes = hold->counts.bytes;
         } else {
+            hold->counts.refused++;
             (void)count_samples(list, -1);
             samples_clear(&k->list);
         }

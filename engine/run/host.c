@@ -203,6 +203,7 @@ static const struct hf_host host_table = {
     .net_check = hf_net_check,
     .spec_check = hf_exec_spec_check,
     .net_copy = net_copy,
+    .net_memory = hf_net_memory_most,
 };
 
 enum hf_status services_new(struct services **ret, struct hf_error *e) {

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "memory.h"
 #include "nn/model.h"
 #include "trace.h"
 
@@ -234,6 +235,8 @@ static enum hf_status sink_next(struct hf_stream *in, const struct hf_sample **r
     k->samples++;
     pthread_mutex_unlock(&run->notes_lock);
     k->current = s; /* which the message of a failure names */
+    if (run->scan)
+        return HF_OK;
     enum hf_status st = instance_bring(&k->instance, s, &k->current, e);
     if (st != HF_OK)
         return st;
@@ -292,10 +295,11 @@ static void run_sink(struct sink *k) {
     e.text[0] = 0;
     if (atomic_load(&k->job->run->services->canceled))
         return;
-    enum hf_status st = instance_start(&k->instance, &e);
-    if (st == HF_OK)
+    bool scans = k->job->run->scan;
+    enum hf_status st = scans ? scan_drain(k, &e) : instance_start(&k->instance, &e);
+    if (st == HF_OK && !scans)
         st = ps->cls->run(&k->instance.stage, ps->inputs > 0 ? &k->stream : NULL, &e);
-    if (st == HF_OK && !atomic_load(&k->job->run->services->canceled) &&
+    if (st == HF_OK && !scans && !atomic_load(&k->job->run->services->canceled) &&
         (ps->cls->kind == HF_MODEL || (ps->cls->flags & HF_STAGE_YIELDS_MODEL))) {
         pthread_mutex_lock(&k->job->run->lock);
         bool missing = !k->job->model && !k->job->run->stopping;
@@ -379,9 +383,13 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
         *ret = job;
         return HF_OK;
     }
+    job_discard(job);
+    return st;
+}
+
+void job_discard(struct job *job) {
     tree_free(job);
     job_free(job);
-    return st;
 }
 
 void job_start(struct job *job) {

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "graph/devices.h"
+#include "memory.h"
 #include "modules.h"
 #include "nn/model.h"
 #include "trace.h"
@@ -181,8 +182,41 @@ static void heed_cancel(struct run *run) {
     }
 }
 
+/* What the devices have handed out at most since the last look is the doing of all live jobs. */
+static void look_at_memory(struct run *run) {
+    struct hf_device *const device[] = {run->services->host_device, run->device};
+    for (int d = 0; d < 2; d++) {
+        size_t now, peak;
+        if (d > 0 && device[d] == device[0])
+            continue;
+        device[d]->methods->memory(device[d], 1, &now, &peak);
+        for (int j = 0; j < run->plan->jobs; j++)
+            if (run->live[j] && run->live[j]->peak[d] < (int64_t)peak)
+                run->live[j]->peak[d] = (int64_t)peak;
+    }
+}
+
+static void tell_memory(struct run *run, const struct job *job) {
+    char line[256];
+    bool both = run->device != run->services->host_device;
+    (void)snprintf(line, sizeof line, "'%.100s' had %.3g MB at most in use on the cpu",
+                   job->plan->name, (double)job->peak[0] * 1e-6);
+    size_t n = strlen(line);
+    if (both)
+        (void)snprintf(line + n, sizeof line - n, ", %.3g MB on %.32s", (double)job->peak[1] * 1e-6,
+                       run->plan->runs_on);
+    tell(run,
+         (struct hf_run_event){
+             .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = job->plan->name, .text = line});
+}
+
 static void job_ended(struct run *run, struct job *job) {
     int index = job->index;
+    look_at_memory(run);
+    tell_memory(run, job);
+    struct hf_run_event done = {.kind = HF_EVENT_JOB_DONE,
+                                .job = run->plan->job[index].name,
+                                .memory = {(double)job->peak[0], (double)job->peak[1]}};
     heed_cancel(run); /* before a job that gave up early is taken for done */
     if (job->model) {
         run->model[job->model_stage] = job->model;
@@ -193,12 +227,13 @@ static void job_ended(struct run *run, struct job *job) {
     run->jobs_live--;
     run->jobs_done++;
     run->state[index] = JOB_DONE;
+    if (run->scan)
+        scan_job_done(run, index);
     if (run->hold)
         hold_job_done(run->hold, index);
     drop_models(run);
     if (!is_stopping(run))
-        tell(run,
-             (struct hf_run_event){.kind = HF_EVENT_JOB_DONE, .job = run->plan->job[index].name});
+        tell(run, done);
 }
 
 static bool may_start(const struct run *run, int index) {
@@ -222,6 +257,7 @@ static void start_jobs(struct run *run) {
             run_fail(run, &e);
             return;
         }
+        look_at_memory(run);
         run->state[j] = JOB_ACTIVE;
         run->live[j] = job;
         run->jobs_live++;
@@ -585,37 +621,13 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
     return st;
 }
 
-enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
-                      const struct hf_run_options *options, struct hf_error *e) {
-    struct hf_error mine;
-    e = e ? e : &mine;
-    if (engine->run)
-        return hf_fail(e, HF_INVALID, "this engine is running a graph already");
-    struct run *run = calloc(1, sizeof *run);
-    if (!run)
-        return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
-    run->engine = engine;
-    run->plan = plan;
-    run->options = options;
-    run->services = services_of(engine->host);
-    engine->run = run;
-    enum hf_status st = run_open(run, e);
-    if (st == HF_OK)
-        st = check_sources(run, e);
-    run->services->post = on_message;
-    if (st == HF_OK)
-        tell_device(run);
-    if (st == HF_OK && plan->jobs > 0)
-        st = run_loop(run, e);
-    if (st == HF_OK && run->stopping) {
-        *e = run->error;
-        st = run->error.status;
-    }
-    tell_ledger(run);
-    /* What was found out stands, even if something failed later. */
+/* Results, ledger and trace; what was found out stands, even if something failed later. */
+static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_error *e) {
     struct hf_error late;
+    const char *name = run->plan->name;
+    tell_ledger(run);
     enum hf_status written =
-        results_write(&run->results, plan->name, run->seed, run->device_line, run->out_dir, &late);
+        results_write(&run->results, name, run->seed, run->device_line, run->out_dir, &late);
     if (st == HF_OK && written != HF_OK) {
         st = written;
         *e = late;
@@ -630,12 +642,51 @@ enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
         st = written;
         *e = late;
     }
+    return st;
+}
+
+enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
+                        const struct hf_run_options *options, struct scan *scan,
+                        struct hf_error *e) {
+    if (engine->run)
+        return hf_fail(e, HF_INVALID, "this engine is running a graph already");
+    struct run *run = calloc(1, sizeof *run);
+    if (!run)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
+    run->engine = engine;
+    run->plan = plan;
+    run->options = options;
+    run->scan = scan;
+    run->services = services_of(engine->host);
+    engine->run = run;
+    enum hf_status st = run_open(run, e);
+    if (st == HF_OK)
+        st = check_sources(run, e);
+    run->services->post = on_message;
+    if (st == HF_OK)
+        tell_device(run);
+    if (st == HF_OK && plan->jobs > 0)
+        st = run_loop(run, e);
+    if (st == HF_OK && run->stopping) {
+        *e = run->error;
+        st = run->error.status;
+    }
+    if (!scan)
+        st = write_down(run, st, e);
+    else if (st == HF_OK)
+        st = scan_finish(run, e);
     engine->run = NULL;
     run->services->post = NULL;
     run_close(run);
     /* Not when it begins: a cancel that comes just before it is heeded. */
     atomic_store(&services_of(engine->host)->canceled, 0);
     return st;
+}
+
+enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
+                      const struct hf_run_options *options, struct hf_error *e) {
+    struct hf_error mine;
+    return run_plan(engine, plan, options, NULL, e ? e : &mine);
 }
 
 void hf_cancel(struct hf_engine *engine) {

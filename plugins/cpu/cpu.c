@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "meter.h"
 #include "nn.h"
 #include "ops.h"
 
@@ -162,6 +163,7 @@ static enum hf_status cpu_alloc(struct hf_device *d, struct hf_queue *q, size_t 
     void *data = pool_take(&cpu_of(d)->pool, bytes);
     if (!data)
         return hf_fail(e, HF_NO_MEMORY, "no memory for %zu bytes", bytes);
+    meter_add(cpu_executor_meter(cpu_of(d)->executor), bytes);
     *ret = data;
     return HF_OK;
 }
@@ -169,6 +171,7 @@ static enum hf_status cpu_alloc(struct hf_device *d, struct hf_queue *q, size_t 
 static void cpu_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *after) {
     if (after)
         (void)cpu_event_sync(after, NULL);
+    meter_take(cpu_executor_meter(cpu_of(d)->executor), bytes);
     pool_give(&cpu_of(d)->pool, data, bytes);
 }
 
@@ -250,6 +253,10 @@ static const char *cpu_describe(struct hf_device *d) {
     return cpu_of(d)->description;
 }
 
+static void cpu_memory(struct hf_device *d, int32_t anew, size_t *ret_now, size_t *ret_peak) {
+    meter_read(cpu_executor_meter(cpu_of(d)->executor), anew, ret_now, ret_peak);
+}
+
 static void cpu_destroy(struct hf_device *d) {
     struct cpu *c = cpu_of(d);
     cpu_executor_close(c->executor);
@@ -274,6 +281,7 @@ static const struct hf_device_methods methods = {
     .event_unref = cpu_event_drop,
     .compile = cpu_compile,
     .describe = cpu_describe,
+    .memory = cpu_memory,
 };
 
 static enum hf_status cpu_open(const struct hf_device_options *options, struct hf_device **ret,

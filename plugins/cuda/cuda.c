@@ -114,6 +114,7 @@ static const struct hf_device_methods methods = {
     .event_unref = cuda_event_unref,
     .compile = cuda_compile,
     .describe = cuda_describe,
+    .memory = cuda_memory,
 };
 
 /* ---- opening ---- */

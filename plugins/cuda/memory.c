@@ -109,8 +109,10 @@ enum hf_status cuda_alloc(struct hf_device *d, struct hf_queue *q, size_t bytes,
         st = out_of_memory(c, bytes, e);
     else
         st = cuda_check(error, "allocating memory", e);
-    if (st == HF_OK)
+    if (st == HF_OK) {
+        meter_add(&c->meter, bytes);
         *ret = data;
+    }
     if (q)
         cuda_queue_used(q);
     cuda_leave(d, was);
@@ -121,6 +123,7 @@ enum hf_status cuda_alloc(struct hf_device *d, struct hf_queue *q, size_t bytes,
 void cuda_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *after) {
     struct cuda *c = cuda_of(d);
     (void)after;
+    meter_take(&c->meter, bytes);
     int was = cuda_enter(d);
     pthread_mutex_lock(&c->lock);
     c->given_back[c->given_backs].data = data;
@@ -131,4 +134,8 @@ void cuda_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *a
         cuda_release_all(c);
     pthread_mutex_unlock(&c->lock);
     cuda_leave(d, was);
+}
+
+void cuda_memory(struct hf_device *d, int32_t anew, size_t *ret_now, size_t *ret_peak) {
+    meter_read(&cuda_of(d)->meter, anew, ret_now, ret_peak);
 }

@@ -151,6 +151,7 @@ enum hf_status cuda_launch(struct hf_device *d, struct hf_queue *q, const struct
     enum hf_status st = op->launch(call, scratch, q->stream, e);
     if (scratch) {
         cudaError_t error = cudaFreeAsync(scratch, q->stream);
+        meter_take(&q->cuda->meter, bytes);
         if (st == HF_OK)
             st = cuda_check(error, "releasing an op's scratch", e);
     }

@@ -5,6 +5,7 @@
 #define HEPAFLOW_CUDA_STATE_H
 
 #include "device.h"
+#include "meter.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -62,6 +63,7 @@ struct cuda {
     cudaMemPool_t pool;
     cudaStream_t release; /* waits for all queues, then gives memory back */
     cudaStream_t plain;   /* allocations that no queue orders */
+    struct meter meter;
     struct staging staging;
     struct cv_choices *choices;
 
@@ -87,6 +89,7 @@ void cuda_memory_close(struct cuda *c);
 enum hf_status cuda_alloc(struct hf_device *d, struct hf_queue *q, size_t bytes, void **ret,
                           struct hf_error *e);
 void cuda_free(struct hf_device *d, void *data, size_t bytes, struct hf_event *after);
+void cuda_memory(struct hf_device *d, int32_t anew, size_t *ret_now, size_t *ret_peak);
 /** Hands what was given back to the release stream. Under the device's lock. */
 void cuda_release_all(struct cuda *c);
 

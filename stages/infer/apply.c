@@ -56,3 +56,9 @@ void apply_stop(struct hf_stage *s) {
     struct apply_state *state = s->state;
     infer_close(&state->infer);
 }
+
+enum hf_status apply_memory(struct hf_stage *s, const struct hf_memory_query *q,
+                            struct hf_memory *ret, struct hf_error *e) {
+    const struct apply_options *o = s->options;
+    return infer_memory(s, q, &o->infer, q->largest->grid.size, ret, e);
+}

@@ -25,6 +25,9 @@ enum hf_status apply_process(struct hf_stage *s, const struct hf_sample *in,
 
 void apply_stop(struct hf_stage *s);
 
+enum hf_status apply_memory(struct hf_stage *s, const struct hf_memory_query *q,
+                            struct hf_memory *ret, struct hf_error *e);
+
 /** A module with the stage `stage_name`, which writes `written` unless told otherwise; behind
  * those, options of its own. */
 #define APPLY_PLUGIN(stage_name, written, stage_help, ...)                                         \
@@ -60,6 +63,7 @@ void apply_stop(struct hf_stage *s);
         .declare = apply_declare,                                                                  \
         .stop = apply_stop,                                                                        \
         .process = process,                                                                        \
+        .memory = apply_memory,                                                                    \
     };                                                                                             \
     INFER_OPS(stage_name);                                                                         \
     HF_EXPORT const struct hf_plugin hf_plugin = {                                                 \

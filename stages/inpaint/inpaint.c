@@ -179,6 +179,18 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     return st;
 }
 
+/* What is blanked and what the network does, or its filling and the two merged volumes. */
+static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q,
+                             struct hf_memory *ret, struct hf_error *e) {
+    const struct options *o = s->options;
+    const int64_t *size = q->largest->grid.size;
+    int64_t mask = size[0] * size[1] * size[2], volume = mask * (int64_t)sizeof(float);
+    enum hf_status st = infer_memory(s, q, &o->infer, size, ret, e);
+    ret->work = ret->work > 2 * volume ? ret->work + volume : 3 * volume;
+    ret->work += (o->parts ? mask + volume : 0) + (o->everywhere ? mask : 0);
+    return st;
+}
+
 static void stop(struct hf_stage *s) {
     struct state *state = s->state;
     infer_close(&state->infer);
@@ -266,6 +278,7 @@ static const struct hf_stage_class inpaint = {
     .declare = declare,
     .stop = stop,
     .process = process,
+    .memory = memory,
 };
 
 INFER_OPS("inpaint");

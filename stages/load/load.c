@@ -124,6 +124,7 @@ static const struct hf_stage_class load = {
     .open = load_open,
     .files = files,
     .case_of = case_of,
+    .grid_of = load_grid_of,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {

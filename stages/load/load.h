@@ -60,6 +60,9 @@ int load_shared(const struct load_item *it);
 /** Reads the dataset, and chooses the cases that the options want. */
 enum hf_status load_choose(struct hf_stage *s, struct hf_error *e);
 
+/** The grid of a case's image, from its header. */
+enum hf_status load_grid_of(struct hf_stage *s, int64_t i, struct hf_grid *ret, struct hf_error *e);
+
 /** Opens a case and emits its sample. */
 enum hf_status load_open(struct hf_stage *s, int64_t i, struct hf_error *e);
 

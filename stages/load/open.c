@@ -102,6 +102,22 @@ static enum hf_status load_image(const struct hf_stage *s, const struct load_ite
     return HF_OK;
 }
 
+enum hf_status load_grid_of(struct hf_stage *s, int64_t i, struct hf_grid *ret,
+                            struct hf_error *e) {
+    const struct load_item *it = &((const struct load_state *)s->state)->item[i];
+    const struct hf_override *given = &it->c->geometry[HF_CASE_IMAGE];
+    struct hf_nifti n;
+    enum hf_status st = hf_nifti_peek(it->header[HF_CASE_IMAGE], &n, e);
+    if (st == HF_OK && hf_override_given(given)) {
+        struct hf_grid grid = n.header.grid;
+        hf_override_apply(given, &grid);
+        hf_nifti_regrid(&n, &grid);
+    }
+    if (st == HF_OK)
+        *ret = n.canonical;
+    return st;
+}
+
 /** Overrides the geometry of a file as the case asks for it, and says so. */
 static void override(const struct hf_stage *s, const struct load_item *it, enum hf_case_file f,
                      const struct image *image, struct hf_nifti *n) {

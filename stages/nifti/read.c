@@ -16,6 +16,9 @@
 /** Room for a look at the header of a gzip stream: more than one stored deflate block. */
 #define LOOK_BYTES (128 << 10)
 
+/** Of a file, for its header alone: what inflates to more than LOOK_BYTES, however it is packed. */
+#define PEEK_BYTES (2 * LOOK_BYTES)
+
 /** How much a stream may hold behind its voxels before it is taken for damaged. */
 #define SPARE_BYTES (1 << 20)
 
@@ -155,6 +158,30 @@ static enum hf_status open_header(const void *bytes, size_t size, struct hf_nift
         st = hf_nifti_header_parse(look, used, n->name, &n->header, &n->notes, e);
     memcpy(ret_head, look, HF_NIFTI_HEADER_BYTES);
     free(look);
+    return st;
+}
+
+enum hf_status hf_nifti_peek(const char *path, struct hf_nifti *ret, struct hf_error *e) {
+    uint8_t head[HF_NIFTI_HEADER_BYTES], *bytes = malloc(PEEK_BYTES);
+    size_t got = 0;
+    enum hf_status st = HF_OK;
+    FILE *f = bytes ? fopen(path, "rbe") : NULL;
+    if (!bytes)
+        return hf_fail(e, HF_NO_MEMORY, "%s: no memory to look at its header", path);
+    if (!f)
+        st = hf_fail(e, errno == ENOENT ? HF_NOT_FOUND : HF_IO, "%s: cannot open it: %s", path,
+                     strerror(errno));
+    if (f) {
+        got = fread(bytes, 1, PEEK_BYTES, f);
+        (void)fclose(f);
+    }
+    memset(ret, 0, sizeof *ret);
+    ret->name = path;
+    if (st == HF_OK)
+        st = open_header(bytes, got, ret, head, e);
+    if (st == HF_OK)
+        hf_grid_canonical(&ret->header.grid, &ret->turn, &ret->canonical);
+    free(bytes);
     return st;
 }
 

@@ -54,6 +54,10 @@ enum hf_status hf_nifti_open(const void *header, size_t header_size, const void 
                              struct hf_error *e);
 void hf_nifti_close(struct hf_nifti *n);
 
+/** The header and the grids of a file without its voxels, from its first bytes; nothing is to be
+ *  closed. */
+enum hf_status hf_nifti_peek(const char *path, struct hf_nifti *ret, struct hf_error *e);
+
 /** Gives an open volume another grid as stored, of the same size, and turns it as that asks. */
 void hf_nifti_regrid(struct hf_nifti *n, const struct hf_grid *stored);
 

@@ -309,6 +309,15 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     return st;
 }
 
+/* Of a mask that fills the image. */
+static void regrid(const void *options, const struct hf_grid *from, struct hf_grid *ret) {
+    struct canvas_request request = request_of(options);
+    const int64_t *n = from->size;
+    struct canvas_box all = {{0, 0, 0}, {n[0] - 1, n[1] - 1, n[2] - 1}};
+    double matrix[3][4];
+    canvas_plan(from, &all, &request, ret, matrix);
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
     struct canvas_request request = request_of(o);
@@ -460,6 +469,7 @@ static const struct hf_stage_class prepare = {
     .options = option_table,
     .ops = ops_used,
     .declare = declare,
+    .regrid = regrid,
     .process = process,
 };
 

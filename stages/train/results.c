@@ -54,7 +54,7 @@ static void describe(const struct trainer *t, char *ret, size_t size) {
                    hf_precision_name((enum hf_precision)t->o->precision), device);
 }
 
-static enum hf_status make_model(struct trainer *t, struct hf_model **ret) {
+enum hf_status train_make_model(struct trainer *t, struct hf_model **ret) {
     struct hf_model_info info = train_describe(t->o, t->s->name, t->inputs, t->targets);
     info.dims = t->net->dims;
     memcpy(info.patch, t->size, sizeof info.patch);
@@ -70,7 +70,7 @@ enum hf_status train_finish(struct trainer *t) {
     struct hf_model *model = NULL;
     char folder[4096], path[4200], notes[1024];
     if (st == HF_OK)
-        st = make_model(t, &model);
+        st = train_make_model(t, &model);
     if (st == HF_OK)
         st = t->host->folder(t->s, t->s->name, folder, sizeof folder, t->err);
     if (st == HF_OK)

@@ -22,7 +22,7 @@ static double loss_weights(const struct hf_net *net) {
     return sum;
 }
 
-static struct hf_exec_spec make_spec(const struct trainer *t) {
+struct hf_exec_spec train_spec(const struct trainer *t) {
     const struct train_options *o = t->o;
     struct hf_exec_spec spec = {
         .mode = HF_EXEC_TRAIN,
@@ -73,11 +73,11 @@ static enum hf_status check_dims(const struct trainer *t) {
 }
 
 enum hf_status train_compile(struct trainer *t, struct hf_executable **ret) {
-    struct hf_exec_spec spec = make_spec(t);
+    struct hf_exec_spec spec = train_spec(t);
     return hf_compile(t->s, t->net, &spec, ret, t->err);
 }
 
-static enum hf_status compile(struct trainer *t) {
+enum hf_status train_build(struct trainer *t) {
     const struct hf_network_choice *n = &t->o->network;
     enum hf_status st =
         n->network->build(t->host, n->options, t->inputs, t->targets + t->rebuilt, &t->net, t->err);
@@ -89,6 +89,11 @@ static enum hf_status compile(struct trainer *t) {
     int32_t count = 0;
     st = t->host->net_params(t->net, &params, &count, &t->param_count, t->err);
     t->host->free_(params);
+    return st;
+}
+
+static enum hf_status compile(struct trainer *t) {
+    enum hf_status st = train_build(t);
     if (st != HF_OK)
         return st;
     t->best = malloc((size_t)t->param_count * sizeof *t->best);
@@ -104,7 +109,7 @@ static enum hf_status compile(struct trainer *t) {
     return st;
 }
 
-enum hf_status train_begin(struct trainer *t, const struct hf_sample *first) {
+void train_settle(struct trainer *t, const struct hf_sample *first) {
     const struct hf_tensor *image = hf_sample_get(first, t->o->inputs.name[0]);
     memcpy(t->size, (int64_t[]){1, image->shape[2], image->shape[3]}, sizeof t->size);
     for (int axis = 0; train_on_patches(t) && axis < 3; axis++)
@@ -113,6 +118,10 @@ enum hf_status train_begin(struct trainer *t, const struct hf_sample *first) {
         t->inputs += field_channels(first, t->o->inputs.name[i]);
     t->targets = train_output_channels(t->o, field_channels(first, t->o->target));
     t->rebuilt = t->o->rebuild ? field_channels(first, t->o->rebuild) : 0;
+}
+
+enum hf_status train_begin(struct trainer *t, const struct hf_sample *first) {
+    train_settle(t, first);
     return compile(t);
 }
 

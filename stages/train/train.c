@@ -257,6 +257,7 @@ static const struct hf_stage_class train = {
     .ops = (const char *const[]){"train.take", "train.put", "train.profile", "train.pick", NULL},
     .declare = declare,
     .run = train_run,
+    .memory = train_memory,
 };
 
 extern const struct hf_op train_take_cpu, train_put_cpu, train_profile_cpu, train_pick_cpu;

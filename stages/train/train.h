@@ -58,4 +58,8 @@ struct hf_model_info train_describe(const struct train_options *o, const char *n
 /** The stage's `run`: pulls epochs from `in`, trains, and publishes the model. */
 enum hf_status train_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e);
 
+/** The stage's `memory`. */
+enum hf_status train_memory(struct hf_stage *s, const struct hf_memory_query *q,
+                            struct hf_memory *ret, struct hf_error *e);
+
 #endif

@@ -72,6 +72,12 @@ struct trainer {
 
 enum hf_status train_check_fields(const struct trainer *t, const struct hf_sample *sample);
 bool train_on_patches(const struct trainer *t);
+/** The sizes of patches and the channels, for samples like this one. */
+void train_settle(struct trainer *t, const struct hf_sample *first);
+/** Builds the network for them, and counts its parameters. */
+enum hf_status train_build(struct trainer *t);
+/** What it is compiled for. */
+struct hf_exec_spec train_spec(const struct trainer *t);
 /** Compiles the network for the same batches and loss once more. */
 enum hf_status train_compile(struct trainer *t, struct hf_executable **ret);
 /** Builds and compiles the network for samples like this one. */
@@ -130,6 +136,8 @@ enum hf_status train_validate(struct trainer *t);
 
 /* ---- results.c ---- */
 
+/** A model with the parameters in `best`. */
+enum hf_status train_make_model(struct trainer *t, struct hf_model **ret);
 /** Writes the checkpoint and the curve, and publishes the model. */
 enum hf_status train_finish(struct trainer *t);
 

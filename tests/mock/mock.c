@@ -8,6 +8,8 @@
  */
 #include "mock.h"
 
+#include "../../plugins/nn/meter.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -67,6 +69,7 @@ struct block {
 struct mock {
     struct hf_device pub;
     const struct hf_host *host;
+    struct meter meter;
     pthread_mutex_t lock;
     struct hf_queue *queues;
     struct {
@@ -185,6 +188,7 @@ static enum hf_status mock_alloc(struct hf_device *d, struct hf_queue *q, size_t
         return hf_fail(e, HF_NO_MEMORY, "no memory for %zu bytes", bytes);
     memset(data, POISON, bytes);
     own(mock_of(d), data);
+    meter_add(&mock_of(d)->meter, bytes);
     *ret = data;
     return HF_OK;
 }
@@ -302,6 +306,7 @@ static void mock_free(struct hf_device *d, void *data, size_t bytes, struct hf_e
     struct mock *m = mock_of(d);
     struct block *b = calloc(1, sizeof *b);
     disown(m, data);
+    meter_take(&m->meter, bytes);
     if (!b)
         return; /* a leak, in a test without memory */
     if (after)
@@ -590,6 +595,10 @@ static const char *mock_describe(struct hf_device *d) {
     return "mock";
 }
 
+static void mock_memory(struct hf_device *d, int32_t anew, size_t *ret_now, size_t *ret_peak) {
+    meter_read(&mock_of(d)->meter, anew, ret_now, ret_peak);
+}
+
 static void mock_destroy(struct hf_device *d) {
     struct mock *m = mock_of(d);
     for (int i = 0; i < QUARANTINE; i++)
@@ -614,6 +623,7 @@ static const struct hf_device_methods methods = {
     .event_unref = mock_event_unref,
     .compile = mock_compile,
     .describe = mock_describe,
+    .memory = mock_memory,
 };
 
 static enum hf_status mock_open(const struct hf_device_options *options, struct hf_device **ret,

@@ -93,6 +93,9 @@ struct hf_device_methods {
                               struct hf_error *e);
     /** One line for `hepaflow version` and the checkpoint: instruction set, library versions. */
     const char *(*describe)(struct hf_device *d);
+    /** Bytes that are handed out by `alloc`, as scratch of ops and in executables: now, and at most
+     *  since the last call with `anew`. */
+    void (*memory)(struct hf_device *d, int32_t anew, size_t *ret_now, size_t *ret_peak);
 };
 
 /** A device. The engine reads this head; the rest is the device's own. */

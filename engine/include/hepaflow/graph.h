@@ -38,6 +38,15 @@ HF_EXPORT enum hf_status hf_plan_load(struct hf_engine *engine, const char *path
                                       struct hf_plan **ret, char **ret_messages);
 HF_EXPORT void hf_plan_free(struct hf_plan *plan);
 
+/**
+ * Works out how much memory each job takes at most with so many workers (0: as many as cores), for
+ * hf_plan_print to tell: from the headers of what the sources read, or with `scan` from one pass
+ * over every stream, which also counts samples. Nothing is trained or written. A job of which
+ * something is not known says so; an error is one of the scan.
+ */
+HF_EXPORT enum hf_status hf_plan_measure(struct hf_plan *plan, int32_t workers, int32_t scan,
+                                         struct hf_error *e);
+
 enum hf_plan_format {
     HF_PLAN_TEXT,
     HF_PLAN_DOT,
@@ -69,6 +78,8 @@ struct hf_run_event {
     double samples;          /* that reached the sink so far */
     double seconds;          /* since the run began */
     int32_t jobs_done, jobs_total;
+    double memory[2]; /* JOB_DONE: bytes that the CPU's and the run's device had handed out at most
+                         while it ran, those of other jobs that ran then included */
 };
 
 struct hf_run_options {

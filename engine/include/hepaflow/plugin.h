@@ -195,6 +195,10 @@ struct hf_host {
                                  struct hf_error *e);
     /** A copy that owns its layers; freed with net_free. */
     enum hf_status (*net_copy)(const struct hf_net *net, struct hf_net **ret, struct hf_error *e);
+    /** Bytes that the network compiled for `spec` takes on any device: an estimate from above,
+     *  without a device; what it takes is told by the executable's `memory`. */
+    enum hf_status (*net_memory)(const struct hf_net *net, const struct hf_exec_spec *spec,
+                                 size_t *ret_bytes, struct hf_error *e);
 };
 
 /* ---- wrappers ---- */
@@ -257,6 +261,25 @@ static inline enum hf_status hf_compile(const struct hf_stage *s, const struct h
     }
     *ret = x;
     return HF_OK;
+}
+
+/** For a class's `memory`: the bytes of a network compiled for `spec`, or at most so many. */
+static inline enum hf_status
+hf_net_memory(const struct hf_stage *s, const struct hf_memory_query *q, const struct hf_net *net,
+              const struct hf_exec_spec *spec, int64_t *ret_bytes, struct hf_error *e) {
+    struct hf_executable *x = NULL;
+    size_t arena = 0, total = 0;
+    enum hf_status st = HF_OK;
+    if (q->compile)
+        st = hf_compile(s, net, spec, &x, e);
+    else
+        st = s->host->net_memory(net, spec, &total, e);
+    if (x) {
+        x->methods->memory(x, &arena, &total);
+        x->methods->destroy(x);
+    }
+    *ret_bytes = (int64_t)total;
+    return st;
 }
 
 /** Sets an ON_GRID field; consumes the reference to `t` on success and on failure. */

@@ -186,6 +186,22 @@ enum hf_stage_flags {
     HF_STAGE_SERIAL = 8        /* never more than one replica */
 };
 
+/** What `memory` is told; shapes are those of the largest sample that may come. */
+struct hf_memory_query {
+    const struct hf_sample
+        *largest;            /* of its tensors dtype, shape and bytes alone; NULL: no input */
+    int64_t samples, slices; /* of a pass; of `slices` those that the field of that name marks; -1:
+                                not known */
+    int32_t compile; /* 1: networks may be compiled, and asked; 0: there is no device to do so */
+};
+
+/** Bytes on the stage's device. */
+struct hf_memory {
+    int64_t work; /* that a call of `process` has at most, its output included, its input not */
+    int64_t
+        held; /* that an instance keeps between calls; of a SINK: all, but the sample it is at */
+};
+
 struct hf_stage_class {
     const char *name;
     const char *help; /* one sentence */
@@ -224,6 +240,18 @@ struct hf_stage_class {
     /** SOURCE: the case of an item (owned by the stage), for the ledger when `open` fails; NULL:
      * not known. */
     const char *(*case_of)(struct hf_stage *s, int64_t item);
+    /** For `plan`, may be NULL: at most how much memory an instance takes; a guess from the fields
+     *  stands for it then. Called in place of `process` or `run`, after no `start`; `s->queue` is
+     *  there where networks may be compiled, `s->model` where its stage has published one. A stage
+     *  that yields a model publishes it, with any parameters, for the stages that take it. */
+    enum hf_status (*memory)(struct hf_stage *s, const struct hf_memory_query *q,
+                             struct hf_memory *ret, struct hf_error *e);
+    /** SOURCE, for `plan`, may be NULL: the grid of an item's image, from its header alone. */
+    enum hf_status (*grid_of)(struct hf_stage *s, int64_t item, struct hf_grid *ret,
+                              struct hf_error *e);
+    /** For `plan`, of a stage that calls `regrid`, may be NULL: the largest grid that it makes of a
+     *  sample on this one. */
+    void (*regrid)(const void *options, const struct hf_grid *from, struct hf_grid *ret);
 };
 
 #ifdef __cplusplus

@@ -6,6 +6,7 @@
  */
 #include "nn.h"
 #include "bind.h"
+#include "meter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +363,7 @@ static void net_destroy(struct hf_executable *x) {
     struct hf_event *ev = cpu_executor_record(n->executor);
     (void)cpu_event_sync(ev, NULL);
     cpu_event_unref(ev);
+    meter_take(cpu_executor_meter(n->executor), n->store.total_bytes);
     net_free(n);
 }
 
@@ -445,6 +447,7 @@ enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
         net_free(n);
         return s;
     }
+    meter_add(cpu_executor_meter(ex), n->store.total_bytes);
     *ret = &n->head;
     return HF_OK;
 }

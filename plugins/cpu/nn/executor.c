@@ -2,6 +2,7 @@
  * executor.c - the CPU device's executor thread and its events.
  */
 #include "executor.h"
+#include "meter.h"
 
 #include <omp.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct cpu_executor {
     int closing;
     struct hf_event *last; /* of the newest closure, one reference */
     int32_t threads;
+    struct meter meter;
 };
 
 /* ---- events ---- */
@@ -177,6 +179,10 @@ void cpu_executor_close(struct cpu_executor *ex) {
 
 int32_t cpu_executor_threads(const struct cpu_executor *ex) {
     return ex->threads;
+}
+
+struct meter *cpu_executor_meter(struct cpu_executor *ex) {
+    return &ex->meter;
 }
 
 enum hf_status cpu_executor_submit(struct cpu_executor *ex,

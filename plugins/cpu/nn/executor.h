@@ -18,6 +18,9 @@ enum hf_status cpu_executor_open(int32_t threads, struct cpu_executor **ret, str
 /** Finishes everything that was submitted, then stops the thread. */
 void cpu_executor_close(struct cpu_executor *ex);
 int32_t cpu_executor_threads(const struct cpu_executor *ex);
+struct meter;
+/** What the device and its networks have in use. */
+struct meter *cpu_executor_meter(struct cpu_executor *ex);
 
 /**
  * Enqueues `fn(arg)`, whose status and message go to its event; it runs exactly once, also when the
