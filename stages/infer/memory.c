@@ -22,7 +22,7 @@ enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
         .precision = (enum hf_precision)o->precision,
         .shape = {plan.batch, m->info.input_channels, tile[0], tile[1], tile[2]}};
     int64_t batch = plan.batch * tile[0] * tile[1] * tile[2] *
-                    (m->info.input_channels + m->info.output_channels);
+                    (m->info.input_channels + m->info.output_channels + m->info.rebuilt_channels);
     int64_t sum = m->info.output_channels * voxels, made = infer_channels(&m->info) * voxels;
     ret->work =
         f32 * (sum + (made < sum ? made : 0) + batch + 2 * infer_weights_count(&plan.lattice)) +
