@@ -34,7 +34,7 @@ static bool same(const struct ledger_line *a, const struct ledger_line *b) {
 }
 
 void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_first) {
-    *ret_first = true;
+    *ret_first = l->count < MAX_LINES;
     for (int i = 0; *ret_first && i < l->count; i++)
         *ret_first = !same(&l->line[i], line);
     l->outcomes[line->outcome]++;

@@ -34,7 +34,7 @@ struct ledger {
 };
 
 /* Copies the texts. *ret_first: no line of that stage, sample and outcome was there. Without memory
- * or past a great many, it is only counted. */
+ * it is only counted, and past a great many it is not called a first one either. */
 void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_first);
 /* The last line of that stage in that job, or NULL. */
 const struct ledger_line *ledger_last(const struct ledger *l, int job, int stage);

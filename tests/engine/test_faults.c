@@ -435,6 +435,28 @@ static void a_ledger_is_csv(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Who is told of each sample once must not be told again and again when the ledger is full. */
+static void a_full_ledger_only_counts(void **state) {
+    (void)state;
+    struct ledger l = {0};
+    struct ledger_line line = {.job_name = "",
+                               .name = "",
+                               .case_id = "",
+                               .sample = "",
+                               .outcome = LEDGER_SKIPPED,
+                               .error = ""};
+    int most = 20000, firsts = 0;
+    for (line.stage = 0; line.stage < most; line.stage++) {
+        bool first;
+        ledger_add(&l, &line, &first);
+        firsts += first;
+    }
+    assert_in_range(l.count, 1, most - 1);
+    assert_int_equal(firsts, l.count);
+    assert_int_equal(l.outcomes[LEDGER_SKIPPED], most);
+    ledger_clear(&l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_is_left_out_moves_nothing_else),
@@ -447,6 +469,7 @@ int main(void) {
         TEST(a_source_may_tell_the_case),
         TEST(the_results_tell_of_it),
         TEST(a_ledger_is_csv),
+        TEST(a_full_ledger_only_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
