@@ -95,6 +95,7 @@ class Player:
 def players(a, bench, net, shape):
     """All programs for one network, ours first."""
     env = dict(os.environ, OMP_NUM_THREADS=str(a.threads))
+    env.setdefault('GOMP_SPINCOUNT', '1000')  # as `hepaflow` has it
     numbers = ['--batch', str(shape[2]), '--size', str(shape[4]), '--threads', str(a.threads)]
     ours = ['--dims', str(shape[1]), '--channels', str(shape[3]), '--width', str(shape[5])] + numbers
     found = [Player('hepaflow', [bench] + ours, env)]
