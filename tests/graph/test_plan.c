@@ -483,7 +483,8 @@ static void test_weak_branch(void **state) {
         }
         hf_plan_free(p);
     }
-    static const char *const variants[] = {"couinaudnet-3d.yaml", "lits.yaml", "msd08.yaml"};
+    static const char *const variants[] = {"couinaudnet-3d.yaml", "couinaudnet-ttt.yaml",
+                                           "lits.yaml", "msd08.yaml"};
     for (size_t g = 0; g < sizeof variants / sizeof *variants; g++) {
         struct hf_plan *p = plan_file(variants[g], derived, 1);
         for (int i = 0; i < 3; i++) {
