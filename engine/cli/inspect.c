@@ -1,7 +1,6 @@
 /* inspect.c - `hepaflow inspect`: what the modules bring, with options and fields. */
 #include "cli/cli.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>

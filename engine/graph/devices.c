@@ -8,7 +8,6 @@
  */
 #include "graph/devices.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

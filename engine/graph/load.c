@@ -4,7 +4,6 @@
  */
 #include "graph/tree.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_INCLUDES  16 /* files that include one another */

@@ -5,7 +5,6 @@
 #include "graph/options.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "modules.h"

@@ -5,7 +5,6 @@
  * are averaged along D, then H, then W, so that the long loops run along contiguous rows. Oblique
  * ones are sampled voxel by voxel.
  */
-#include <stdlib.h>
 
 #include "../../ops/check.h"
 #include "../../ops/resample_elem.h"
