@@ -113,6 +113,11 @@ static enum hf_status check_options(const struct train_options *o, struct hf_err
                 e, HF_INVALID,
                 "option 'loss': focal takes each channel for itself, and so does not go "
                 "with `classes`, of which a voxel has one; expected ce, dice or tversky");
+    for (int32_t i = 0; i < o->loss.count; i++)
+        if (strcmp(o->loss.name[i], "tversky") == 0 && !(o->tversky_alpha + o->tversky_beta > 0))
+            return hf_fail(e, HF_INVALID,
+                           "options 'tversky_alpha' and 'tversky_beta' are both 0; expected one "
+                           "above it, as 0.3 and 0.7");
     if (o->patience > 0 && o->validate <= 0)
         return hf_fail(e, HF_INVALID,
                        "option 'patience' counts validations and there are none: set `validate`");
@@ -173,8 +178,8 @@ static const struct hf_option options[] = {
      .help = "Weight of that L1 beside `loss`."},
     {OPTION(weight, STRING, "~"), .flags = HF_OPTION_FIELD,
      .help = "Field that weighs each voxel's loss; none: all alike."},
-    {OPTION(loss, WEIGHTS, NULL), .choices = "l1|bce|ce|dice|focal|tversky",
-     .items_max = HF_MAX_LOSS_TERMS,
+    {OPTION(loss, WEIGHTS, NULL), .choices = "l1|bce|ce|dice|focal|tversky", .min = 1e-6,
+     .max = 1e6, .items_min = 1, .items_max = HF_MAX_LOSS_TERMS,
      .help = "The loss, or a weighted sum of losses: `{bce: 1, dice: 0.5}`."},
     {OPTION(pos_weight, REAL, "1"), .min = 1e-3, .max = 1e3,
      .help = "Weight of positive voxels in `bce` and `focal`."},

@@ -57,7 +57,8 @@ static void read_graph(struct hf_engine *engine, const char *path) {
         char name[192];
         (void)snprintf(name, sizeof name, "%s of %s", s->name, strrchr(path, '/') + 1);
         NN_OK(o->network.network->build(engine->host, o->network.options, s->yields.input_channels,
-                                        s->yields.output_channels, &net, &err));
+                                        s->yields.output_channels + s->yields.rebuilt_channels,
+                                        &net, &err));
         keep(name, net);
     }
     hf_plan_free(plan);

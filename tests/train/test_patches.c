@@ -281,6 +281,9 @@ static void a_graph_is_told_what_does_not_fit(void **state) {
     o.patience = 3;
     refused(h, &o, "option 'patience' counts validations and there are none");
     o.patience = 0;
+    o.loss = (struct hf_weights){1, {"tversky"}, {1}};
+    o.tversky_alpha = o.tversky_beta = 0;
+    refused(h, &o, "options 'tversky_alpha' and 'tversky_beta' are both 0");
     o.classes = 3;
     o.loss = (struct hf_weights){2, {"dice", "focal"}, {1, 1}};
     refused(h, &o, "option 'loss': focal takes each channel for itself");
