@@ -2,8 +2,8 @@
 # memory_check.sh PROGRAM GRAPH: what a run has in use stays within what plan tells from headers and
 # from a scan, for any number of workers; the training reaches 80 % of the scan's bound.
 set -eu
-program=$1
-graph=$2
+program=$(realpath "$1")
+graph=$(realpath "$2")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
