@@ -118,6 +118,12 @@ struct plan_stage {
     const struct lineage *learns[HF_MAX_FIELDS];
 };
 
+/* Whether only one instance of a class may work in a job: of sources, mixes and sinks, and of maps
+ * that see samples in order. */
+static inline bool stage_is_single(const struct hf_stage_class *cls) {
+    return cls->kind != HF_MAP || (cls->flags & HF_STAGE_SERIAL) || cls->end_of_epoch;
+}
+
 /* One train, one model file, or all single-pass sinks that share an upstream stage. */
 struct plan_job {
     char *name;

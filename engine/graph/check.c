@@ -204,7 +204,7 @@ static void parse_options(struct checker *c, struct draft *d) {
 
 static void check_replicas(struct checker *c, struct draft *d) {
     const struct hf_stage_class *cls = d->plan.cls;
-    bool one = cls->kind != HF_MAP || (cls->flags & HF_STAGE_SERIAL);
+    bool one = stage_is_single(cls);
     int64_t value = one ? 1 : 0;
     const struct node *n = node_get(d->map, "replicas");
     if (n && !node_null(n) && !(n->kind == NODE_SCALAR && strcmp(n->text, "auto") == 0) &&

@@ -49,7 +49,8 @@ struct use {
     struct bytes work;          /* that one task has at most, with its input and what comes of it */
     int64_t least, most;        /* of a task, both sides together */
     int64_t held[SIDES];        /* that an instance keeps */
-    const struct node *counted; /* whose first pass `samples` is of */
+    const struct node *counted; /* whose first pass `samples` is of, */
+    int counted_job;            /* and its job: nodes of jobs to come may lie at its address */
     struct extent extent;
 };
 

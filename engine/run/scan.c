@@ -106,11 +106,12 @@ void scan_note(const struct node *n, int link, const struct samples *out) {
         u->least = whole;
     raise_to(&u->most, whole);
     u->known = true;
-    if (n->passed || (u->counted && u->counted != n))
+    if (n->passed || (u->counted && (u->counted != n || u->counted_job != n->job->index)))
         return;
     if (!u->counted)
         u->samples = u->slices = 0;
     u->counted = n;
+    u->counted_job = n->job->index;
     u->samples += out->count;
     for (int i = 0; i < out->count; i++)
         u->slices += slices_of(out->item[i]);

@@ -9,6 +9,7 @@
  */
 #include "exec.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "trace.h"
@@ -132,18 +133,20 @@ static int slowest_link(const struct node *n) {
     return at;
 }
 
-/* The wall time if node `b` had one replica more. */
+/* The wall time if node `b` had one replica more: less by what its work then takes less, as far as
+ * that was waited for, and no less than the sink, another node or the workers need. */
 static double wall_with_replica(const struct job *job, const struct sink *k, int b, int64_t wall) {
-    double sum = 0, slowest = (double)(wall - waited(job, k));
+    double sum = 0, least = (double)(wall - waited(job, k));
     for (int i = 0; i < job->nodes; i++) {
-        const struct node *n = job->node[i];
-        double own = (double)busy(n), pace = own / (n->replicas + (i == b));
+        double own = (double)busy(job->node[i]);
         sum += own;
-        slowest = pace > slowest ? pace : slowest;
+        if (i != b)
+            least = fmax(least, own / job->node[i]->replicas);
     }
-    double all = sum / job->run->workers, saved = (double)(wall - k->stall.replica_ns[b + 1]);
-    slowest = all > slowest ? all : slowest;
-    return slowest > saved ? slowest : saved;
+    int replicas = job->node[b]->replicas;
+    double saved = (double)busy(job->node[b]) / replicas / (replicas + 1);
+    saved = fmin(saved, (double)k->stall.replica_ns[b + 1]);
+    return fmax((double)wall - saved, fmax(least, sum / job->run->workers));
 }
 
 /* What would help, as the end of the sentence. */
@@ -155,7 +158,7 @@ static void advise(char *out, size_t size, const struct job *job, const struct s
     double gain = 1 - wall_with_replica(job, k, b, wall) / (double)wall;
     if ((ps->cls->flags & HF_STAGE_TAKES_MODEL) && ps->on_device && run->device->host_memory)
         (void)snprintf(out, size, "networks take turns on the CPU, so a replica would not help");
-    else if ((ps->cls->flags & HF_STAGE_SERIAL) || ps->cls->end_of_epoch)
+    else if (stage_is_single(ps->cls))
         (void)snprintf(out, size, "it can have one replica only");
     else if (run->workers <= n->replicas)
         (void)snprintf(out, size, "one more replica would give little without more workers");

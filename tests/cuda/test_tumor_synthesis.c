@@ -70,13 +70,14 @@ static struct synthesis_params params_of(enum synthesis_method method, uint64_t 
 /* The same bits in the emulation. On a GPU functions of libm differ in the last bit, and with them
  * masks and textures; where that moves a mask over the limit of what touches a segment, a segment
  * is hidden or not. */
-static void compare(struct volume *v, const struct synthesis_params *p, int inputs) {
+static void compare_op(const char *op, struct volume *v, const void *params, size_t size,
+                       int inputs) {
     struct hf_op_call call = {.in = {v->healthy, v->liver, v->region, v->couinaud},
                               .out = {v->image, v->lesion, v->hole, v->drawn},
                               .inputs = inputs,
                               .outputs = 4,
-                              .params = p,
-                              .params_size = sizeof *p};
+                              .params = params,
+                              .params_size = size};
     struct kit_limits limits = {0};
     if (kit_gpu()) {
         limits.flips = hf_tensor_count(v->hole) / 50;
@@ -84,7 +85,11 @@ static void compare(struct volume *v, const struct synthesis_params *p, int inpu
         limits.max = 2;
         limits.l2 = 3e-2;
     }
-    kit_compare("tumor_synthesis.draw", &call, &limits);
+    kit_compare(op, &call, &limits);
+}
+
+static void compare(struct volume *v, const struct synthesis_params *p, int inputs) {
+    compare_op("tumor_synthesis.draw", v, p, sizeof *p, inputs);
 }
 
 static double sum_in(const struct hf_tensor *t, int64_t d) {
@@ -250,19 +255,7 @@ static struct ellipsoid_params grown_params(int dims, uint64_t seed) {
 }
 
 static void compare_grown(struct volume *v, const struct ellipsoid_params *p, int inputs) {
-    struct hf_op_call call = {.in = {v->healthy, v->liver, v->region, v->couinaud},
-                              .out = {v->image, v->lesion, v->hole, v->drawn},
-                              .inputs = inputs,
-                              .outputs = 4,
-                              .params = p,
-                              .params_size = sizeof *p};
-    struct kit_limits limits = {0};
-    if (kit_gpu()) {
-        limits.flips = hf_tensor_count(v->hole) / 50;
-        limits.max = 2;
-        limits.l2 = 3e-2;
-    }
-    kit_compare("tumor_synthesis.ellipsoid", &call, &limits);
+    compare_op("tumor_synthesis.ellipsoid", v, p, sizeof *p, inputs);
 }
 
 static double sum_all(const struct hf_tensor *t) {

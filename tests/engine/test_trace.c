@@ -86,6 +86,7 @@ static void a_slow_source_is_found_behind_quick_stages(void **state) {
     kit.workers = 2;
     kit_run(&kit);
     assert_non_null(strstr(sentence, "'source' (source, 1 replica) kept 'sink' waiting"));
+    assert_non_null(strstr(sentence, "it can have one replica only"));
 }
 
 static void a_serial_stage_can_have_one_replica_only(void **state) {
