@@ -1,0 +1,108 @@
+/*
+ * declared.c - the io that a class's `declare` sees: it only takes notes, and never allocates from
+ * the arena.
+ */
+#include "graph/flow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/model.h"
+#include "run/run.h"
+
+static struct entry *note(struct hf_io *io, enum entry_kind kind, const char *field) {
+    struct declaration *d = io->engine;
+    if (d->entries == MAX_ENTRIES) {
+        d->overflow = true;
+        return NULL;
+    }
+    struct entry *n = &d->entry[d->entries++];
+    n->kind = kind;
+    (void)snprintf(n->field, sizeof n->field, "%s", field ? field : "");
+    return n;
+}
+
+static void io_read(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
+                    uint32_t flags) {
+    struct entry *n = field ? note(io, ENTRY_READ, field) : NULL;
+    if (n) {
+        n->dtype = dtype;
+        n->place = place;
+        n->flags = flags;
+    }
+}
+
+static void io_write(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
+                     int64_t channels, const char *from) {
+    struct entry *n = field ? note(io, ENTRY_WRITE, field) : NULL;
+    if (n) {
+        n->dtype = dtype;
+        n->place = place;
+        n->channels = channels;
+        n->from_all = !from;
+        (void)snprintf(n->from, sizeof n->from, "%s", from ? from : "");
+    }
+}
+
+static void io_drop(struct hf_io *io, const char *field) {
+    (void)note(io, ENTRY_DROP, field);
+}
+
+static void io_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w) {
+    struct entry *n = note(io, ENTRY_REGRID, NULL);
+    if (n) {
+        n->grid[0] = d;
+        n->grid[1] = h;
+        n->grid[2] = w;
+    }
+}
+
+static int io_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
+    const struct declaration *d = io->engine;
+    const struct plan_field *f = field ? edge_find(d->first, field) : NULL;
+    if (f && ret_channels)
+        *ret_channels = f->shape[0];
+    return f != NULL;
+}
+
+static enum hf_status io_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
+                                    struct hf_error *e) {
+    struct declaration *d = io->engine;
+    struct hf_model *m = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    enum hf_status st = file_read(path, &bytes, &size, e);
+    if (st == HF_OK)
+        st = hf_model_read(bytes, size, path, &m, e);
+    free(bytes);
+    if (st != HF_OK)
+        return st;
+    *ret = m->info;
+    for (int i = 0; st == HF_OK && i < ret->inputs.count; i++) {
+        if (strlen(ret->inputs.name[i]) >= sizeof d->input[i])
+            st = hf_fail(e, HF_INVALID, "%s: '%s' is too long for the name of a field", path,
+                         ret->inputs.name[i]);
+        (void)snprintf(d->input[i], sizeof d->input[i], "%s", ret->inputs.name[i]);
+        ret->inputs.name[i] = d->input[i];
+    }
+    hf_model_unref(m);
+    return st;
+}
+
+bool declared(const struct flow *f, const char *field) {
+    for (int i = 0; i < f->decl.entries; i++)
+        if (f->decl.entry[i].kind != ENTRY_REGRID && strcmp(f->decl.entry[i].field, field) == 0)
+            return true;
+    return false;
+}
+
+void declared_begin(struct flow *f, const struct edge *first) {
+    f->decl.first = first;
+    f->decl.io = (struct hf_io){.read = io_read,
+                                .write = io_write,
+                                .drop = io_drop,
+                                .regrid = io_regrid,
+                                .has = io_has,
+                                .model_info = io_model_info,
+                                .engine = &f->decl};
+}
