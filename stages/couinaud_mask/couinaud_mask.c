@@ -1,6 +1,6 @@
 /**
  * couinaud_mask.c - the stage `couinaud_mask`: from a Couinaud map and the image-level annotation
- * to the mask M of the annotated segments and the mask of the clean ones.
+ * to the mask M of the annotated segments, the mask of the clean ones, and that of what is known.
  *
  * Level. Per volume an annotation says "segment k holds a tumor somewhere", and M is all of it. Per
  * slice it says so of each slice, and M is the union in that slice. A slice's tumor may reach a
@@ -15,6 +15,9 @@
  * annotator: he names a segment once it holds enough tumor. That is the only way on which `tumor`
  * reaches the method.
  *
+ * Known. Where nobody looked, the absence of a label says nothing. `known` is the liver without
+ * that: a weight for a loss over volumes, which `select` cannot rid of single slices.
+ *
  * Noise. An annotator errs: `drop`, `add` and `swap` change labels, given or derived, before
  * anything is made of them, the same in every epoch and for every stage; `annotation_true` keeps
  * what they were.
@@ -28,6 +31,14 @@
 #include "ops.h"
 
 #define ENTRIES COUNT_ENTRIES /* of a row of an annotation: annotated at all, segments 1 to 8 */
+
+/* The masks that are written. */
+enum {
+    MASK_SEGMENTS,
+    MASK_CLEAN,
+    MASK_KNOWN,
+    MASKS
+};
 
 enum {
     LABELS_GIVEN,
@@ -115,8 +126,24 @@ static enum hf_status derive(const struct hf_stage *s, const struct hf_sample *i
     return st;
 }
 
+/** Where the middle of slice d lies among the loaded image's slices. */
+static double loaded_position(const struct hf_sample *in, int64_t d) {
+    double map[3][4];
+    geometry_map(&in->grid, &in->canonical, map);
+    return map[2][0] * 0.5 * (double)(in->grid.size[2] - 1) +
+           map[2][1] * 0.5 * (double)(in->grid.size[1] - 1) + map[2][2] * (double)d + map[2][3];
+}
+
+/** Whether an annotation of so many rows has one for each slice here, not for the loaded ones. */
+static int rows_are_slices(const struct options *o, const struct hf_sample *in, int64_t rows) {
+    if (o->labels == LABELS_DERIVED)
+        return o->per == PER_SLICE;
+    return rows > 1 && rows != in->canonical.size[0] && rows == in->grid.size[0];
+}
+
 /** The annotation as someone who errs would have written it: a new reference. Labels move to what
- *  their segment touches: in the slice where there is a row for each, else anywhere. */
+ *  their segment touches: in the slice where there is a row for each, else anywhere. A row errs by
+ *  its number among the loaded slices, so alike however the case has been cropped. */
 static enum hf_status err(const struct hf_stage *s, const struct hf_sample *in,
                           const struct hf_tensor *annotation, struct hf_tensor **ret,
                           struct hf_error *e) {
@@ -136,7 +163,10 @@ static enum hf_status err(const struct hf_stage *s, const struct hf_sample *in,
             if (map && each)
                 noise_neighbours(HF_DATA(uint8_t, map) + r * size[1] * size[2], 1, size[1], size[2],
                                  near);
-            noise_row(&o->noise, s->seed, in->case_id, r, near,
+            int64_t loaded = rows_are_slices(o, in, rows)
+                                 ? (int64_t)floor(loaded_position(in, r) + 0.5 + 1e-6)
+                                 : r;
+            noise_row(&o->noise, s->seed, in->case_id, loaded, near,
                       HF_DATA(uint8_t, annotation) + r * ENTRIES,
                       HF_DATA(uint8_t, t) + r * ENTRIES);
         }
@@ -161,14 +191,10 @@ static void rows_of_slice(const struct hf_sample *in, int64_t rows, int64_t d, i
             *ret_first = *ret_last = d;
         return;
     }
-    double map[3][4], spacing[3], loaded[3];
-    geometry_map(&in->grid, &in->canonical, map);
+    double spacing[3], loaded[3];
     geometry_spacing(&in->grid, spacing);
     geometry_spacing(&in->canonical, loaded);
-    double at = map[2][0] * 0.5 * (double)(in->grid.size[2] - 1) +
-                map[2][1] * 0.5 * (double)(in->grid.size[1] - 1) + map[2][2] * (double)d +
-                map[2][3];
-    double thick = spacing[0] / loaded[0];
+    double at = loaded_position(in, d), thick = spacing[0] / loaded[0];
     double first = floor(at - 0.5 * thick + 0.5 + 1e-6), last = ceil(at + 0.5 * thick - 0.5 - 1e-6);
     double end = (double)(rows - 1);
     *ret_first = (int64_t)fmin(fmax(first, 0), end);
@@ -215,6 +241,7 @@ static enum hf_status marks_new(const struct hf_stage *s, const struct hf_sample
         uint8_t bits = slice_bits(o, in, annotation, d, &known, &whole);
         mark[d * MARKS + MARK_ANNOTATED] = bits;
         mark[d * MARKS + MARK_KNOWN] = known != 0;
+        mark[d * MARKS + MARK_WHOLE] = whole != 0;
         /* what was not looked at may hold a tumor of any segment */
         mark[d * MARKS + MARK_UNSAFE] |= whole ? 0 : 0xff;
         for (int64_t near = d - 1; near <= d + 1; near++)
@@ -237,24 +264,26 @@ static enum hf_status to_device(const struct hf_stage *s, struct hf_tensor **t,
     return st;
 }
 
-static void release(const struct hf_stage *s, struct hf_tensor *t[2]) {
-    for (int i = 0; i < 2; i++) {
+static void release(const struct hf_stage *s, struct hf_tensor *t[MASKS]) {
+    for (int i = 0; i < MASKS; i++) {
         s->host->tensor_unref(t[i]);
         t[i] = NULL;
     }
 }
 
 static enum hf_status masks_new(const struct hf_stage *s, const struct hf_sample *in,
-                                struct hf_tensor *ret[2], struct hf_error *e) {
+                                struct hf_tensor *ret[MASKS], struct hf_error *e) {
     const int64_t *size = in->grid.size;
     const int64_t shape[4] = {1, size[0], size[1], size[2]};
-    enum hf_status st = hf_tensor_new(s, HF_U8, 4, shape, &ret[0], e);
-    return st == HF_OK ? hf_tensor_new(s, HF_U8, 4, shape, &ret[1], e) : st;
+    enum hf_status st = HF_OK;
+    for (int i = 0; st == HF_OK && i < MASKS; i++)
+        st = hf_tensor_new(s, HF_U8, 4, shape, &ret[i], e);
+    return st;
 }
 
-/** M and the clean mask: two new references in `masks`. */
+/** The masks: new references in `masks`. */
 static enum hf_status mark(const struct hf_stage *s, const struct hf_sample *in,
-                           const struct hf_tensor *annotation, struct hf_tensor *masks[2],
+                           const struct hf_tensor *annotation, struct hf_tensor *masks[MASKS],
                            struct hf_error *e) {
     struct hf_tensor *table = NULL;
     enum hf_status st = marks_new(s, in, annotation, &table, e);
@@ -265,9 +294,9 @@ static enum hf_status mark(const struct hf_stage *s, const struct hf_sample *in,
     if (st == HF_OK) {
         struct hf_op_call call = {
             .in = {hf_sample_get(in, "couinaud"), hf_sample_get(in, "liver"), table},
-            .out = {masks[0], masks[1]},
+            .out = {masks[MASK_SEGMENTS], masks[MASK_CLEAN], masks[MASK_KNOWN]},
             .inputs = 3,
-            .outputs = 2};
+            .outputs = MASKS};
         st = hf_launch(s, "couinaud_mask.mark", &call, e);
     }
     s->host->tensor_unref(table);
@@ -276,18 +305,18 @@ static enum hf_status mark(const struct hf_stage *s, const struct hf_sample *in,
 
 /** Grows M by `dilate` mm; per slice it stays in the slice. */
 static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
-                           struct hf_tensor *masks[2], struct hf_error *e) {
+                           struct hf_tensor *masks[MASKS], struct hf_error *e) {
     const struct options *o = s->options;
     const double apart = 1e9; /* mm between slices, where they have nothing to do with each other */
-    struct hf_tensor *distance = NULL, *grown[2] = {NULL, NULL};
-    enum hf_status st = hf_tensor_new(s, HF_F32, 4, masks[0]->shape, &distance, e);
+    struct hf_tensor *distance = NULL, *grown[MASKS] = {NULL};
+    enum hf_status st = hf_tensor_new(s, HF_F32, 4, masks[MASK_SEGMENTS]->shape, &distance, e);
     if (st == HF_OK)
         st = masks_new(s, in, grown, e);
     struct hf_distance_params space;
     geometry_spacing(&in->grid, space.spacing);
     if (o->per == PER_SLICE)
         space.spacing[0] = apart;
-    struct hf_op_call measure = {.in = {masks[0]},
+    struct hf_op_call measure = {.in = {masks[MASK_SEGMENTS]},
                                  .out = {distance},
                                  .inputs = 1,
                                  .outputs = 1,
@@ -296,12 +325,13 @@ static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
     if (st == HF_OK)
         st = hf_launch(s, "distance", &measure, e);
     struct grow_params reach = {(float)o->dilate};
-    struct hf_op_call call = {.in = {distance, hf_sample_get(in, "liver"), masks[1]},
-                              .out = {grown[0], grown[1]},
-                              .inputs = 3,
-                              .outputs = 2,
-                              .params = &reach,
-                              .params_size = sizeof reach};
+    struct hf_op_call call = {
+        .in = {distance, hf_sample_get(in, "liver"), masks[MASK_CLEAN], masks[MASK_KNOWN]},
+        .out = {grown[MASK_SEGMENTS], grown[MASK_CLEAN], grown[MASK_KNOWN]},
+        .inputs = 4,
+        .outputs = MASKS,
+        .params = &reach,
+        .params_size = sizeof reach};
     if (st == HF_OK)
         st = hf_launch(s, "couinaud_mask.grow", &call, e);
     s->host->tensor_unref(distance);
@@ -310,8 +340,8 @@ static enum hf_status grow(const struct hf_stage *s, const struct hf_sample *in,
         return st;
     }
     release(s, masks);
-    masks[0] = grown[0];
-    masks[1] = grown[1];
+    for (int i = 0; i < MASKS; i++)
+        masks[i] = grown[i];
     return HF_OK;
 }
 
@@ -347,12 +377,14 @@ static enum hf_status add_map(const struct hf_stage *s, const struct hf_sample *
     return st;
 }
 
+static const char *const mask_names[MASKS] = {"segments", "clean", "known"};
+
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
     if (!hf_sample_get(in, "couinaud") || !hf_sample_get(in, "liver"))
         return hf_fail(e, HF_INVALID, "there is no %s; require it in `load`",
                        hf_sample_get(in, "liver") ? "Couinaud map" : "liver mask");
-    struct hf_tensor *annotation = NULL, *before = NULL, *masks[2] = {NULL, NULL};
+    struct hf_tensor *annotation = NULL, *before = NULL, *masks[MASKS] = {NULL};
     struct hf_sample *out = NULL;
     enum hf_status st = annotation_of(s, in, &annotation, e);
     if (st == HF_OK && is_noisy(o)) {
@@ -374,9 +406,8 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         st = s->host->sample_set(out, "annotation_true", HF_ON_HOST, before, e);
         before = NULL;
     }
-    static const char *const names[2] = {"segments", "clean"};
-    for (int i = 0; st == HF_OK && i < 2; i++) {
-        st = hf_sample_set(s, out, names[i], masks[i], e);
+    for (int i = 0; st == HF_OK && i < MASKS; i++) {
+        st = hf_sample_set(s, out, mask_names[i], masks[i], e);
         masks[i] = NULL;
     }
     if (st == HF_OK && o->map != MAP_NONE)
@@ -406,8 +437,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->write(io, "annotation", HF_U8, HF_ON_HOST, 1, is_noisy(o) ? noisy : known);
     if (is_noisy(o))
         io->write(io, "annotation_true", HF_U8, HF_ON_HOST, 1, known);
-    io->write(io, "segments", HF_U8, HF_ON_GRID, 1, from);
-    io->write(io, "clean", HF_U8, HF_ON_GRID, 1, from);
+    for (int i = 0; i < MASKS; i++)
+        io->write(io, mask_names[i], HF_U8, HF_ON_GRID, 1, from);
     if (o->map != MAP_NONE)
         io->write(io, "couinaud_map", HF_F32, HF_ON_GRID, o->map == MAP_ONEHOT ? MAP_SEGMENTS : 1,
                   "couinaud");
@@ -488,7 +519,8 @@ static const char *const ops_used[] = {"distance",           "couinaud_mask.mark
 
 static const struct hf_stage_class couinaud_mask = {
     .name = "couinaud_mask",
-    .help = "Makes the mask M of the annotated Couinaud segments, and that of the clean ones.",
+    .help =
+        "Makes the masks of the annotated Couinaud segments, the clean ones, and what is known.",
     .kind = HF_MAP,
     .options_size = sizeof(struct options),
     .options = option_table,

@@ -5,23 +5,27 @@
  * part of any tumor, so it belongs to M as soon as anything is annotated. It is clean if its
  * segment, or with nothing annotated the whole liver, is known to be free of tumors. Where nothing
  * is known it is neither.
+ *
+ * It is known, whether it holds a tumor or none, if the annotator looked at all of its slice, or if
+ * it belongs to M.
  */
 #ifndef HF_COUINAUD_MASK_ELEM_H
 #define HF_COUINAUD_MASK_ELEM_H
 
 #include <hepaflow/rng.h>
 
-/* What is known of a slice: entries of the table u8 [D,3]. Bit k - 1 stands for segment k. */
+/* What is known of a slice: entries of the table u8 [D,4]. Bit k - 1 stands for segment k. */
 enum {
     MARK_ANNOTATED, /* segments with a tumor in this slice */
     MARK_UNSAFE,    /* segments that are not clean here: annotated here or next to it */
     MARK_KNOWN,     /* 1 if the slice is annotated at all */
+    MARK_WHOLE,     /* 1 if all that it covers is annotated */
     MARKS
 };
 
 /*
- * "couinaud_mask.mark": in[0] couinaud u8, in[1] liver u8, in[2] table u8 [D,3]; out[0] segments
- * u8, out[1] clean u8.
+ * "couinaud_mask.mark": in[0] couinaud u8, in[1] liver u8, in[2] table u8 [D,4]; out[0] segments
+ * u8, out[1] clean u8, out[2] known u8.
  */
 
 HF_DEVICE static inline uint8_t mark_segments(uint8_t couinaud, uint8_t liver,
@@ -41,9 +45,14 @@ HF_DEVICE static inline uint8_t mark_clean(uint8_t couinaud, uint8_t liver, cons
     return !(mark[MARK_UNSAFE] >> (couinaud - 1) & 1);
 }
 
+HF_DEVICE static inline uint8_t mark_known(uint8_t segments, uint8_t liver, const uint8_t *mark) {
+    return segments || (liver && mark[MARK_WHOLE]);
+}
+
 /**
- * Of "couinaud_mask.grow": in[0] distance from M f32 in mm, in[1] liver u8, in[2] clean u8; out[0]
- * segments u8: the liver within `reach` mm of M, out[1] clean u8 without them.
+ * Of "couinaud_mask.grow": in[0] distance from M f32 in mm, in[1] liver u8, in[2] clean u8, in[3]
+ * known u8; out[0] segments u8: the liver within `reach` mm of M, out[1] clean u8 without them,
+ * out[2] known u8 with them.
  */
 struct grow_params {
     float reach;
@@ -55,6 +64,10 @@ HF_DEVICE static inline uint8_t grow_segments(float distance, uint8_t liver, flo
 
 HF_DEVICE static inline uint8_t grow_clean(uint8_t clean, uint8_t segments) {
     return clean && !segments;
+}
+
+HF_DEVICE static inline uint8_t grow_known(uint8_t known, uint8_t segments) {
+    return known || segments;
 }
 
 /* Entries of a row of counts: those of segment k at k, of what the map leaves out at 0. */

@@ -7,12 +7,14 @@
 #include "ops.h"
 
 static __global__ void mark(const uint8_t *couinaud, const uint8_t *liver, const uint8_t *table,
-                            int64_t slices, int64_t voxels, uint8_t *segments, uint8_t *clean) {
+                            int64_t slices, int64_t voxels, uint8_t *segments, uint8_t *clean,
+                            uint8_t *known) {
     CUDA_ROWS_EACH(d, slices) {
         HF_CUDA_EACH(v, voxels) {
             int64_t i = d * voxels + v;
             segments[i] = mark_segments(couinaud[i], liver[i], table + d * MARKS);
             clean[i] = mark_clean(couinaud[i], liver[i], table + d * MARKS);
+            known[i] = mark_known(segments[i], liver[i], table + d * MARKS);
         }
     }
 }
@@ -23,19 +25,22 @@ static enum hf_status launch_mark(const struct hf_op_call *call, void *, void *s
     const uint8_t *liver = HF_DATA(const uint8_t, call->in[1]);
     const uint8_t *table = HF_DATA(const uint8_t, call->in[2]);
     uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    uint8_t *known = HF_DATA(uint8_t, call->out[2]);
     const int64_t *shape = call->in[0]->shape;
     int64_t slices = shape[1], voxels = shape[2] * shape[3];
     HF_CUDA_LAUNCH(mark, cuda_rows_grid(slices, voxels), HF_CUDA_THREADS, stream, couinaud, liver,
-                   table, slices, voxels, segments, clean);
+                   table, slices, voxels, segments, clean, known);
     return hf_cuda_launched("couinaud_mask.mark", e);
 }
 
 static __global__ void grow(const float *distance, const uint8_t *liver, const uint8_t *safe,
-                            int64_t n, float reach, uint8_t *segments, uint8_t *clean) {
+                            const uint8_t *before, int64_t n, float reach, uint8_t *segments,
+                            uint8_t *clean, uint8_t *known) {
     HF_CUDA_EACH(i, n) {
         uint8_t grown = grow_segments(distance[i], liver[i], reach);
         segments[i] = grown;
         clean[i] = grow_clean(safe[i], grown);
+        known[i] = grow_known(before[i], grown);
     }
 }
 
@@ -45,10 +50,12 @@ static enum hf_status launch_grow(const struct hf_op_call *call, void *, void *s
     const float *distance = HF_DATA(const float, call->in[0]);
     const uint8_t *liver = HF_DATA(const uint8_t, call->in[1]);
     const uint8_t *safe = HF_DATA(const uint8_t, call->in[2]);
+    const uint8_t *before = HF_DATA(const uint8_t, call->in[3]);
     uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    uint8_t *known = HF_DATA(uint8_t, call->out[2]);
     int64_t n = hf_tensor_count(call->out[0]);
-    HF_CUDA_LAUNCH(grow, hf_cuda_grid(n), HF_CUDA_THREADS, stream, distance, liver, safe, n, reach,
-                   segments, clean);
+    HF_CUDA_LAUNCH(grow, hf_cuda_grid(n), HF_CUDA_THREADS, stream, distance, liver, safe, before, n,
+                   reach, segments, clean, known);
     return hf_cuda_launched("couinaud_mask.grow", e);
 }
 

@@ -13,12 +13,14 @@ static enum hf_status mark(const struct hf_op_call *call, void *scratch, void *s
     const uint8_t *couinaud = HF_DATA(uint8_t, call->in[0]), *liver = HF_DATA(uint8_t, call->in[1]);
     const uint8_t *table = HF_DATA(uint8_t, call->in[2]);
     uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    uint8_t *known = HF_DATA(uint8_t, call->out[2]);
     const int64_t *shape = call->in[0]->shape;
     int64_t slice = shape[2] * shape[3];
     for (int64_t d = 0; d < shape[1]; d++)
         for (int64_t i = d * slice; i < (d + 1) * slice; i++) {
             segments[i] = mark_segments(couinaud[i], liver[i], table + d * MARKS);
             clean[i] = mark_clean(couinaud[i], liver[i], table + d * MARKS);
+            known[i] = mark_known(segments[i], liver[i], table + d * MARKS);
         }
     return HF_OK;
 }
@@ -31,11 +33,14 @@ static enum hf_status grow(const struct hf_op_call *call, void *scratch, void *s
     const struct grow_params *p = call->params;
     const float *distance = HF_DATA(float, call->in[0]);
     const uint8_t *liver = HF_DATA(uint8_t, call->in[1]), *safe = HF_DATA(uint8_t, call->in[2]);
+    const uint8_t *before = HF_DATA(uint8_t, call->in[3]);
     uint8_t *segments = HF_DATA(uint8_t, call->out[0]), *clean = HF_DATA(uint8_t, call->out[1]);
+    uint8_t *known = HF_DATA(uint8_t, call->out[2]);
     int64_t n = hf_tensor_count(call->out[0]);
     for (int64_t i = 0; i < n; i++) {
         segments[i] = grow_segments(distance[i], liver[i], p->reach);
         clean[i] = grow_clean(safe[i], segments[i]);
+        known[i] = grow_known(before[i], segments[i]);
     }
     return HF_OK;
 }

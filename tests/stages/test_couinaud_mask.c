@@ -66,6 +66,7 @@ static void done(struct test *t) {
 /* The rules in words: `row(d)` is what is known of slice d. */
 static void check(const struct hf_sample *out, const uint8_t row[D][9], int slices) {
     const uint8_t *segments = harness_u8(out, "segments"), *clean = harness_u8(out, "clean");
+    const uint8_t *known = harness_u8(out, "known");
     for (int64_t i = 0; i < N; i++) {
         int64_t d = i / (H * W);
         int any = 0, near_any = 0, mine = 0, near_mine = 0, k = couinaud[i];
@@ -80,6 +81,7 @@ static void check(const struct hf_sample *out, const uint8_t row[D][9], int slic
         int want_c = liver[i] && row[d][0] && !(k ? near_mine : near_any);
         assert_int_equal(segments[i], want_m);
         assert_int_equal(clean[i], want_c);
+        assert_int_equal(known[i], liver[i] && row[d][0]);
     }
 }
 
@@ -124,6 +126,48 @@ static void given_per_slice(void **state) {
     t = run(&o, 1, one);
     check(t.out, all, 1);
     done(&t);
+}
+
+/* Per volume a label of one slice holds for all of them, what no slice tells is not known; so is,
+ * per slice, what lies beside M in a slice that covers a listed one and another. */
+static void what_nobody_looked_at_is_not_known(void **state) {
+    (void)state;
+    struct options o = {.labels = LABELS_GIVEN, .per = PER_VOLUME};
+    const uint8_t rows[D][9] = {{1}, {1, 0, 1}, {0}, {0}, {1}, {1}};
+    draw();
+    struct test t = run(&o, D, rows[0]);
+    const uint8_t *m = harness_u8(t.out, "segments"), *known = harness_u8(t.out, "known");
+    for (int64_t i = 0; i < N; i++) {
+        assert_true(!liver[i] || couinaud[i] != 2 || m[i]);
+        assert_int_equal(known[i], liver[i] && (m[i] || rows[i / (H * W)][0]));
+    }
+    done(&t);
+    struct harness *h = harness_open();
+    struct hf_error e = {0};
+    uint8_t fine[2 * D][9] = {{1}, {1, 0, 1}, {1, 0, 1}, {0}, {0}, {0}, {1}, {1}};
+    const int64_t shape[2] = {2 * D, 9};
+    harness_add(h, &hf_plugin);
+    struct hf_sample *in = harness_sample(h, "c3", D, H, W, 2.0);
+    in->canonical.size[0] = 2 * D;
+    in->canonical.affine[2][2] = 1;
+    in->canonical.affine[2][3] = -0.5; /* slice d covers the loaded slices 2 d and 2 d + 1 */
+    in->grid.affine[2][3] = 0;
+    harness_set_u8(h, in, "liver", 1, liver);
+    harness_set_u8(h, in, "couinaud", 1, couinaud);
+    harness_set(h, in, "annotation", HF_ON_HOST, HF_U8, 2, shape, fine);
+    o.per = PER_SLICE;
+    struct hf_stage *s = harness_stage(h, &couinaud_mask, &o, "segments");
+    assert_int_equal(harness_process(s, in, &e), HF_OK);
+    m = harness_u8(harness_out(s, 0), "segments");
+    known = harness_u8(harness_out(s, 0), "known");
+    for (int64_t i = 0; i < N; i++) {
+        int64_t d = i / (H * W);
+        assert_int_equal(known[i], d == 0 || d == 3 ? liver[i] : d == 1 && m[i]);
+        assert_true(d != 1 || !liver[i] || m[i] == (couinaud[i] == 2 || couinaud[i] == 0));
+    }
+    harness_stage_free(s);
+    harness_free_sample(h, in);
+    harness_close(h);
 }
 
 /* Rows on the loaded image's slices, a case that has half as many. */
@@ -208,6 +252,7 @@ static void dilation_grows_within_the_liver(void **state) {
         o.dilate = 4.1;
         struct test after = run(&o, per == PER_SLICE ? D : 1, per == PER_SLICE ? rows[0] : row);
         const uint8_t *m = harness_u8(before.out, "segments"), *c = harness_u8(before.out, "clean");
+        const uint8_t *known = harness_u8(before.out, "known");
         for (int64_t i = 0; i < N; i++) {
             int near = 0;
             for (int64_t j = 0; j < N; j++) {
@@ -217,6 +262,7 @@ static void dilation_grows_within_the_liver(void **state) {
             }
             assert_int_equal(harness_u8(after.out, "segments")[i], liver[i] && near);
             assert_int_equal(harness_u8(after.out, "clean")[i], c[i] && !near);
+            assert_int_equal(harness_u8(after.out, "known")[i], known[i] || (liver[i] && near));
         }
         done(&before);
         done(&after);
@@ -332,6 +378,53 @@ static void noise_is_a_fact_of_the_case(void **state) {
         assert_int_equal(seen[3 * 9 + k], 0);
 }
 
+/* The annotation of the slices from `first` on, of a case that was cropped to begin there; in the
+ * loaded image, all D of them, lies slice 0 at 0. */
+static void annotate_crop(struct harness *h, const struct options *o, int64_t first, int64_t depth,
+                          uint8_t *ret) {
+    struct hf_error e = {0};
+    struct hf_sample *in = harness_sample(h, "c3", depth, H, W, 2.0);
+    memset(in->grid.affine, 0, sizeof in->grid.affine);
+    for (int axis = 0; axis < 3; axis++)
+        in->grid.affine[axis][axis] = 2;
+    in->canonical = in->grid;
+    in->canonical.size[0] = D;
+    in->grid.affine[2][3] = 2 * (double)first;
+    harness_set_u8(h, in, "liver", 1, liver + first * H * W);
+    harness_set_u8(h, in, "couinaud", 1, couinaud + first * H * W);
+    harness_set_u8(h, in, "tumor", 1, tumor + first * H * W);
+    struct hf_stage *s = harness_stage(h, &couinaud_mask, o, "segments");
+    if (harness_process(s, in, &e) != HF_OK)
+        fail_msg("%s", e.text);
+    assert_int_equal(hf_sample_get(harness_out(s, 0), "annotation")->shape[0], depth);
+    memcpy(ret, harness_u8(harness_out(s, 0), "annotation"), (size_t)depth * 9);
+    harness_stage_free(s);
+    harness_free_sample(h, in);
+}
+
+/* Branches of a graph may crop a case differently: its annotator errs alike in both. */
+static void noise_is_of_the_slice_however_cropped(void **state) {
+    (void)state;
+    const struct options o = {.labels = LABELS_DERIVED, .per = PER_SLICE, .noise = {0.3, 0.2, 0.3}};
+    uint8_t all[D * 9], part[D * 9];
+    struct harness *h = harness_open();
+    harness_add(h, &hf_plugin);
+    draw();
+    for (int64_t i = 0; i < N; i++)
+        tumor[i] = couinaud[i] == 2 || couinaud[i] == 7;
+    annotate_crop(h, &o, 0, D, all);
+    int differ = 0;
+    for (int d = 1; d < D; d++)
+        differ |= memcmp(all, all + d * 9, 9) != 0;
+    assert_true(differ);
+    for (int64_t first = 0; first < D; first++)
+        for (int64_t depth = 1; first + depth <= D; depth++) {
+            annotate_crop(h, &o, first, depth, part);
+            assert_memory_equal(part, all + first * 9, (size_t)depth * 9);
+        }
+    harness_close(h);
+}
+
 /* Derived labels err as well; a label per slice moves to what touches its segment there. */
 static void noise_on_derived_labels(void **state) {
     (void)state;
@@ -362,6 +455,7 @@ static void truth_enters_as_an_annotation_only(void **state) {
     assert_int_equal(io_stub_declare(&io, &couinaud_mask, &o, " ", &e), HF_OK);
     assert_non_null(strstr(io.text, "write segments@0 < couinaud liver ~tumor\n"));
     assert_non_null(strstr(io.text, "write clean@0 < couinaud liver ~tumor\n"));
+    assert_non_null(strstr(io.text, "write known@0 < couinaud liver ~tumor\n"));
     assert_non_null(strstr(io.text, "write annotation@2 < couinaud ~tumor\n"));
     o.labels = LABELS_GIVEN;
     assert_int_equal(io_stub_declare(&io, &couinaud_mask, &o, " ", &e), HF_OK);
@@ -409,12 +503,14 @@ int main(void) {
         cmocka_unit_test(given_per_volume),
         cmocka_unit_test(nothing_known_is_nothing_used),
         cmocka_unit_test(given_per_slice),
+        cmocka_unit_test(what_nobody_looked_at_is_not_known),
         cmocka_unit_test(rows_of_the_loaded_slices),
         cmocka_unit_test(derived_needs_enough_tumor),
         cmocka_unit_test(dilation_grows_within_the_liver),
         cmocka_unit_test(neighbours_are_what_touches),
         cmocka_unit_test(noise_is_as_likely_as_told),
         cmocka_unit_test(noise_is_a_fact_of_the_case),
+        cmocka_unit_test(noise_is_of_the_slice_however_cropped),
         cmocka_unit_test(noise_on_derived_labels),
         cmocka_unit_test(truth_enters_as_an_annotation_only),
     };

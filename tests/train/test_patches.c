@@ -217,6 +217,37 @@ static void patches_keep_to_named_slices(void **state) {
     }
 }
 
+/* A patch is deeper than what is known of the volume: only that has a part in the loss. */
+static void slices_of_no_weight_teach_nothing(void **state) {
+    (void)state;
+    const uint8_t named[10] = {0, 0, 1, 0, 0, 1, 0, 0, 0, 0};
+    const int64_t count = wide[0] * wide[1] * wide[2];
+    uint8_t *known = malloc((size_t)count);
+    assert_non_null(known);
+    for (int64_t i = 0; i < count; i++)
+        known[i] = named[i / (wide[1] * wide[2])];
+    for (int weighed = 0; weighed < 2; weighed++) {
+        struct train_options o = usual();
+        struct test t;
+        double loss[256], most = 0;
+        o.patch = (struct hf_reals){3, {6, 8, 16}};
+        o.weight = weighed ? "known" : NULL;
+        begin(&t);
+        for (int i = 0; i < 2; i++) {
+            struct hf_sample *s = add(&t, wide, slice);
+            harness_set(t.h, s, "slices", HF_ON_HOST, HF_U8, 1, wide, named);
+            harness_set_u8(t.h, s, "known", 1, known);
+        }
+        run(&t, &o);
+        int steps = read_losses(&t, loss, NULL);
+        for (int i = 0; i < steps; i++)
+            most = fmax(most, fabs(loss[i] - 1));
+        assert_true(weighed ? most < 1e-6 : most > 10);
+        done(&t);
+    }
+    free(known);
+}
+
 /* Volumes of all sizes, some smaller than the patch; patches of validation patients too. */
 static void volumes_of_any_size_do(void **state) {
     (void)state;
@@ -295,6 +326,7 @@ int main(void) {
         cmocka_unit_test(every_batch_has_its_share_of_foreground),
         cmocka_unit_test(patches_lie_anywhere),
         cmocka_unit_test(patches_keep_to_named_slices),
+        cmocka_unit_test(slices_of_no_weight_teach_nothing),
         cmocka_unit_test(volumes_of_any_size_do),
         cmocka_unit_test(a_graph_is_told_what_does_not_fit),
     };
