@@ -105,6 +105,8 @@ struct plan_stage {
     int depth;                          /* items that each outgoing edge may hold */
     int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
     struct on_error on_error;
+    int left_out_count;     /* keys given for a class that another `use` replaced, */
+    const char **left_out;  /* which only that one takes */
     bool random;            /* this stage or one upstream draws random numbers */
     bool on_device;         /* runs on the run's device; else on the CPU */
     const char *missing_op; /* that keeps it from the device, or NULL */

@@ -130,22 +130,19 @@ static void resolve_like(struct checker *c, int at) {
         if (!o || !o->given) {
             d->bad = true;
         } else {
-            for (int i = 0; i < o->given->count; i++)
-                node_append(c->arena, given, by_like(c, o->given->key[i], like),
-                            by_like(c, o->given->item[i], like));
-            if (d->use && o->use && !d->use->broken && !o->use->broken &&
-                strcmp(d->use->text ? d->use->text : "", o->use->text ? o->use->text : "") != 0) {
-                message_about(c->m, d->use,
-                              "stage '%s' is like '%s', which uses '%.60s': leave 'use' out",
-                              d->key->text, o->key->text, o->use->text ? o->use->text : "");
-                d->bad = true;
+            for (int i = 0; i < o->given->count; i++) {
+                struct node *key = by_like(c, o->given->key[i], like);
+                if (d->use && o->use)
+                    key = node_given_for(c->arena, key, o->use);
+                node_append(c->arena, given, key, by_like(c, o->given->item[i], like));
             }
             if (!d->use && o->use)
                 d->use = by_like(c, o->use, like);
         }
     }
     for (int i = 0; i < d->map->count; i++)
-        if (!is_key(stage_keys, d->map->key[i]->text))
+        if (!is_key(stage_keys, d->map->key[i]->text) ||
+            strcmp(d->map->key[i]->text, "weights") == 0) /* an option of some classes */
             node_set(c->arena, given, d->map->key[i], d->map->item[i]);
     d->given = given;
     d->like = 2;
@@ -196,7 +193,7 @@ static void parse_options(struct checker *c, struct draft *d) {
         .where = d->key->where,
         .also = stage_keys,
     };
-    if (!options_parse(&scope, cls->options, d->given, d->plan.options))
+    if (!options_parse(&scope, cls->options, swap_options(c, d), d->plan.options))
         d->bad = true;
 }
 

@@ -45,6 +45,9 @@ struct checker {
 bool on_error_parse(struct messages *m, const struct node *n, struct on_error *ret);
 /* The stage's own `on_error`, or the graph's. */
 void on_error_check(struct checker *c, struct draft *d);
+/* The stage's options without those that only the class takes which another `use` has replaced;
+ * takes such engine keys from its map (swap.c). */
+const struct node *swap_options(struct checker *c, struct draft *d);
 /* Works out what leaves the plan's stage `at`, from what enters it (fields.c). */
 void fields_flow(struct checker *c, int at);
 /* Fills in the plan's jobs; says which stages nothing uses (jobs.c). */

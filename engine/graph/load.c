@@ -28,7 +28,7 @@ struct opened {
 };
 
 /* `top` over `base`, key by key; NULLs are nothing. */
-static struct node *merge_maps(struct arena *a, const struct node *base, const struct node *top) {
+static struct node *merge_maps(struct arena *a, struct node *base, const struct node *top) {
     struct node *ret = copy_node(a, base);
     for (int i = 0; i < top->count; i++)
         node_set(a, ret, top->key[i], top->item[i]);
@@ -47,7 +47,9 @@ static struct node *merge_stages(struct arena *a, const struct node *base, const
         if (!over)
             node_append(a, ret, base->key[i], base->item[i]);
         else if (both_maps(base->item[i], over))
-            node_append(a, ret, base->key[i], merge_maps(a, base->item[i], over));
+            node_append(
+                a, ret, base->key[i],
+                merge_maps(a, node_under_use(a, base->item[i], node_get(over, "use")), over));
         else if (!node_null(over))
             node_append(a, ret, top->key[node_find(top, base->key[i]->text)], over);
     }
@@ -134,18 +136,19 @@ static struct node *load_file(struct messages *m, const char *path, struct locat
 /* ---- --set ---- */
 
 struct setting {
+    bool var; /* of `vars`, else of a stage */
     int parts;
     struct node *part[MAX_SET_PARTS];
     struct node *value;
 };
 
 /* A copy of `map` with the value at part `at` and below set. */
-static struct node *set_below(struct arena *a, const struct node *map, const struct setting *s,
-                              int at) {
+static struct node *set_below(struct arena *a, struct node *map, const struct setting *s, int at) {
+    struct node *key = s->part[at], *item = s->value;
+    if (map && !s->var && at == 1 && strcmp(key->text, "use") == 0)
+        map = node_under_use(a, map, item);
     struct node *ret =
         map && map->kind == NODE_MAP ? copy_node(a, map) : node_new(a, NODE_MAP, s->value->where);
-    struct node *key = s->part[at];
-    struct node *item = s->value;
     if (at + 1 < s->parts)
         item = set_below(a, node_get(ret, key->text), s, at + 1);
     int i = node_find(ret, key->text);
@@ -202,7 +205,7 @@ static struct node *apply_setting(struct messages *m, struct node *root, const c
         node_set(a, copy, first, s.value);
         return copy;
     }
-    bool var = strcmp(first->text, "vars") == 0;
+    bool var = s.var = strcmp(first->text, "vars") == 0;
     const struct node *among = node_get(root, var ? "vars" : "stages");
     const struct node *wanted = s.part[var ? 1 : 0];
     if (node_find(among, wanted->text) < 0) {

@@ -259,6 +259,21 @@ static void print_copies(FILE *out, const struct plan_stage *s, const struct hf_
     }
 }
 
+/* What another `use` in place of the stage's has left out. */
+static void print_left_out(FILE *out, const struct plan_stage *s, int width) {
+    int indent = width + 9, column = indent - 3;
+    if (s->left_out_count == 0)
+        return;
+    column += fprintf(out, "%*swithout", indent - 3, "") - (indent - 3);
+    for (int i = 0; i < s->left_out_count; i++) {
+        char word[80];
+        (void)snprintf(word, sizeof word, "%.70s%s", s->left_out[i],
+                       i + 1 < s->left_out_count ? "," : ":");
+        print_word(out, word, indent, &column);
+    }
+    fprintf(out, " not of %s\n", s->cls->name);
+}
+
 static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_plan *p, int width) {
     char on_error[ON_ERROR_TEXT];
     fprintf(out, "  %-*s  %s", width, s->name, s->cls->name);
@@ -284,6 +299,7 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
     else if (!s->on_device)
         fputs(", on the CPU", out);
     fputc('\n', out);
+    print_left_out(out, s, width);
     print_copies(out, s, p, width);
     print_fields(out, s, p, width);
 }

@@ -141,6 +141,9 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     if (s->cls->kind == HF_MIX && s->mix_weight[0] > 0)
         cJSON_AddItemToObject(ret, "weights", cJSON_CreateDoubleArray(s->mix_weight, s->inputs));
     cJSON_AddItemToObject(ret, "options", options_json(s->cls->options, s->options));
+    if (s->left_out_count > 0)
+        cJSON_AddItemToObject(ret, "left_out",
+                              cJSON_CreateStringArray(s->left_out, s->left_out_count));
     cJSON_AddNumberToObject(ret, "replicas", s->replicas);
     cJSON_AddNumberToObject(ret, "depth", s->depth);
     cJSON_AddNumberToObject(ret, "hold", (double)s->hold);

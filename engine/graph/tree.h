@@ -100,6 +100,8 @@ struct node {
     bool broken;           /* its var is unknown, which was said already */
     struct node *filled;   /* this node with its vars filled in, once that is done */
     struct origin *origin; /* how it came here, with all below it; NULL: as it is written */
+    const char *given_for; /* key of a stage: the `use` that it was given for, if another one has
+                              replaced that since; NULL: the stage's own */
 };
 
 #define NODE_MAX_DEPTH 64
@@ -128,6 +130,11 @@ struct node *node_spread(struct arena *a, struct node *n);
 /* The value of a key, or NULL. */
 struct node *node_get(const struct node *map, const char *key);
 int node_find(const struct node *map, const char *key);
+/* The key of a stage, which knows that it was given for that `use` (swap.c). */
+struct node *node_given_for(struct arena *a, struct node *key, const struct node *use);
+/* The map of a stage under one that has `use` (NULL: none): its keys know what they were given for
+ * if that is another one. */
+struct node *node_under_use(struct arena *a, struct node *under, const struct node *use);
 bool node_null(const struct node *n);
 /* "a map", "a list", "nothing" or "'text'": what is there, for messages. */
 const char *node_shown(const struct node *n, struct arena *a);

@@ -320,7 +320,7 @@ static bool merge_map(struct reader *r, struct node *map, struct node *from) {
         last->kind = ORIGIN_MERGE;
     else
         from = node_through(a, from, ORIGIN_MERGE, from->where, "");
-    from = node_spread(a, from);
+    from = node_under_use(a, node_spread(a, from), node_get(map, "use"));
     for (int i = 0; i < from->count; i++)
         if (node_find(map, from->key[i]->text) < 0)
             node_append(a, map, from->key[i], from->item[i]);
