@@ -20,119 +20,6 @@ static struct node *copy_node(struct arena *a, const struct node *n) {
     return copy;
 }
 
-/* ---- include ---- */
-
-struct opened {
-    const char *path;
-    const struct opened *by;
-};
-
-/* `top` over `base`, key by key; NULLs are nothing. */
-static struct node *merge_maps(struct arena *a, struct node *base, const struct node *top) {
-    struct node *ret = copy_node(a, base);
-    for (int i = 0; i < top->count; i++)
-        node_set(a, ret, top->key[i], top->item[i]);
-    return ret;
-}
-
-static bool both_maps(const struct node *a, const struct node *b) {
-    return a && b && a->kind == NODE_MAP && b->kind == NODE_MAP;
-}
-
-/* Stage by stage and key by key; a stage set to nothing (`stage: ~`) is taken out. */
-static struct node *merge_stages(struct arena *a, const struct node *base, const struct node *top) {
-    struct node *ret = node_new(a, NODE_MAP, top->where);
-    for (int i = 0; i < base->count; i++) {
-        struct node *over = node_get(top, base->key[i]->text);
-        if (!over)
-            node_append(a, ret, base->key[i], base->item[i]);
-        else if (both_maps(base->item[i], over))
-            node_append(
-                a, ret, base->key[i],
-                merge_maps(a, node_under_use(a, base->item[i], node_get(over, "use")), over));
-        else if (!node_null(over))
-            node_append(a, ret, top->key[node_find(top, base->key[i]->text)], over);
-    }
-    for (int i = 0; i < top->count; i++)
-        if (!node_get(base, top->key[i]->text))
-            node_append(a, ret, top->key[i], top->item[i]);
-    return ret;
-}
-
-static struct node *merge_graphs(struct arena *a, const struct node *base, const struct node *top) {
-    struct node *ret = copy_node(a, base);
-    for (int i = 0; i < top->count; i++) {
-        const char *key = top->key[i]->text;
-        struct node *under = node_get(base, key), *over = top->item[i];
-        if (strcmp(key, "include") == 0)
-            continue;
-        if (strcmp(key, "vars") == 0 && both_maps(under, over))
-            over = merge_maps(a, under, over);
-        else if (strcmp(key, "stages") == 0 && both_maps(under, over))
-            over = merge_stages(a, under, over);
-        node_set(a, ret, top->key[i], over);
-    }
-    ret->where = top->where;
-    return ret;
-}
-
-static struct node *load_file(struct messages *m, const char *path, struct location asked,
-                              const struct opened *by, int depth);
-
-static const char *beside(struct arena *a, const char *path, const char *name) {
-    const char *slash = strrchr(path, '/');
-    if (name[0] == '/' || !slash)
-        return name;
-    return arena_printf(a, "%.*s/%s", (int)(slash - path), path, name);
-}
-
-/* Merges the file that `name` names over `base`; NULL after an error. */
-static struct node *include(struct messages *m, const struct node *base, const struct node *name,
-                            const struct opened *by, int depth) {
-    if (name->kind != NODE_SCALAR || name->text[0] == 0) {
-        message_about(m, name, "'include' takes the path of a graph, or a list of them");
-        return NULL;
-    }
-    const char *path = beside(m->arena, by->path, name->text);
-    struct node *top = load_file(m, path, name->where, by, depth + 1);
-    return top && base ? merge_graphs(m->arena, base, top) : NULL;
-}
-
-static struct node *load_file(struct messages *m, const char *path, struct location asked,
-                              const struct opened *by, int depth) {
-    if (depth > MAX_INCLUDES) {
-        message_error(m, asked, "more than %d files include one another", MAX_INCLUDES);
-        return NULL;
-    }
-    for (const struct opened *k = by; k; k = k->by)
-        if (strcmp(k->path, path) == 0) {
-            message_error(m, asked, "'%s' includes itself", path);
-            return NULL;
-        }
-    struct opened self = {path, by};
-    const struct source *source = yaml_open(m, path, asked);
-    struct node *root = source ? yaml_parse(m, source, 0) : NULL;
-    if (!root)
-        return NULL;
-    if (root->kind != NODE_MAP || root->count == 0) {
-        struct location at = {source->name, 1, 1};
-        message_error(m, at, "%s; a graph is a map with the key 'stages'",
-                      root->kind == NODE_MAP ? "there is nothing in this file"
-                                             : "this is no map of keys and values");
-        return NULL;
-    }
-    const struct node *names = node_get(root, "include");
-    if (!names)
-        return root;
-    struct node *base = node_new(m->arena, NODE_MAP, root->where);
-    if (names->kind == NODE_LIST)
-        for (int i = 0; i < names->count; i++)
-            base = include(m, base, names->item[i], &self, depth);
-    else
-        base = include(m, base, names, &self, depth);
-    return base ? merge_graphs(m->arena, base, root) : NULL;
-}
-
 /* ---- --set ---- */
 
 struct setting {
@@ -329,19 +216,173 @@ static struct node *fill(struct filler *f, struct node *n, int depth) {
     return ret;
 }
 
+static struct node *fill_vars(struct messages *m, const struct node *vars, struct node *n) {
+    struct filler f = {.m = m, .vars = vars};
+    if (vars && vars->kind == NODE_MAP)
+        f.filling = arena_array(m->arena, (size_t)vars->count + 1, sizeof *f.filling);
+    return fill(&f, n, 0);
+}
+
+/* ---- include ---- */
+
+/* A file that is being read, and the one that includes it. */
+struct opened {
+    const char *path;
+    const struct node *vars; /* its own, or NULL */
+    const struct opened *by;
+};
+
+/* What a graph is read with: messages and `--set`. */
+struct loading {
+    struct messages *m;
+    const char *const *sets;
+    int count;
+};
+
+/* `top` over `base`, key by key; NULLs are nothing. */
+static struct node *merge_maps(struct arena *a, struct node *base, const struct node *top) {
+    struct node *ret = copy_node(a, base);
+    for (int i = 0; i < top->count; i++)
+        node_set(a, ret, top->key[i], top->item[i]);
+    return ret;
+}
+
+static bool both_maps(const struct node *a, const struct node *b) {
+    return a && b && a->kind == NODE_MAP && b->kind == NODE_MAP;
+}
+
+/* Stage by stage and key by key; a stage set to nothing (`stage: ~`) is taken out. */
+static struct node *merge_stages(struct arena *a, const struct node *base, const struct node *top) {
+    struct node *ret = node_new(a, NODE_MAP, top->where);
+    for (int i = 0; i < base->count; i++) {
+        struct node *over = node_get(top, base->key[i]->text);
+        if (!over)
+            node_append(a, ret, base->key[i], base->item[i]);
+        else if (both_maps(base->item[i], over))
+            node_append(
+                a, ret, base->key[i],
+                merge_maps(a, node_under_use(a, base->item[i], node_get(over, "use")), over));
+        else if (!node_null(over))
+            node_append(a, ret, top->key[node_find(top, base->key[i]->text)], over);
+    }
+    for (int i = 0; i < top->count; i++)
+        if (!node_get(base, top->key[i]->text))
+            node_append(a, ret, top->key[i], top->item[i]);
+    return ret;
+}
+
+static struct node *merge_graphs(struct arena *a, const struct node *base, const struct node *top) {
+    struct node *ret = copy_node(a, base);
+    for (int i = 0; i < top->count; i++) {
+        const char *key = top->key[i]->text;
+        struct node *under = node_get(base, key), *over = top->item[i];
+        if (strcmp(key, "include") == 0)
+            continue;
+        if (strcmp(key, "vars") == 0 && both_maps(under, over))
+            over = merge_maps(a, under, over);
+        else if (strcmp(key, "stages") == 0 && both_maps(under, over))
+            over = merge_stages(a, under, over);
+        node_set(a, ret, top->key[i], over);
+    }
+    ret->where = top->where;
+    return ret;
+}
+
+/* What the vars come to that an `include` of the file `by` may use: those of `--set`, then of the
+ * files that include it, from the outermost on, then its own. NULL after an error. */
+static const struct node *vars_for(const struct loading *l, const struct opened *by) {
+    struct arena *a = l->m->arena;
+    struct node *ret = node_new(a, NODE_MAP, (struct location){0});
+    for (; by; by = by->by)
+        if (by->vars && by->vars->kind == NODE_MAP)
+            ret = merge_maps(a, ret, by->vars);
+    for (int i = 0; i < l->count; i++) {
+        struct setting s = {.var = true};
+        if (strncmp(l->sets[i], "vars.", 5) != 0)
+            continue;
+        if (!split_setting(l->m, l->sets[i], &s))
+            return NULL;
+        ret = set_below(a, ret, &s, 1);
+    }
+    return ret;
+}
+
+static struct node *load_file(const struct loading *l, const char *path, struct location asked,
+                              const struct opened *by, int depth);
+
+static const char *beside(struct arena *a, const char *path, const char *name) {
+    const char *slash = strrchr(path, '/');
+    if (name[0] == '/' || !slash)
+        return name;
+    return arena_printf(a, "%.*s/%s", (int)(slash - path), path, name);
+}
+
+/* Merges the file that `name` names over `base`; NULL after an error. */
+static struct node *include(const struct loading *l, const struct node *base, struct node *name,
+                            const struct opened *by, int depth) {
+    struct messages *m = l->m;
+    if (name->kind == NODE_SCALAR && strstr(name->text, "${")) {
+        const struct node *vars = vars_for(l, by);
+        name = vars ? fill_vars(m, vars, name) : NULL;
+        if (!name || name->broken)
+            return NULL;
+    }
+    if (name->kind != NODE_SCALAR || name->text[0] == 0) {
+        message_about(m, name, "'include' takes the path of a graph, or a list of them");
+        return NULL;
+    }
+    const char *path = beside(m->arena, by->path, name->text);
+    struct node *top = load_file(l, path, name->where, by, depth + 1);
+    return top && base ? merge_graphs(m->arena, base, top) : NULL;
+}
+
+static struct node *load_file(const struct loading *l, const char *path, struct location asked,
+                              const struct opened *by, int depth) {
+    struct messages *m = l->m;
+    if (depth > MAX_INCLUDES) {
+        message_error(m, asked, "more than %d files include one another", MAX_INCLUDES);
+        return NULL;
+    }
+    for (const struct opened *k = by; k; k = k->by)
+        if (strcmp(k->path, path) == 0) {
+            message_error(m, asked, "'%s' includes itself", path);
+            return NULL;
+        }
+    const struct source *source = yaml_open(m, path, asked);
+    struct node *root = source ? yaml_parse(m, source, 0) : NULL;
+    if (!root)
+        return NULL;
+    if (root->kind != NODE_MAP || root->count == 0) {
+        struct location at = {source->name, 1, 1};
+        message_error(m, at, "%s; a graph is a map with the key 'stages'",
+                      root->kind == NODE_MAP ? "there is nothing in this file"
+                                             : "this is no map of keys and values");
+        return NULL;
+    }
+    struct node *names = node_get(root, "include");
+    if (!names)
+        return root;
+    struct opened self = {path, node_get(root, "vars"), by};
+    struct node *base = node_new(m->arena, NODE_MAP, root->where);
+    if (names->kind == NODE_LIST)
+        for (int i = 0; i < names->count; i++)
+            base = include(l, base, names->item[i], &self, depth);
+    else
+        base = include(l, base, names, &self, depth);
+    return base ? merge_graphs(m->arena, base, root) : NULL;
+}
+
 /* ---- all together ---- */
 
 struct node *graph_load(struct messages *m, const char *path, const char *const *sets, int count) {
     struct location nowhere = {0};
-    struct node *root = load_file(m, path, nowhere, NULL, 0);
+    const struct loading l = {m, sets, count};
+    struct node *root = load_file(&l, path, nowhere, NULL, 0);
     if (!root)
         return NULL;
     for (int i = 0; i < count; i++) {
         struct node *set = apply_setting(m, root, sets[i]);
         root = set ? set : root;
     }
-    struct filler f = {.m = m, .vars = node_get(root, "vars")};
-    if (f.vars && f.vars->kind == NODE_MAP)
-        f.filling = arena_array(m->arena, (size_t)f.vars->count + 1, sizeof *f.filling);
-    return fill(&f, root, 0);
+    return fill_vars(m, node_get(root, "vars"), root);
 }

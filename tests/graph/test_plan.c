@@ -372,6 +372,45 @@ static void test_layers(void **state) {
     hf_plan_free(p);
 }
 
+/* The name of an included file may hold vars: of --set, of the files above, or its own. */
+static void test_include_vars(void **state) {
+    (void)state;
+    static const char *const body =
+        "stages: {in: {use: t_load, dataset: %s}, out: {use: t_save, from: in}}\n";
+    static const char *const names[] = {"one", "two", "three"};
+    const char *const set[] = {"vars.base=three"};
+    for (int i = 0; i < 3; i++) {
+        char path[32], text[128];
+        (void)snprintf(path, sizeof path, "%s.yaml", names[i]);
+        (void)snprintf(text, sizeof text, body, names[i]);
+        write_text(path, text, strlen(text));
+    }
+    const char *own = "include: \"${base}.yaml\"\nvars: {base: one}\n";
+    write_text("own.yaml", own, strlen(own));
+    static const struct {
+        const char *text;
+        bool set;
+        const char *expected;
+    } cases[] = {
+        {"include: own.yaml\n", false, "one"},
+        {"include: own.yaml\nvars: {base: two}\n", false, "two"},
+        {"include: [\"${base}.yaml\"]\nvars: {base: \"${which}\", which: two}\n", false, "two"},
+        {"include: own.yaml\nvars: {base: two}\n", true, "three"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hf_plan *p = plan_of(cases[i].text, set, cases[i].set);
+        const char *dataset = *(const char *const *)stage_of(p, "in")->options;
+        assert_non_null(strstr(dataset, cases[i].expected));
+        hf_plan_free(p);
+    }
+    struct hf_plan *plan = NULL;
+    char *messages = NULL;
+    assert_int_equal(check_text("include: ${bsae}\nvars: {base: one}\n", NULL, 0, &plan, &messages),
+                     HF_INVALID);
+    assert_non_null(strstr(messages, "g.yaml:1:10: unknown var 'bsae'; did you mean 'base'?"));
+    hf_free(messages);
+}
+
 /* An included file's includes are relative to it. */
 static void test_include_folder(void **state) {
     (void)state;
@@ -633,16 +672,27 @@ static void test_on_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_jobs_and_order),   cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),      cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),           cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_var_is_a_list),    cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),      cmocka_unit_test(test_masks_leak),
-        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_on_error),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_jobs_and_order),
+        cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_include_vars),
+        cmocka_unit_test(test_var_is_a_list),
+        cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),
+        cmocka_unit_test(test_masks_leak),
+        cmocka_unit_test(test_shipped_graphs),
+        cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_slices_supervise),
+        cmocka_unit_test(test_on_error),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }
