@@ -30,7 +30,7 @@ static bool take(const char *command, const struct arg *a, const char *value) {
     } else {
         struct sets *sets = a->to;
         if (sets->count >= MAX_SETS - 8) {
-            fprintf(stderr, "hepaflow %s: more than %d times --set\n", command, MAX_SETS - 8);
+            fprintf(stderr, "hepaflow %s: more than %d times %s\n", command, MAX_SETS - 8, a->name);
             return false;
         }
         sets->item[sets->count++] = value;
@@ -97,8 +97,7 @@ void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]) {
     sets->device = name;
 }
 
-/* True if a module brings the device; else it has said in one line why not. */
-static bool device_known(const struct hf_engine *engine, const char *name) {
+bool device_known(const struct hf_engine *engine, const char *name) {
     if (strcmp(name, "auto") == 0 || engine_device(engine, name))
         return true;
     const char *why = engine_refusal(engine, name), *known;

@@ -15,6 +15,7 @@ enum exit_status {
 int command_run(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_sweep(int argc, char **argv);
 int command_phantom(int argc, char **argv);
 int command_version(int argc, char **argv);
 
@@ -54,6 +55,9 @@ bool args_read(const char *command, const struct arg *args, int argc, char **arg
 #define DEVICE_SET 256
 void set_device(struct sets *sets, const char *name, char text[DEVICE_SET]);
 
+/* True if a module brings the device; else it has said in one line why not. */
+bool device_known(const struct hf_engine *engine, const char *name);
+
 /* What the engine found amiss when it looked for modules; a graph's messages tell it too. */
 void print_engine_warning(const struct hf_engine *engine);
 
@@ -63,5 +67,12 @@ int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret
 /* Runs the plan, shows how it goes and what came out. */
 int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
               const char *trace, bool json);
+
+/* ---- what a terminal shows (progress.c) ---- */
+
+/* "1:05" or "2:01:05". */
+void print_time(char *out, size_t size, double seconds);
+/* How many characters a line on it may have. */
+size_t terminal_width(void);
 
 #endif

@@ -28,6 +28,14 @@ static const struct command commands[] = {
      "      and how much memory each job takes at most with N workers (default: one a core);\n"
      "      --scan: a pass over the data, which counts samples and makes that a close bound;\n"
      "      --resolved: the graph as YAML with all worked out, and where each value comes from"},
+    {"sweep", command_sweep,
+     "sweep GRAPH [--axis stage.option=a,b,c]... [--seeds N] [--baseline ARM] [--metric NAME]\n"
+     "      [--set stage.option=value]... [--out DIR] [--jobs N] [--device NAME] [--workers N]\n"
+     "      runs every combination of the axes' values, and the arms of the graph's own sweep:, "
+     "each\n"
+     "      with N seeds, N at once; compares their scores, case by case, with those of ARM "
+     "(default:\n"
+     "      the first); results go to DIR (default: out/<name of the graph>-sweep)"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "

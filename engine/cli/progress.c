@@ -47,12 +47,19 @@ static void clear_line(struct view *v) {
     v->line = false;
 }
 
-static void print_time(char *out, size_t size, double seconds) {
+void print_time(char *out, size_t size, double seconds) {
     long s = seconds < 0 || seconds > 1e7 ? 0 : (long)(seconds + 0.5);
     if (s >= 3600)
         (void)snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
     else
         (void)snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
+}
+
+size_t terminal_width(void) {
+    struct winsize window;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1)
+        return (size_t)window.ws_col - 1;
+    return 79;
 }
 
 /* "[2/6] spotter  43 %  12.3 samples/s  loss 0.1234  1:20 left" */
@@ -78,10 +85,7 @@ static void print_job(char *out, size_t size, const struct job_view *j,
 
 static void draw(struct view *v, const struct job_view *j, const struct hf_run_event *ev) {
     char line[256];
-    struct winsize window;
-    size_t width = 79;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1)
-        width = (size_t)window.ws_col - 1;
+    size_t width = terminal_width();
     print_job(line, sizeof line, j, ev);
     if (strlen(line) > width && width < sizeof line)
         line[width] = 0;

@@ -14,8 +14,9 @@
 
 static const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
                                          "depth", "hold", "weights", "on_error", NULL};
-static const char *const graph_keys[] = {"name",       "seed", "device", "vars",     "hold",
-                                         "nn_threads", "jobs", "stages", "on_error", NULL};
+static const char *const graph_keys[] = {"name",     "seed",       "device", "vars",
+                                         "hold",     "nn_threads", "jobs",   "stages",
+                                         "on_error", "sweep",      NULL};
 
 static bool is_key(const char *const *keys, const char *word) {
     for (; *keys; keys++)
@@ -62,7 +63,8 @@ static void check_top(struct checker *c, const struct node *root) {
             if (n->kind != NODE_MAP)
                 message_about(c->m, n, "'vars' takes a map of names and values, not %s",
                               node_shown(n, c->arena));
-        } else if (strcmp(key->text, "stages") != 0 && strncmp(key->text, "x-", 2) != 0) {
+        } else if (strcmp(key->text, "stages") != 0 && strcmp(key->text, "sweep") != 0 &&
+                   strncmp(key->text, "x-", 2) != 0) {
             struct words words;
             words_begin(&words, key->text);
             for (const char *const *k = graph_keys; *k; k++)

@@ -8,6 +8,9 @@ char *plan_print_text(const struct hf_plan *p);
 char *plan_print_dot(const struct hf_plan *p);
 char *plan_print_json(const struct hf_plan *p);
 char *plan_print_yaml(const struct hf_plan *p);
+struct node;
+/* A node as YAML that reads as the same, on one line. */
+void print_node(FILE *out, const struct node *n);
 
 const char *stage_kind_name(enum hf_stage_kind kind);
 const char *place_name(enum hf_place place);

@@ -50,7 +50,7 @@ static void put_scalar(FILE *out, const struct node *n) {
     fputc('"', out);
 }
 
-static void put_node(FILE *out, const struct node *n) {
+void print_node(FILE *out, const struct node *n) {
     if (n->kind == NODE_SCALAR) {
         put_scalar(out, n);
         return;
@@ -62,7 +62,7 @@ static void put_node(FILE *out, const struct node *n) {
             put_scalar(out, n->key[i]);
             fputs(": ", out);
         }
-        put_node(out, n->item[i]);
+        print_node(out, n->item[i]);
     }
     fputc(n->kind == NODE_LIST ? ']' : '}', out);
 }
@@ -86,7 +86,7 @@ static void put_origin(FILE *out, const struct checker *c, const struct node *n)
 static void put_entry(FILE *out, const struct checker *c, const char *indent, const char *key,
                       const struct node *n) {
     fprintf(out, "%s%s: ", indent, key);
-    put_node(out, n);
+    print_node(out, n);
     put_origin(out, c, n);
 }
 
@@ -126,8 +126,8 @@ char *plan_print_yaml(const struct hf_plan *p) {
         fprintf(out, "name: \"%s\"  # the file's name\n", p->name);
     for (int i = 0; i < c->root->count; i++) {
         const char *key = c->root->key[i]->text;
-        if (strcmp(key, "vars") != 0 && strcmp(key, "stages") != 0 && strncmp(key, "x-", 2) != 0 &&
-            !node_null(c->root->item[i]))
+        if (strcmp(key, "vars") != 0 && strcmp(key, "stages") != 0 && strcmp(key, "sweep") != 0 &&
+            strncmp(key, "x-", 2) != 0 && !node_null(c->root->item[i]))
             put_entry(out, c, "", key, c->root->item[i]);
     }
     fputs("stages:\n", out);

@@ -77,7 +77,8 @@ static bool results_any(const struct results *r) {
 
 /* ---- scores.json ---- */
 
-/* The key of a stage's scores: the "name" that they give themselves, if nobody has it yet. */
+/* The key of a stage's scores: the "name" that they give themselves, if nobody has it yet. Such
+ * scores also tell the stage, in whose folder its files are. */
 static const char *key_of(const cJSON *all, const cJSON *one, const char *stage) {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(one, "name");
     bool good = cJSON_IsString(name) && name->valuestring[0] &&
@@ -90,8 +91,12 @@ static cJSON *all_scores(const struct results *r) {
     for (int i = 0; all && i < r->stages; i++) {
         if (!r->stage[i].json)
             continue;
+        const char *name = r->stage[i].name;
         cJSON *one = cJSON_Parse(r->stage[i].json);
-        if (!one || !cJSON_AddItemToObject(all, key_of(all, one, r->stage[i].name), one)) {
+        const char *key = key_of(all, one, name);
+        bool renamed = strcmp(key, name) != 0;
+        if (!one || (renamed && !cJSON_AddStringToObject(one, "stage", name)) ||
+            !cJSON_AddItemToObject(all, key, one)) {
             cJSON_Delete(one);
             cJSON_Delete(all);
             return NULL;

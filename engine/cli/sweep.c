@@ -1,0 +1,235 @@
+/*
+ * sweep.c - `hepaflow sweep`: the arms of a graph, all checked before the first one runs, and the
+ * table of what they scored.
+ */
+#include "cli/sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run/run.h"
+
+/* ---- the plans of all arms ---- */
+
+/* A message about a plan, and the arms that have it. */
+struct complaint {
+    char *text;
+    int arms;
+    int arm[8]; /* the first of them */
+};
+
+struct complaints {
+    struct complaint *item;
+    int count, capacity;
+};
+
+static bool complain(struct complaints *all, const char *text, size_t size, int arm) {
+    for (int i = 0; i < all->count; i++) {
+        struct complaint *k = &all->item[i];
+        if (strlen(k->text) != size || strncmp(k->text, text, size) != 0)
+            continue;
+        if (k->arms < 8)
+            k->arm[k->arms] = arm;
+        k->arms++;
+        return true;
+    }
+    if (all->count == all->capacity) {
+        int more = all->capacity ? 2 * all->capacity : 16;
+        struct complaint *item = realloc(all->item, (size_t)more * sizeof *item);
+        if (!item)
+            return false;
+        all->item = item;
+        all->capacity = more;
+    }
+    char *copy = strndup(text, size);
+    if (!copy)
+        return false;
+    all->item[all->count++] = (struct complaint){.text = copy, .arms = 1, .arm = {arm}};
+    return true;
+}
+
+/* Each message begins at a line that is not indented. */
+static bool take_messages(struct complaints *all, const char *text, int arm) {
+    while (*text) {
+        const char *end = text;
+        do {
+            end = strchr(end, '\n');
+            end = end ? end + 1 : text + strlen(text);
+        } while (*end == ' ');
+        if (!complain(all, text, (size_t)(end - text), arm))
+            return false;
+        text = end;
+    }
+    return true;
+}
+
+/* What one arm alone is warned of, such as a stage that it leaves unused, is what it is for. */
+static void print_complaints(const struct complaints *all, const struct sweep *sw) {
+    for (int i = 0; i < all->count; i++) {
+        const struct complaint *k = &all->item[i];
+        const char *end = strchr(k->text, '\n');
+        const char *warning = strstr(k->text, ": warning: ");
+        bool warns = strncmp(k->text, "warning: ", 9) == 0 || (warning && end && warning < end);
+        if (k->arms == sw->arms || !warns)
+            fputs(k->text, stderr);
+        if (k->arms == sw->arms || warns)
+            continue;
+        fprintf(stderr, "  in the arm%s ", k->arms > 1 ? "s" : "");
+        for (int n = 0; n < k->arms && n < 8; n++)
+            fprintf(stderr, "%s%s", n ? "; " : "", sw->arm[k->arm[n]].name);
+        fputs(k->arms > 8 ? "; ...\n" : "\n", stderr);
+    }
+}
+
+/* The exit status: whether all arms can run. */
+static int check_plans(const struct sweep *sw, const char *path, const struct sets *sets) {
+    struct hf_error e = {0};
+    struct hf_engine *engine = NULL;
+    struct complaints all = {0};
+    bool bad = false, memory = true;
+    if (hf_engine_open(&engine, &e) != HF_OK) {
+        fprintf(stderr, "hepaflow: %s\n", e.text);
+        return EXIT_FAILED;
+    }
+    if (sets->device && !device_known(engine, sets->device)) {
+        hf_engine_close(engine);
+        return EXIT_USAGE;
+    }
+    for (int a = 0; a < sw->arms && memory; a++) {
+        const struct sweep_arm *arm = &sw->arm[a];
+        struct sets of = *sets;
+        if (of.count + arm->sets > MAX_SETS - 8) {
+            fprintf(stderr, "hepaflow sweep: the arm %s and --set make more than %d settings\n",
+                    arm->name, MAX_SETS - 8);
+            bad = true;
+            continue;
+        }
+        for (int i = 0; i < arm->sets; i++)
+            of.item[of.count++] = arm->set[i];
+        struct hf_plan *plan = NULL;
+        char *messages = NULL;
+        bad = hf_plan_load(engine, path, of.item, of.count, &plan, &messages) != HF_OK || bad;
+        memory = !messages || take_messages(&all, messages, a);
+        hf_free(messages);
+        hf_plan_free(plan);
+    }
+    print_complaints(&all, sw);
+    if (!memory)
+        fputs("hepaflow sweep: out of memory\n", stderr);
+    for (int i = 0; i < all.count; i++)
+        free(all.item[i].text);
+    free(all.item);
+    hf_engine_close(engine);
+    return !memory ? EXIT_FAILED : bad ? EXIT_USAGE : EXIT_DONE;
+}
+
+/* ---- the whole ---- */
+
+/* All arms with one seed come before the next seed: a first table early, and what arms share is
+ * there soon. */
+static struct sweep_run *list_runs(const struct sweep *sw) {
+    struct sweep_run *run = calloc((size_t)(sw->arms * sw->seeds), sizeof *run);
+    for (int i = 0; run && i < sw->arms * sw->seeds; i++) {
+        int arm = i % sw->arms; /* the baseline first: most others share the most with it */
+        run[i].arm = arm == 0 ? sw->baseline : arm <= sw->baseline ? arm - 1 : arm;
+        run[i].seed = i / sw->arms;
+    }
+    return run;
+}
+
+static int finish(const struct sweep *sw, const struct sweep_run *run, const char *out,
+                  const char *metric) {
+    struct sweep_table t = {0};
+    struct hf_error e;
+    int failed = 0, canceled = 0, all = sw->arms * sw->seeds;
+    enum hf_status st = sweep_compare(sw, run, out, &t, &e);
+    if (st == HF_OK)
+        st = sweep_write(sw, run, &t, out, &e);
+    if (st == HF_OK) {
+        sweep_print(sw, run, &t, metric);
+        printf("\n%s/sweep.csv\n%s/sweep.json\n", out, out);
+    }
+    sweep_table_free(&t);
+    (void)fflush(stdout);
+    for (int i = 0; i < all; i++) {
+        failed += run[i].state == SWEEP_FAILED;
+        canceled += run[i].state == SWEEP_CANCELED;
+    }
+    if (st != HF_OK)
+        fprintf(stderr, "hepaflow: %s\n", e.text);
+    else if (canceled > 0)
+        fputs("canceled\n", stderr);
+    else if (failed > 0)
+        fprintf(stderr, "hepaflow: %d of %d runs failed\n", failed, all);
+    return st == HF_OK && failed == 0 && canceled == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int sweep_here(const struct sweep *sw, const struct sweep_start *how, const char *metric) {
+    struct hf_error e;
+    int status = check_plans(sw, how->graph, how->sets);
+    if (status != EXIT_DONE)
+        return status;
+    struct sweep_run *run = list_runs(sw);
+    if (!run) {
+        fputs("hepaflow sweep: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    status = EXIT_FAILED;
+    if (folder_make(how->out, &e) != HF_OK)
+        fprintf(stderr, "hepaflow: %s\n", e.text);
+    else if (sweep_run_all(sw, run, how))
+        status = finish(sw, run, how->out, metric);
+    free(run);
+    return status;
+}
+
+int command_sweep(int argc, char **argv) {
+    const char *path = NULL, *out = NULL, *device = NULL, *baseline = NULL, *metric = NULL;
+    int64_t workers = 0, seeds = 0, at_once = 1;
+    struct sets sets = {0}, axes = {0};
+    const struct arg args[] = {{"--axis", ARG_SETS, &axes},         {"--seeds", ARG_WHOLE, &seeds},
+                               {"--baseline", ARG_TEXT, &baseline}, {"--set", ARG_SETS, &sets},
+                               {"--out", ARG_TEXT, &out},           {"--jobs", ARG_WHOLE, &at_once},
+                               {"--device", ARG_TEXT, &device},     {"--metric", ARG_TEXT, &metric},
+                               {"--workers", ARG_WHOLE, &workers},  {NULL, ARG_FLAG, NULL}};
+    if (!args_read("sweep", args, argc, argv, &path, "GRAPH", 1))
+        return EXIT_USAGE;
+    if (workers > 1024 || at_once < 1 || at_once > 64) {
+        fprintf(stderr, "hepaflow sweep: %s\n",
+                workers > 1024 ? "--workers takes at most 1024" : "--jobs takes 1 to 64");
+        return EXIT_USAGE;
+    }
+    const struct sweep_options options = {.set = sets.item,
+                                          .sets = sets.count,
+                                          .axis = axes.item,
+                                          .axes = axes.count,
+                                          .seeds = seeds,
+                                          .baseline = baseline};
+    struct sweep *sw = NULL;
+    char *messages = NULL;
+    enum hf_status st = sweep_load(path, &options, &sw, &messages);
+    if (messages)
+        fputs(messages, stderr);
+    free(messages);
+    if (st != HF_OK)
+        return EXIT_USAGE;
+    char *folder = NULL, device_set[DEVICE_SET];
+    if (device)
+        set_device(&sets, device, device_set);
+    int status = EXIT_FAILED;
+    if (!out && asprintf(&folder, "out/%s-sweep", sw->graph) < 0) {
+        folder = NULL;
+        fputs("hepaflow sweep: out of memory\n", stderr);
+    } else {
+        const struct sweep_start how = {.graph = path,
+                                        .out = out ? out : folder,
+                                        .sets = &sets,
+                                        .workers = workers,
+                                        .at_once = at_once};
+        status = sweep_here(sw, &how, metric);
+    }
+    free(folder);
+    sweep_free(sw);
+    return status;
+}
