@@ -19,6 +19,11 @@ struct up_range {
     int64_t first, count;
 };
 
+/** Steps done: since the optimiser's start, and since the average's. */
+struct up_done {
+    int64_t steps, averaged;
+};
+
 /** What a step multiplies with. */
 struct up_factors {
     float clip;   /* gradients */
@@ -29,10 +34,15 @@ struct up_factors {
     float blend;  /* parameters, into their average */
 };
 
-/** The factors of step `step`, from 1, for a gradient of that norm (without a clip: any). */
+/** The factors of the last of the steps `done`, for a gradient of that norm (without a clip: any).
+ */
 HF_DEVICE static inline struct up_factors up_factors_of(const struct hf_optimizer *o, double norm,
-                                                        double step, float rate) {
+                                                        const struct up_done *done, float rate) {
+    double step = (double)done->steps;
+    double early = 9.0 / (10.0 + (double)done->averaged); /* 1 - (1 + n) / (10 + n) */
     struct up_factors f = {1.0f, rate, 1.0f, o->weight_decay, 0.0f, 1.0f - o->average};
+    if (early > (double)f.blend)
+        f.blend = (float)early;
     double limit = (double)o->clip / (norm + 1e-6);
     if (o->clip > 0 && limit < 1.0)
         f.clip = (float)limit;

@@ -207,7 +207,8 @@ static const struct hf_option options[] = {
      .help = "Largest norm of the whole gradient; 0: not clipped."},
     {OPTION(average, REAL, "0"), .min = 0, .max = 0.99999,
      .help = "Decay in a step of the parameters' running average, which is then what is validated "
-             "and kept, as 0.999; 0: none."},
+             "and kept, as 0.999; less in the first of them, by (1 + n) / (10 + n) in step n. 0: "
+             "none."},
     {OPTION(schedule, ENUM, "cosine"), .choices = "constant|cosine|poly|step",
      .help = "How the learning rate falls from `rate` to `final_rate` times it."},
     {OPTION(final_rate, REAL, "0.02"), .min = 0, .max = 1,

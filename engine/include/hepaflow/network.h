@@ -198,8 +198,10 @@ struct hf_optimizer {
     int32_t nesterov;            /* SGD */
     float weight_decay;          /* ADAM, SGD: L2, added to the gradient */
     float clip;                  /* global gradient norm; 0 = off */
-    /** Decay d in [0, 1) of an average of the parameters, a = d a + (1 - d) x after each step; 0 =
-     *  off. It starts at the parameters that set_params sets. */
+    /** Decay d in [0, 1) of an average of the parameters; 0 = off. It starts at those that
+     * set_params sets; after step n from there (n from 1) a = d' a + (1 - d') x, d' = min(d, (1 +
+     * n) / (10 + n)), so that the start is soon forgotten (the warm-up of TensorFlow's
+     * ExponentialMovingAverage). */
     float average;
 };
 

@@ -18,7 +18,7 @@ struct cpu_net {
     struct dn_context *dnnl;
     struct graph graph;
     struct store store;
-    int64_t updates;
+    struct up_done done;
     int stale; /* oneDNN's copies of the weights lag behind the parameters */
 };
 
@@ -176,6 +176,8 @@ static enum hf_status refresh(struct cpu_net *n, struct hf_error *e) {
 }
 
 static void update(struct cpu_net *n, float rate) {
+    n->done.steps++;
+    n->done.averaged++;
     struct kn_update u = {.count = n->graph.param_floats,
                           .param = n->store.param,
                           .grad = n->store.gradient,
@@ -185,7 +187,7 @@ static void update(struct cpu_net *n, float rate) {
                           .range = n->store.range,
                           .ranges = n->store.ranges,
                           .optimizer = &n->graph.spec.optimizer,
-                          .step = ++n->updates,
+                          .done = n->done,
                           .rate = rate,
                           .scratch = n->store.update};
     n->kernels->update(&u);
@@ -290,6 +292,7 @@ static enum hf_status run_transfer(void *arg, struct hf_error *e) {
     if (t->to != s->param)
         return HF_OK;
     t->net->stale = 1;
+    t->net->done.averaged = 0;
     if (s->average)
         memcpy(s->average, t->from, bytes);
     return HF_OK;
@@ -330,7 +333,7 @@ static enum hf_status run_reset(void *arg, struct hf_error *e) {
     size_t bytes = (size_t)n->graph.param_floats * sizeof *n->store.moment;
     memset(n->store.moment, 0, bytes);
     memset(n->store.variance, 0, bytes);
-    n->updates = 0;
+    n->done.steps = 0;
     return HF_OK;
 }
 

@@ -110,7 +110,7 @@ struct kn_update {
     const struct up_range *range; /* updated; the gradient of all others is 0 */
     int32_t ranges;
     const struct hf_optimizer *optimizer;
-    int64_t step; /* from 1 */
+    struct up_done done; /* this step too */
     float rate;
     double *scratch; /* kn_update_scratch */
 };

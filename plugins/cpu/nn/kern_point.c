@@ -333,7 +333,7 @@ static void average(const struct kn_update *a, const struct up_range *r, struct 
 
 void KN(kn_update)(const struct kn_update *a) {
     double norm = a->optimizer->clip > 0 ? gradient_norm(a) : 0;
-    struct up_factors f = up_factors_of(a->optimizer, norm, (double)a->step, a->rate);
+    struct up_factors f = up_factors_of(a->optimizer, norm, &a->done, a->rate);
     for (int32_t k = 0; k < a->ranges; k++) {
         if (a->optimizer->kind == HF_OPT_SGD)
             sgd(a, &a->range[k], f);

@@ -95,7 +95,7 @@ enum piece {
     AVERAGE,
     COPY,
     DWEIGHT,
-    UPDATES,
+    DONE,
     RATE,
     LOSS,
     ARENA,
@@ -123,7 +123,7 @@ static void sizes(const struct cuda_net *n, size_t bytes[PIECES]) {
     bytes[AVERAGE] = o->average > 0 ? vector : 0;
     if (n->type == CK_BF16)
         bytes[DWEIGHT] = (size_t)s->weights * ck_type_size(n->type);
-    bytes[UPDATES] = sizeof *s->updates;
+    bytes[DONE] = sizeof *s->done;
     bytes[RATE] = sizeof *s->rate;
     bytes[LOSS] = (1 + HF_MAX_LOSS_TERMS) * sizeof *s->loss;
     bytes[UPDATE] = ck_update_scratch(s->floats);
@@ -159,7 +159,7 @@ static enum hf_status store_allocate(struct cuda_net *n, struct hf_error *e) {
     s->average = (float *)at[AVERAGE];
     s->copy = at[COPY];
     s->dweight = at[DWEIGHT];
-    s->updates = (int64_t *)at[UPDATES];
+    s->done = (struct up_done *)at[DONE];
     s->rate = (float *)at[RATE];
     s->loss = (float *)at[LOSS];
     s->arena = at[ARENA];

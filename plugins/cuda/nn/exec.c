@@ -189,7 +189,7 @@ static enum hf_status net_reset(struct hf_executable *x, struct hf_error *e) {
     if (st == HF_OK)
         st = clear(n, s->variance, bytes, e);
     if (st == HF_OK)
-        st = clear(n, s->updates, sizeof *s->updates, e);
+        st = clear(n, &s->done->steps, sizeof s->done->steps, e);
     cuda_leave(n->device, was);
     return st;
 }

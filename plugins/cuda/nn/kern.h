@@ -145,9 +145,9 @@ struct ck_update {
     int32_t ranges;
     void *copy; /* bfloat16 of the new parameters, [count]; NULL: none */
     struct hf_optimizer optimizer;
-    int64_t *step;     /* device memory: steps done so far; ck_update adds 1 */
-    const float *rate; /* device memory: the learning rate */
-    void *scratch;     /* ck_update_scratch */
+    struct up_done *done; /* device memory: so far; ck_update adds 1 */
+    const float *rate;    /* device memory: the learning rate */
+    void *scratch;        /* ck_update_scratch */
 };
 
 /* moves 3 e: x twice, y; less where the second pass finds the end of x in the cache */

@@ -53,8 +53,9 @@ static __global__ void __launch_bounds__(CK_THREADS)
     sum = hf_cuda_block_sum<CK_THREADS>(sum);
     if (threadIdx.x > 0)
         return;
-    double step = (double)++*a.step;
-    *parts.factors = up_factors_of(&a.optimizer, sqrt(sum), step, *a.rate);
+    a.done->steps++;
+    a.done->averaged++;
+    *parts.factors = up_factors_of(&a.optimizer, sqrt(sum), a.done, *a.rate);
 }
 
 /** V parameters from number `i`. */

@@ -60,7 +60,7 @@ struct store {
     void *copy;                                  /* bfloat16 of the parameters, or NULL */
     void *dweight;                               /* bfloat16 gradients of weights, or NULL */
     void *update;                                /* scratch of the optimiser */
-    int64_t *updates;                            /* done so far */
+    struct up_done *done;                        /* so far */
     float *rate, *loss, *target, *weight;
 };
 

@@ -64,6 +64,10 @@ enum hf_status net_put(struct cuda_net *n, const float *params, struct hf_error 
         st = cuda_check(cudaMemcpyAsync(n->store.average, n->store.param, floats * sizeof *mine,
                                         cudaMemcpyDeviceToDevice, n->work),
                         "copying parameters", e);
+    if (st == HF_OK && n->store.average)
+        st = cuda_check(
+            cudaMemsetAsync(&n->store.done->averaged, 0, sizeof n->store.done->averaged, n->work),
+            "starting an average", e);
     cudaError_t done = cudaStreamSynchronize(n->work); /* also after a failure: it reads `mine` */
     free(mine);
     return st == HF_OK ? cuda_check(done, "copying parameters", e) : st;

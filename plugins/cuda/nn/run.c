@@ -122,7 +122,7 @@ static enum hf_status update(const struct cuda_net *n, struct hf_error *e) {
                           .grad = s->gradient,
                           .copy = s->copy,
                           .optimizer = n->graph.spec.optimizer,
-                          .step = s->updates,
+                          .done = s->done,
                           .rate = s->rate,
                           .scratch = s->update};
     return st == HF_OK ? ck_update(&u, n->work, e) : st;

@@ -280,8 +280,9 @@ def write(files, name, net, shape, terms=(("l1", 1.0, 1.0),), optimizer=SGD, wei
         if optimizer["clip"] > 0:
             torch.nn.utils.clip_grad_norm_(trained, optimizer["clip"])
         step.step()
+        decay = min(float(np.float32(optimizer["average"])), (2 + i) / (11 + i))
         for a, p in zip(average, params):
-            a.lerp_(p.detach(), 1 - float(np.float32(optimizer["average"])))
+            a.lerp_(p.detach(), 1 - decay)
     arrays += gradient + params + (average if optimizer["average"] else [])
     flat = np.concatenate([a.detach().numpy().ravel() for a in arrays])
     files[1].write(flat.astype("<f4").tobytes())
@@ -440,7 +441,7 @@ def write_training(go, tanh):
     adamw = dict(ADAM, kind="adamw", weight_decay=0.1)
     go("adamw", tanh(), optimizer=adamw)
     go("adamw_average", tanh(), optimizer=dict(adamw, clip=0.05, average=0.9))
-    go("sgd_average", tanh(), optimizer=dict(SGD, momentum=0.9, average=0.5))
+    go("sgd_average", tanh(), optimizer=dict(SGD, momentum=0.9, average=0.2))
     both = (("ce", 1.0, 1.0), ("tversky", 1.0, 1.0, tversky))
     frozen = dict(adamw, clip=0.2, average=0.75)
     for trained in ("conv1", "conv19", "norm", "deconv"):
