@@ -1,5 +1,5 @@
 /**
- * net.c - network descriptions: building, checking, shapes and parameters.
+ * net.c - network descriptions: building, checking and parameters.
  *
  * Every layer is checked against the ones before it when it is added; hf_net_check repeats the
  * same checks over a description that came from outside.
@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes beyond these are mistakes, and below them no product of five sizes overflows. */
+/* Sizes beyond these are mistakes. */
 #define MAX_KERNEL 63
 #define MAX_STRIDE 64
-#define MAX_EXTENT ((int64_t)1 << 20)
 #define MAX_COUNT  ((int64_t)1 << 40)
 
 static const char *const kind_names[HF_LAYER_KINDS] = {"input", "conv",   "deconv", "norm",   "act",
@@ -387,90 +386,6 @@ enum hf_status hf_net_join(struct hf_net *net, enum hf_layer_kind kind, const ch
     return hf_net_add(net, &l, ret_index, e);
 }
 
-/* ---- shapes ---- */
-
-static enum hf_status conv_shape(const struct hf_layer *l, const int64_t in[5], int64_t out[5],
-                                 struct hf_error *e) {
-    for (int a = 0; a < 3; a++) {
-        int64_t low, high;
-        out[2 + a] = hf_layer_conv_size(l, a, in[2 + a]);
-        hf_layer_conv_pad(l, a, in[2 + a], &low, &high);
-        if (l->pad == HF_PAD_REFLECT && (low >= in[2 + a] || high >= in[2 + a]))
-            return hf_fail(e, HF_INVALID,
-                           "network layer \"%s\": its reflected border of %lld and %lld voxels is "
-                           "as wide as its input, %lld voxels along %c",
-                           l->name, (long long)low, (long long)high, (long long)in[2 + a],
-                           "DHW"[a]);
-    }
-    return HF_OK;
-}
-
-static enum hf_status layer_shape(const struct hf_net *net, const struct hf_layer *l,
-                                  int64_t (*shape)[5], int64_t out[5], struct hf_error *e) {
-    const int64_t *in = shape[l->input[0]];
-    memcpy(out, in, 5 * sizeof *out);
-    out[1] = l->channels;
-    switch (l->kind) {
-    case HF_LAYER_CONV:
-    case HF_LAYER_WINDOW:
-        return conv_shape(l, in, out, e);
-    case HF_LAYER_POOL:
-        for (int a = 0; a < 3; a++) {
-            if (in[2 + a] % l->stride[a])
-                return hf_fail(e, HF_INVALID,
-                               "network layer \"%s\": its input has %lld voxels along %c, which "
-                               "its stride %d does not divide; choose another batch size or depth",
-                               l->name, (long long)in[2 + a], "DHW"[a], (int)l -> stride[a]);
-            out[2 + a] = in[2 + a] / l->stride[a];
-        }
-        return HF_OK;
-    case HF_LAYER_DECONV:
-    case HF_LAYER_UP:
-        for (int a = 0; a < 3; a++)
-            out[2 + a] = in[2 + a] * l->stride[a];
-        return HF_OK;
-    default:
-        for (int32_t i = 1; i < l->inputs; i++) {
-            const int64_t *other = shape[l->input[i]];
-            if (memcmp(in + 2, other + 2, 3 * sizeof *in) != 0)
-                return hf_fail(e, HF_INVALID,
-                               "network layer \"%s\": \"%s\" is %lld x %lld x %lld but \"%s\" is "
-                               "%lld x %lld x %lld; expected one size",
-                               l->name, net->layer[l->input[0]].name, (long long)in[2],
-                               (long long)in[3], (long long)in[4], net->layer[l->input[i]].name,
-                               (long long)other[2], (long long)other[3], (long long)other[4]);
-        }
-        return HF_OK;
-    }
-}
-
-enum hf_status hf_net_shapes(const struct hf_net *net, const int64_t input[5], int64_t (*ret)[5],
-                             struct hf_error *e) {
-    if (input[1] != net->layer[0].channels || (net->dims == 2 && input[2] != 1))
-        return hf_fail(
-            e, HF_INVALID, "network input is [%lld,%lld,%lld,%lld,%lld]; expected %d channels%s",
-            (long long)input[0], (long long)input[1], (long long)input[2], (long long)input[3],
-            (long long)input[4], (int)net->layer[0].channels, net->dims == 2 ? " and D = 1" : "");
-    memcpy(ret[0], input, 5 * sizeof *input);
-    for (int32_t i = 0; i < net->layers; i++) {
-        const struct hf_layer *l = &net->layer[i];
-        enum hf_status s = i ? layer_shape(net, l, ret, ret[i], e) : HF_OK;
-        if (s != HF_OK)
-            return s;
-        int64_t count = 1;
-        for (int a = 0; a < 5; a++) {
-            if (ret[i][a] < 1 || ret[i][a] > MAX_EXTENT || count > MAX_COUNT / ret[i][a])
-                return hf_fail(e, HF_INVALID,
-                               "network layer \"%s\" is [%lld,%lld,%lld,%lld,%lld]: empty or too "
-                               "large",
-                               l->name, (long long)ret[i][0], (long long)ret[i][1],
-                               (long long)ret[i][2], (long long)ret[i][3], (long long)ret[i][4]);
-            count *= ret[i][a];
-        }
-    }
-    return HF_OK;
-}
-
 /* ---- parameters ---- */
 
 static void put_param(struct hf_param *p, const struct hf_layer *l, int32_t index, const char *what,
@@ -591,21 +506,6 @@ static enum hf_status check_trained(const struct hf_net *net, const char *prefix
                    "trained: no layer with parameters has a name that begins with \"%s\"", prefix);
 }
 
-/** Target and weight of a supervised layer are made by taking one voxel of each block. */
-static enum hf_status check_head_sizes(const struct hf_net *net, int64_t (*shape)[5],
-                                       struct hf_error *e) {
-    const int64_t *out = shape[net->layers - 1];
-    for (int32_t i = 0; i < net->layers; i++)
-        for (int a = 2; a < 5 && net->layer[i].supervise > 0; a++)
-            if (shape[i][a] > out[a] || out[a] % shape[i][a])
-                return hf_fail(e, HF_INVALID,
-                               "network layer \"%s\" is supervised and has %lld voxels along %c; "
-                               "expected a number that divides the output's %lld",
-                               net->layer[i].name, (long long)shape[i][a], "DHW"[a - 2],
-                               (long long)out[a]);
-    return HF_OK;
-}
-
 static enum hf_status check_training(const struct hf_net *net, const struct hf_exec_spec *spec,
                                      struct hf_error *e) {
     if (spec->loss_terms < 1 || spec->loss_terms > HF_MAX_LOSS_TERMS)
@@ -629,8 +529,8 @@ enum hf_status hf_exec_spec_check(const struct hf_net *net, const struct hf_exec
     if (!shape)
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     enum hf_status s = hf_net_shapes(net, spec->shape, shape, e);
-    if (s == HF_OK && spec->mode == HF_EXEC_TRAIN)
-        s = check_head_sizes(net, shape, e);
     free(shape);
+    if (s == HF_OK && spec->mode == HF_EXEC_TRAIN)
+        s = hf_net_fit(net, spec->mode, spec->shape + 2, e);
     return s == HF_OK && spec->mode == HF_EXEC_TRAIN ? check_training(net, spec, e) : s;
 }

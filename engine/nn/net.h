@@ -51,10 +51,16 @@ enum hf_status hf_net_check(const struct hf_net *net, struct hf_error *e);
 
 /**
  * Shapes [N,C,D,H,W] of the activations that leave each layer, for an input batch; `ret` has
- * net->layers entries. Fails where a size does not divide or a reflected border is too wide.
+ * net->layers entries. Fails where a size does not divide or a reflected border is too wide, and
+ * names the nearest sizes that fit.
  */
 enum hf_status hf_net_shapes(const struct hf_net *net, const int64_t input[5], int64_t (*ret)[5],
                              struct hf_error *e);
+
+/** Whether the network takes volumes of D, H, W voxels; a size below 0 is not known and not looked
+ *  at. TRAIN: its supervised layers have to divide the output, too. */
+enum hf_status hf_net_fit(const struct hf_net *net, enum hf_exec_mode mode, const int64_t size[3],
+                          struct hf_error *e);
 
 /**
  * All parameters in order: CONV and DECONV ".weight" then ".bias"; NORM ".scale" then ".shift".

@@ -309,12 +309,49 @@ static void test_refused_heads(void **state) {
     hf_net_clear(&net);
 }
 
+/* Sizes that fit are named: by hand, of two pools behind one another and of a reflected border. */
+static void test_nearest_sizes(void **state) {
+    (void)state;
+    struct hf_net net;
+    int32_t x;
+    start(&net, 3, 1);
+    assert_int_equal(hf_net_simple(&net, HF_LAYER_POOL, "a", 0, 2, &x, &err), HF_OK);
+    assert_int_equal(hf_net_simple(&net, HF_LAYER_POOL, "b", x, 2, &x, &err), HF_OK);
+    refuse_shape(&net, 1, 1, 4, 250, 98,
+                 "\"b\": its input has 125 voxels along H, which its stride 2 does not divide; "
+                 "along H, 248 and 252 fit; along W, 96 and 100 fit");
+    refuse_shape(&net, 1, 1, 3, 4, 4,
+                 "along D, which its stride 2 does not divide; along D, 4 fits");
+    static const struct {
+        int64_t size[3];
+        enum hf_status expected;
+    } asked[] = {{{4, 8, 12}, HF_OK},
+                 {{-1, -1, -1}, HF_OK},
+                 {{-1, 8, -1}, HF_OK},
+                 {{-1, 8, 10}, HF_INVALID},
+                 {{6, -1, -1}, HF_INVALID}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        assert_int_equal(hf_net_fit(&net, HF_EXEC_FORWARD, asked[i].size, &err), asked[i].expected);
+    hf_net_clear(&net);
+    start(&net, 2, 1);
+    struct hf_layer wide = {.kind = HF_LAYER_CONV,
+                            .name = "wide",
+                            .inputs = 1,
+                            .channels = 1,
+                            .kernel = {1, 9, 9},
+                            .pad = HF_PAD_REFLECT};
+    assert_int_equal(hf_net_add(&net, &wide, NULL, &err), HF_OK);
+    refuse_shape(&net, 1, 1, 1, 8, 3, "3 voxels along W; along W, 5 fits");
+    assert_int_equal(hf_net_fit(&net, HF_EXEC_FORWARD, (int64_t[]){2, 8, 8}, &err), HF_INVALID);
+    hf_net_clear(&net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_padding),        cmocka_unit_test(test_shapes_and_params),
         cmocka_unit_test(test_refused_layers), cmocka_unit_test(test_refused_shapes),
-        cmocka_unit_test(test_refused_specs),  cmocka_unit_test(test_refused_terms),
-        cmocka_unit_test(test_refused_heads),
+        cmocka_unit_test(test_nearest_sizes),  cmocka_unit_test(test_refused_specs),
+        cmocka_unit_test(test_refused_terms),  cmocka_unit_test(test_refused_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
