@@ -17,6 +17,7 @@ int command_plan(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_phantom(int argc, char **argv);
+int command_schema(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* ---- arguments (args.c) ---- */

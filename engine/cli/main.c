@@ -43,6 +43,10 @@ static const struct command commands[] = {
     {"phantom", command_phantom,
      "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--json]\n"
      "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},
+    {"schema", command_schema,
+     "schema\n"
+     "      the JSON Schema of graphs with all installed stages, for editors to complete and "
+     "check"},
     {"version", command_version,
      "version\n"
      "      the version of the program, of its plugin interface, and of its devices"},

@@ -12,11 +12,10 @@
 #include "modules.h"
 #include "run/memory.h"
 
-static const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
-                                         "depth", "hold", "weights", "on_error", NULL};
-static const char *const graph_keys[] = {"name",     "seed",       "device", "vars",
-                                         "hold",     "nn_threads", "jobs",   "stages",
-                                         "on_error", "sweep",      NULL};
+const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
+                                  "depth", "hold", "weights", "on_error", NULL};
+const char *const graph_keys[] = {"name", "seed",   "device",   "vars",  "hold", "nn_threads",
+                                  "jobs", "stages", "on_error", "sweep", NULL};
 
 static bool is_key(const char *const *keys, const char *word) {
     for (; *keys; keys++)

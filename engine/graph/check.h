@@ -41,6 +41,10 @@ struct checker {
     struct on_error on_error; /* of stages that do not say */
 };
 
+/* The keys that stages and graphs have of their own, ended by a NULL; schema.c says what they take.
+ */
+extern const char *const stage_keys[], *const graph_keys[];
+
 /* What `on_error` says, of the graph or a stage; false after an error (onerror.c). */
 bool on_error_parse(struct messages *m, const struct node *n, struct on_error *ret);
 /* The stage's own `on_error`, or the graph's. */

@@ -33,6 +33,8 @@ const char *option_range(const struct hf_option *o, char *buffer, size_t size);
 
 /* "12", "-1.5e3", "20 mm3": the number, and in *ret_unit what follows it. */
 bool number_parse(const char *text, double *ret, const char **ret_unit);
+/* The i-th unit of those that convert; NULL past the last. */
+const char *unit_name(int i);
 /* Converts from one unit to another of its kind; false: they are not of one kind. */
 bool unit_convert(double *value, const char *from, const char *to);
 /* A size in bytes ("2 GB"), said to be `key`'s in messages; false after an error. */

@@ -29,6 +29,10 @@ static const struct unit *find_unit(const char *name) {
     return NULL;
 }
 
+const char *unit_name(int i) {
+    return i < UNITS ? unit_table[i].name : NULL;
+}
+
 bool unit_convert(double *value, const char *from, const char *to) {
     if (strcmp(from, to) == 0)
         return true;

@@ -39,6 +39,14 @@ $cxx -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hepaflow) "$outside/
 "$where/embed" "$template/noise.yaml"
 "$program" plan "$template/noise.yaml"
 
+# Editors find the schema of the shipped stages, and no others.
+schema=$(find "$where" -path '*/share/hepaflow/graph.schema.json')
+grep -q '"stage-tumor_synthesis"' "$schema" && ! grep -q '"stage-noise"' "$schema" &&
+    "$program" schema | grep -q '"stage-noise"' || {
+    echo "the schema is not installed, or not of the installed stages"
+    exit 1
+}
+
 # The template's graph runs as well: what comes out is the scan with other values.
 "$program" phantom "$where/data" --cases 1 --seed 3 >/dev/null
 "$program" run "$template/noise.yaml" --set "cases.dataset=$where/data/cases.csv" \
