@@ -87,14 +87,16 @@ enum hf_status infer_adapt_steps(const struct infer_adapt_job *j, const struct i
     const struct hf_host *h = j->s->host;
     struct hf_op_call fields = {0}, region = {.in = {j->within}, .inputs = 1};
     struct hf_tensor *target = NULL, *weight = NULL, *loss = NULL;
+    struct infer_batch ending = *batch;
     const int64_t losses = 2;
+    ending.ends = 1; /* what lies beyond the volume has no part in the loss */
     /* The loss does not look at the answer's channels of the target: anything fills them. */
     for (int32_t i = 0; i < j->s->model->info.output_channels; i++)
         fields.in[fields.inputs++] = j->within;
     fields.in[fields.inputs++] = j->rebuilt;
     enum hf_status st = gather(j, batch, &fields, &target, e);
     if (st == HF_OK)
-        st = gather(j, batch, &region, &weight, e);
+        st = gather(j, &ending, &region, &weight, e);
     if (st == HF_OK)
         st = hf_tensor_new(j->s, HF_F32, 1, &losses, &loss, e);
     for (int64_t i = 0; st == HF_OK && i < steps; i++)

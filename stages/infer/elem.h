@@ -53,6 +53,15 @@ HF_DEVICE static inline int64_t infer_mirrored(int32_t flip, int axis, int64_t t
     return infer_flips(flip, axis) ? tile - 1 - i : i;
 }
 
+HF_DEVICE static inline int infer_inside(int64_t i, int64_t size) {
+    return i >= 0 && i < size;
+}
+
+/** The voxel of an axis that stands for one beyond it: the nearest. */
+HF_DEVICE static inline int64_t infer_clamp(int64_t i, int64_t size) {
+    return i < 0 ? 0 : i < size ? i : size - 1;
+}
+
 /* ---- values ---- */
 
 /** What makes a network's output a value. */

@@ -25,7 +25,8 @@ static __global__ void infer_survey_tiles(const uint8_t *mask, struct infer_latt
         for (int64_t i = threadIdx.x; i < voxels; i += HF_CUDA_THREADS) {
             int64_t w = start[2] + i % l.tile[2], h = start[1] + i / l.tile[2] % l.tile[1];
             int64_t d = start[0] + i / l.tile[2] / l.tile[1];
-            if (d >= 0 && d < l.size[0] && h >= 0 && h < l.size[1] && w >= 0 && w < l.size[2])
+            if (infer_inside(d, l.size[0]) && infer_inside(h, l.size[1]) &&
+                infer_inside(w, l.size[2]))
                 mine |= mask[(d * l.size[1] + h) * l.size[2] + w] != 0;
         }
         int32_t any = hf_cuda_block_sum<HF_CUDA_THREADS>(mine);
@@ -73,17 +74,16 @@ static __global__ void infer_gather_input(const T *in, struct infer_stack at,
         int64_t z = row % depth, c = row / depth % at.channels, n = row / depth / at.channels;
         const struct infer_piece &p = b.piece[n];
         float *to = out + ((n * at.all_channels + c) * depth + z) * plane;
-        int64_t d = p.place[0] < 0
-                        ? -1
-                        : infer_start(&l, 0, p.place[0]) + infer_mirrored(p.flip, 0, depth, z);
+        int64_t d = infer_start(&l, 0, p.place[0]) + infer_mirrored(p.flip, 0, depth, z);
         int64_t y0 = infer_start(&l, 1, p.place[1]), x0 = infer_start(&l, 2, p.place[2]);
-        const T *from = in + (c * l.size[0] + d) * l.size[1] * l.size[2];
+        const T *from = in + (c * l.size[0] + infer_clamp(d, l.size[0])) * l.size[1] * l.size[2];
         HF_CUDA_EACH(i, plane) {
             int64_t h = y0 + infer_mirrored(p.flip, 1, l.tile[1], i / l.tile[2]);
             int64_t w = x0 + infer_mirrored(p.flip, 2, l.tile[2], i % l.tile[2]);
-            int inside =
-                d >= 0 && d < l.size[0] && h >= 0 && h < l.size[1] && w >= 0 && w < l.size[2];
-            to[i] = inside ? (float)from[h * l.size[2] + w] : 0.0f;
+            int inside = infer_inside(d, l.size[0]) && infer_inside(h, l.size[1]) &&
+                         infer_inside(w, l.size[2]);
+            int64_t at = infer_clamp(h, l.size[1]) * l.size[2] + infer_clamp(w, l.size[2]);
+            to[i] = p.place[0] >= 0 && (inside || !b.ends) ? (float)from[at] : 0.0f;
         }
     }
 }

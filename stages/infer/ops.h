@@ -4,8 +4,8 @@
  *
  * "survey": in[0] u8 [1,D,H,W]; out[0] u8 [tiles]: 1 where a tile has a nonzero voxel; out[1] f32
  * [C,D,H,W] is set to 0. Parameters: struct infer_lattice.
- * "gather": in[] f32 or u8 [C,D,H,W]; out[0] f32 [B,sum of C,d,h,w]: tiles, mirrored as asked for;
- * 0 beyond the volume.
+ * "gather": in[] f32 or u8 [C,D,H,W]; out[0] f32 [B,sum of C,d,h,w]: tiles, mirrored as asked for.
+ * Beyond the volume they repeat its border, as patches do in training, or with `ends` are 0.
  * "add": in[0] f32 [B,C,d,h,w], in[1] f32 weights (see infer_weights); out[0] f32 [C',D,H,W], C' at
  * most C: the first C' channels of the tiles, mirrored back, times their weights, are added in the
  * order of the batch.
@@ -32,7 +32,8 @@ struct infer_piece {
 struct infer_batch {
     struct infer_lattice lattice;
     struct infer_piece piece[INFER_MAX_BATCH];
-    float share; /* "add": times each weight */
+    float share;  /* "add": times each weight */
+    int32_t ends; /* "gather": a field ends with the volume */
 };
 
 struct infer_finish_params {

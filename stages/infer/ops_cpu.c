@@ -54,26 +54,40 @@ enum hf_status infer_survey_cpu(const struct hf_op_call *call, void *scratch, vo
     return HF_OK;
 }
 
+static void fill(float *out, int64_t first, int64_t end, float value) {
+    for (int64_t i = first; i < end; i++)
+        out[i] = value;
+}
+
+static void reverse(float *out, int64_t n) {
+    for (int64_t i = 0; i < n / 2; i++) {
+        float t = out[i];
+        out[i] = out[n - 1 - i];
+        out[n - 1 - i] = t;
+    }
+}
+
 /* Row (d, h) of a tile of channel c of a field, as it stands in the batch. */
-static void gather_row(const struct hf_tensor *t, int64_t c, const struct infer_lattice *l,
+static void gather_row(const struct hf_tensor *t, int64_t c, const struct infer_batch *b,
                        const struct infer_piece *p, int64_t d, int64_t h, float *out) {
+    const struct infer_lattice *l = &b->lattice;
     int64_t start, low, high, n = l->tile[2];
     int64_t z = infer_start(l, 0, p->place[0]) + d, y = infer_start(l, 1, p->place[1]) + h;
-    memset(out, 0, (size_t)n * sizeof *out);
-    if (z < 0 || z >= l->size[0] || y < 0 || y >= l->size[1])
+    if (b->ends && !(infer_inside(z, l->size[0]) && infer_inside(y, l->size[1]))) {
+        fill(out, 0, n, 0.0f);
         return;
-    overlap(l, 2, p->place[2], &start, &low, &high);
-    int64_t from = ((c * l->size[0] + z) * l->size[1] + y) * l->size[2] + start;
-    if (infer_flips(p->flip, 2)) {
-        for (int64_t w = low; w < high; w++)
-            out[n - 1 - w] = t->dtype == HF_F32 ? HF_DATA(float, t)[from + w]
-                                                : (float)HF_DATA(uint8_t, t)[from + w];
-    } else if (t->dtype == HF_F32) {
-        memcpy(out + low, HF_DATA(float, t) + from + low, (size_t)(high - low) * sizeof *out);
-    } else {
-        for (int64_t w = low; w < high; w++)
-            out[w] = (float)HF_DATA(uint8_t, t)[from + w];
     }
+    overlap(l, 2, p->place[2], &start, &low, &high);
+    int64_t row = (c * l->size[0] + infer_clamp(z, l->size[0])) * l->size[1];
+    int64_t from = (row + infer_clamp(y, l->size[1])) * l->size[2] + start;
+    if (t->dtype == HF_F32)
+        memcpy(out + low, HF_DATA(float, t) + from + low, (size_t)(high - low) * sizeof *out);
+    for (int64_t w = low; t->dtype != HF_F32 && w < high; w++)
+        out[w] = (float)HF_DATA(uint8_t, t)[from + w];
+    fill(out, 0, low, b->ends ? 0.0f : out[low]);
+    fill(out, high, n, b->ends ? 0.0f : out[high - 1]);
+    if (infer_flips(p->flip, 2))
+        reverse(out, n);
 }
 
 enum hf_status infer_gather_cpu(const struct hf_op_call *call, void *scratch, void *stream,
@@ -95,7 +109,7 @@ enum hf_status infer_gather_cpu(const struct hf_op_call *call, void *scratch, vo
                 }
                 for (int64_t d = 0; d < l->tile[0]; d++)
                     for (int64_t h = 0; h < l->tile[1]; h++)
-                        gather_row(call->in[k], c, l, p, infer_mirrored(p->flip, 0, l->tile[0], d),
+                        gather_row(call->in[k], c, b, p, infer_mirrored(p->flip, 0, l->tile[0], d),
                                    infer_mirrored(p->flip, 1, l->tile[1], h),
                                    out + (d * l->tile[1] + h) * l->tile[2]);
             }

@@ -130,9 +130,11 @@ static double bell(const struct layout *l, int axis, int i) {
 }
 
 static float image_at(const int *at) {
-    if (at[0] < 0 || at[0] >= D || at[1] < 0 || at[1] >= H || at[2] < 0 || at[2] >= W)
-        return 0;
-    return image[at[0] * PLANE + at[1] * W + at[2]];
+    const int last[3] = {D - 1, H - 1, W - 1};
+    int in[3];
+    for (int a = 0; a < 3; a++)
+        in[a] = at[a] < 0 ? 0 : at[a] > last[a] ? last[a] : at[a];
+    return image[in[0] * PLANE + in[1] * W + in[2]];
 }
 
 /* The convolution at voxel `at` of the tile at `start`, that sees 0 beyond the tile, and the tile's
