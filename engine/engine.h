@@ -113,6 +113,7 @@ struct plan_stage {
     struct reads reads;
     uint32_t copied[PLAN_MAX_INPUTS]; /* per input: its fields that are copied, by index */
     struct hf_model_info yields;      /* stages that yield a model */
+    struct hf_net *net;               /* of that model, owned; NULL: not known */
     int fields;
     struct plan_field field[HF_MAX_FIELDS]; /* on the edge that leaves it */
     /* Stages that yield a model: what they read; first inputs, target, weight. */

@@ -110,13 +110,25 @@ static void ask_drop(struct hf_io *io, const char *field) {
     (void)io, (void)field;
 }
 
-static void ask_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w) {
-    (void)io, (void)d, (void)h, (void)w;
+static void ask_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w, const char *option) {
+    (void)io, (void)d, (void)h, (void)w, (void)option;
 }
 
 static enum hf_status ask_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
                                      struct hf_error *e) {
     (void)io, (void)path, (void)ret, (void)e;
+    return HF_OK;
+}
+
+static enum hf_status ask_build(struct hf_io *io, const struct hf_network_choice *network,
+                                int32_t inputs, int32_t outputs, struct hf_error *e) {
+    (void)io, (void)network, (void)inputs, (void)outputs, (void)e;
+    return HF_OK;
+}
+
+static enum hf_status ask_fits(struct hf_io *io, const int64_t size[3], const char *option,
+                               struct hf_error *e) {
+    (void)io, (void)size, (void)option, (void)e;
     return HF_OK;
 }
 
@@ -156,7 +168,10 @@ static void add_fields(cJSON *o, const struct hf_engine *en, const struct hf_sta
                                   .regrid = ask_regrid,
                                   .has = ask_has,
                                   .engine = &asked,
-                                  .model_info = ask_model_info};
+                                  .model_info = ask_model_info,
+                                  .grid = {-1, -1, -1},
+                                  .build = ask_build,
+                                  .fits = ask_fits};
         if (cls->flags & HF_STAGE_TAKES_MODEL)
             asked.io.model = &model;
         if (cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL))

@@ -538,12 +538,14 @@ static void check_graph(struct checker *c, const struct node *root) {
     jobs_make(c, root->key[node_find(root, "stages")]->where);
 }
 
+/* *ret is there as soon as something may hang on it, also after an error. */
 static enum hf_status load(struct hf_engine *engine, struct arena *arena, const char *path,
-                           const char *const *sets, int count, struct hf_plan **ret,
+                           const char *const *sets, int count, struct hf_plan *volatile *ret,
                            char **ret_messages) {
     struct messages *m = arena_alloc(arena, sizeof *m);
     m->arena = arena;
     struct hf_plan *plan = arena_alloc(arena, sizeof *plan);
+    *ret = plan;
     plan->engine = engine;
     plan->arena = arena;
     plan->path = arena_strdup(arena, path);
@@ -567,8 +569,13 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     *ret_messages = messages_print(m);
     if (m->errors > 0 && !*ret_messages)
         return HF_NO_MEMORY;
-    *ret = plan;
     return m->errors > 0 ? HF_INVALID : HF_OK;
+}
+
+static void discard(struct hf_plan *plan, struct arena *arena) {
+    for (int i = 0; plan && plan->stage && i < plan->stages; i++)
+        plan->engine->host->net_free(plan->stage[i].net);
+    arena_free(arena);
 }
 
 enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const char *const *sets,
@@ -577,7 +584,7 @@ enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const ch
     struct arena *arena = arena_new();
     /* Numbers are read and written the same way wherever the embedding program is at home. */
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    struct hf_plan *plan = NULL;
+    struct hf_plan *volatile plan = NULL;
     volatile enum hf_status st = HF_NO_MEMORY;
     if (arena && plain) {
         locale_t before = uselocale(plain);
@@ -593,7 +600,7 @@ enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const ch
     if (st == HF_OK)
         *ret = plan;
     else
-        arena_free(arena);
+        discard(plan, arena);
     if (st == HF_NO_MEMORY && !*ret_messages)
         *ret_messages = strdup("out of memory while reading the graph\n");
     return st;
@@ -603,5 +610,5 @@ void hf_plan_free(struct hf_plan *plan) {
     if (!plan)
         return;
     memory_free(plan->memory);
-    arena_free(plan->arena);
+    discard(plan, plan->arena);
 }

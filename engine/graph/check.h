@@ -24,7 +24,9 @@ struct draft {
     int placed;   /* index in the plan, or -1 */
     bool bad;     /* something of its own is wrong: nobody asks what leaves it */
     bool fields_known;
-    int64_t grid[3]; /* of the samples that leave it */
+    int64_t grid[3];          /* of the samples that leave it */
+    const struct draft *made; /* the stage that fixed these sizes; NULL: none did */
+    const char *made_by;      /* its option */
     struct plan_stage plan;
 };
 

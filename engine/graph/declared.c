@@ -10,8 +10,12 @@
 #include "nn/model.h"
 #include "run/run.h"
 
+static struct declaration *declaration_of(const struct hf_io *io) {
+    return &((struct flow *)io->engine)->decl;
+}
+
 static struct entry *note(struct hf_io *io, enum entry_kind kind, const char *field) {
-    struct declaration *d = io->engine;
+    struct declaration *d = declaration_of(io);
     if (d->entries == MAX_ENTRIES) {
         d->overflow = true;
         return NULL;
@@ -48,17 +52,18 @@ static void io_drop(struct hf_io *io, const char *field) {
     (void)note(io, ENTRY_DROP, field);
 }
 
-static void io_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w) {
+static void io_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w, const char *option) {
     struct entry *n = note(io, ENTRY_REGRID, NULL);
     if (n) {
         n->grid[0] = d;
         n->grid[1] = h;
         n->grid[2] = w;
+        n->option = option;
     }
 }
 
 static int io_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
-    const struct declaration *d = io->engine;
+    const struct declaration *d = declaration_of(io);
     const struct plan_field *f = field ? edge_find(d->first, field) : NULL;
     if (f && ret_channels)
         *ret_channels = f->shape[0];
@@ -67,8 +72,10 @@ static int io_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
 
 static enum hf_status io_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
                                     struct hf_error *e) {
-    struct declaration *d = io->engine;
+    struct flow *f = io->engine;
+    struct declaration *d = &f->decl;
     struct hf_model *m = NULL;
+    struct hf_net *net = NULL;
     void *bytes = NULL;
     size_t size = 0;
     enum hf_status st = file_read(path, &bytes, &size, e);
@@ -78,6 +85,7 @@ static enum hf_status io_model_info(struct hf_io *io, const char *path, struct h
     if (st != HF_OK)
         return st;
     *ret = m->info;
+    ret->dims = m->net->dims; /* which files of earlier versions do not tell */
     for (int i = 0; st == HF_OK && i < ret->inputs.count; i++) {
         if (strlen(ret->inputs.name[i]) >= sizeof d->input[i])
             st = hf_fail(e, HF_INVALID, "%s: '%s' is too long for the name of a field", path,
@@ -85,6 +93,10 @@ static enum hf_status io_model_info(struct hf_io *io, const char *path, struct h
         (void)snprintf(d->input[i], sizeof d->input[i], "%s", ret->inputs.name[i]);
         ret->inputs.name[i] = d->input[i];
     }
+    if (st == HF_OK)
+        st = f->c->engine->host->net_copy(m->net, &net, e);
+    if (st == HF_OK)
+        keep_net(f, net);
     hf_model_unref(m);
     return st;
 }
@@ -103,6 +115,9 @@ void declared_begin(struct flow *f, const struct edge *first) {
                                 .drop = io_drop,
                                 .regrid = io_regrid,
                                 .has = io_has,
+                                .engine = f,
                                 .model_info = io_model_info,
-                                .engine = &f->decl};
+                                .build = io_build,
+                                .fits = io_fits};
+    memcpy(f->decl.io.grid, f->in.grid, sizeof f->in.grid);
 }

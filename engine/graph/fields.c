@@ -19,18 +19,40 @@ void edge_of(const struct checker *c, int stage, struct edge *ret) {
     memcpy(ret->field, p->field, sizeof ret->field);
     for (int i = 0; i < ret->fields; i++)
         ret->field[i].written = false;
-    memcpy(ret->grid, c->draft[c->order[stage]].grid, sizeof ret->grid);
+    const struct draft *d = &c->draft[c->order[stage]];
+    memcpy(ret->grid, d->grid, sizeof ret->grid);
+    ret->made = d->made;
+    ret->made_by = d->made_by;
 }
 
-/* A message that begins with an option's name in quotes is about that option. */
-static const struct node *blamed(const struct flow *f, const char *text) {
-    const struct node *given = f->draft->given;
-    for (int i = 0; i < given->count; i++) {
-        const char *key = given->key[i]->text, *at = strchr(text, '\'');
-        if (at && strncmp(at + 1, key, strlen(key)) == 0 && at[1 + strlen(key)] == '\'')
+/* What is given for the option that is the first word in quotes; NULL: it is none, or has its
+ * default. */
+static const struct node *option_named(const struct node *given, const char *text) {
+    const char *word = strchr(text, '\'');
+    for (int i = 0; word && i < given->count; i++) {
+        size_t size = strlen(given->key[i]->text);
+        if (strncmp(word + 1, given->key[i]->text, size) == 0 && word[1 + size] == '\'')
             return given->item[i];
     }
-    return f->draft->key;
+    return NULL;
+}
+
+/* What a message is about: what `build` and `fits` said, `model`, or the option that it begins with
+ * in quotes. That of a network begins with its name. */
+static const struct node *blamed(struct flow *f, const char *text) {
+    const struct node *n = f->blamed, *found = NULL;
+    if (n && n->kind == NODE_MAP && n->count == 1 && strncmp(text, "network '", 9) == 0) {
+        const struct node *options = node_spread(f->c->arena, n->item[0]);
+        const char *message = strchr(text, ':');
+        if (options->kind == NODE_MAP && message)
+            found = option_named(options, message);
+    }
+    if (found || n)
+        return found ? found : n;
+    if (strncmp(text, "'model'", 7) == 0 && f->draft->model)
+        return f->draft->model;
+    n = option_named(f->draft->given, text);
+    return n ? n : f->draft->key;
 }
 
 static void declare(struct flow *f) {
@@ -40,8 +62,10 @@ static void declare(struct flow *f) {
     if (f->stage->inputs > 0)
         edge_of(f->c, f->stage->input[0], &first);
     declared_begin(f, &first);
-    if (f->stage->model >= 0)
+    if (f->stage->model >= 0) {
         io->model = &f->c->plan->stage[f->stage->model].yields;
+        f->net = f->c->plan->stage[f->stage->model].net;
+    }
     bool yields = cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL);
     if (yields)
         io->yields = &f->stage->yields;
@@ -98,4 +122,6 @@ void fields_flow(struct checker *c, int at) {
     p->fields = f->out.fields;
     memcpy(p->field, f->out.field, sizeof p->field);
     memcpy(d->grid, f->out.grid, sizeof d->grid);
+    d->made = f->out.made;
+    d->made_by = f->out.made_by;
 }

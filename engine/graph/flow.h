@@ -14,6 +14,8 @@ struct edge {
     int fields;
     struct plan_field field[HF_MAX_FIELDS];
     int64_t grid[3];
+    const struct draft *made; /* as a draft's */
+    const char *made_by;
 };
 
 enum entry_kind {
@@ -33,6 +35,7 @@ struct entry {
     int64_t channels, grid[3];
     bool from_all;
     char from[256];
+    const char *option; /* REGRID */
 };
 
 struct declaration {
@@ -53,6 +56,9 @@ struct flow {
     struct edge in; /* what enters: of a mix, what all inputs have */
     struct edge out;
     struct declaration decl;
+    const struct hf_net
+        *net; /* what `fits` asks: the stage's own, or its model's; NULL: not known */
+    const struct node *blamed; /* what the error of a network is about; NULL: nothing yet */
     int errors_before;
 };
 
@@ -62,9 +68,18 @@ void edge_of(const struct checker *c, int stage, struct edge *ret);
 
 /* ---- declared.c: the calls that a class's `declare` makes ---- */
 
-/* Readies flow's `io`. */
+/* Readies the flow's `io`. */
 void declared_begin(struct flow *f, const struct edge *first);
 bool declared(const struct flow *f, const char *field);
+
+/* ---- networks.c: the networks that it names ---- */
+
+enum hf_status io_build(struct hf_io *io, const struct hf_network_choice *network,
+                        int32_t input_channels, int32_t output_channels, struct hf_error *e);
+enum hf_status io_fits(struct hf_io *io, const int64_t size[3], const char *option,
+                       struct hf_error *e);
+/* The stage's network becomes this one, which is consumed. */
+void keep_net(struct flow *f, struct hf_net *net);
 
 /* ---- reads.c: what it reads, against what enters ---- */
 

@@ -141,6 +141,8 @@ static void leave_grid(struct flow *f) {
     if (!last)
         return;
     memcpy(f->out.grid, last->grid, sizeof f->out.grid);
+    f->out.made = last->option ? f->draft : NULL;
+    f->out.made_by = last->option;
     int kept = 0;
     for (int i = 0; i < f->out.fields; i++)
         if (f->out.field[i].place != HF_ON_GRID)

@@ -192,8 +192,10 @@ static struct hf_memory guess(const struct use *in, const struct use *out) {
     return (struct hf_memory){.work = most + out->most, .held = in->most + most};
 }
 
-/* What a stage has in hand and keeps, once it is known what enters and leaves it. */
-static void ask_stage(struct asking *a, int at, const struct use *in) {
+/* What a stage has in hand and keeps, once it is known what enters and leaves it. What a stage
+ * refuses that a scan has shown it will refuse in a run. */
+static enum hf_status ask_stage(struct asking *a, int at, const struct use *in,
+                                struct hf_error *ret_e) {
     const struct plan_stage *ps = &a->run->plan->stage[at];
     struct use *u = &a->m->stage[at];
     enum side here = side_of(a, ps);
@@ -202,21 +204,26 @@ static void ask_stage(struct asking *a, int at, const struct use *in) {
     if (!in->known) {
         u->known = false;
         memcpy(u->unknown, in->unknown, sizeof u->unknown);
-        return;
+        return HF_OK;
     }
-    if (ps->cls->memory) {
-        if (ask_class(a, at, in, &told, &e) != HF_OK)
-            cannot_tell(u, ps->name, e.text);
-    }
+    enum hf_status st = ps->cls->memory ? ask_class(a, at, in, &told, &e) : HF_OK;
+    if (st == HF_INVALID && a->m->scanned && in->most > 0)
+        return hf_fail(ret_e, st, "stage '%s' (%s): %s", ps->name, ps->cls->name, e.text);
+    if (st == HF_INVALID) /* headers tell of what may come, which is larger than what does */
+        cannot_tell(u, ps->name,
+                    "it does not take the largest samples that may come; --scan tells");
+    else if (st != HF_OK)
+        cannot_tell(u, ps->name, e.text);
     u->held[here] = told.held;
     if (ps->cls->kind == HF_SINK)
-        return;
+        return HF_OK;
     if (!ps->cls->memory)
         u->held[here] = 0;
     for (int s = 0; s < SHARES; s++)
         for (int d = 0; d < SIDES; d++)
             u->work.of[s][d] = in->ticket.of[s][d] + (d == (int)here ? told.work : 0) +
                                (a->m->device ? in->ticket.of[SHARE_ALL][1 - d] : 0);
+    return HF_OK;
 }
 
 static void run_model(struct asking *a, int at) {
@@ -380,7 +387,8 @@ enum hf_status memory_ask(struct run *run, struct memory *m, struct hf_error *e)
     if (!a.grids)
         return hf_fail(e, HF_NO_MEMORY, "no memory to ask how much a run takes");
     run->services->post = keep_model;
-    for (int i = 0; i < m->stages; i++) {
+    enum hf_status st = HF_OK;
+    for (int i = 0; st == HF_OK && i < m->stages; i++) {
         const struct plan_stage *ps = &run->plan->stage[i];
         const struct hf_stage_class *cls = ps->cls;
         struct use in = entering(m, ps);
@@ -393,13 +401,13 @@ enum hf_status memory_ask(struct run *run, struct memory *m, struct hf_error *e)
         else if (!m->scanned)
             read_headers(&a, i, &in);
         if (!m->scanned || cls->kind == HF_SINK || (cls->flags & HF_STAGE_TAKES_MODEL))
-            ask_stage(&a, i, &in);
+            st = ask_stage(&a, i, &in, e);
     }
     run->services->post = NULL;
     for (int i = 0; i < m->stages; i++)
         free(a.grids[i].item);
     free(a.grids);
-    return HF_OK;
+    return st;
 }
 
 /* ---- the bound ---- */

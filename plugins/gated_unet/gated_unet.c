@@ -133,9 +133,9 @@ static enum hf_status add_first_mask(struct builder *b, int32_t in_channels) {
     int32_t hole = (int32_t)b->o->hole_channel;
     if (hole >= in_channels)
         return hf_fail(b->err, HF_INVALID,
-                       "gated_unet: conv partial needs the hole among its inputs; hole_channel is "
-                       "%d, but there are %d input channels",
-                       (int)hole, (int)in_channels);
+                       "option 'hole_channel' is %d, of %d input channels; expected 0 to %d, that "
+                       "of the hole, which `conv: partial` needs",
+                       (int)hole, (int)in_channels, (int)in_channels - 1);
     return add(b, (struct hf_layer){.kind = HF_LAYER_MASK, .channel = hole, .invert = 1}, 0, -1,
                "known", "mask", &b->mask);
 }

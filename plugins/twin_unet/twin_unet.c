@@ -59,7 +59,7 @@ static enum hf_status build(const struct hf_host *host, const void *options, int
                        (long long)o->from, in_channels, in_channels - 1);
     if (o->rebuilt >= out_channels)
         return hf_fail(e, HF_INVALID,
-                       "rebuilt is %lld; of %d output channels one at least is the answer",
+                       "option 'rebuilt' is %lld; of %d output channels one at least is the answer",
                        (long long)o->rebuilt, out_channels);
     enum hf_status st = host->net_new((int32_t)o->unet.dims, in_channels, &net, e);
     if (st == HF_OK)

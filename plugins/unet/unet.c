@@ -14,10 +14,11 @@ static enum hf_status build(const struct hf_host *host, const void *options, int
     int32_t x = 0;
     int64_t most = o->levels > 2 ? o->levels - 2 : 0;
     if (o->supervise > most)
-        return hf_fail(e, HF_INVALID,
-                       "supervise is %lld; with %lld levels there are %lld between the output and "
-                       "the deepest",
-                       (long long)o->supervise, (long long)o->levels, (long long)most);
+        return hf_fail(
+            e, HF_INVALID,
+            "option 'supervise' is %lld; with %lld levels there are %lld between the output and "
+            "the deepest",
+            (long long)o->supervise, (long long)o->levels, (long long)most);
     enum hf_status st = host->net_new((int32_t)o->dims, in_channels, &net, e);
     if (st == HF_OK)
         st = unet_add(host, o, "", out_channels, net, &x, e);

@@ -24,6 +24,27 @@ static int is_own(const char *const *own, const char *name) {
     return 0;
 }
 
+/* Channels of the model's inputs, those that the stage makes included, which are made of `image`;
+ * against what the model was trained with. */
+static enum hf_status check_channels(struct hf_io *io, const char *const *own, struct hf_error *e) {
+    const struct hf_model_info *m = io->model;
+    int64_t all = 0;
+    for (int32_t i = 0; i < m->inputs.count; i++) {
+        const char *name = is_own(own, m->inputs.name[i]) ? "image" : m->inputs.name[i];
+        int64_t channels = 0;
+        if (!io->has(io, name, &channels) || channels < 1)
+            return HF_OK;
+        all += channels;
+    }
+    if (all == m->input_channels)
+        return HF_OK;
+    return hf_fail(
+        e, HF_INVALID,
+        "'model': the inputs of that of '%s' have %lld channels here, it was trained with "
+        "%d",
+        m->stage, (long long)all, m->input_channels);
+}
+
 enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
                              const char *const *own, struct hf_error *e) {
     const struct hf_model_info *m = io->model;
@@ -35,7 +56,11 @@ enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
     for (int32_t i = 0; i < m->inputs.count; i++)
         if (!is_own(own, m->inputs.name[i]))
             io->read(io, m->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
-    return infer_fit(o, m, m->dims, e);
+    int64_t tile[3];
+    enum hf_status st = check_channels(io, own, e);
+    if (st == HF_OK)
+        st = infer_fit(o, m, m->dims, io->grid, tile, e);
+    return st == HF_OK ? io->fits(io, tile, o->tile.count > 0 ? "tile" : NULL, e) : st;
 }
 
 /* ---- the network ---- */
@@ -73,11 +98,7 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const st
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
         drop_exec(x);
-        if (s->model->net->dims == 2)
-            return hf_fail_in(e, "model of '%s' on slices of %lld x %lld", s->model->info.stage,
-                              (long long)shape[3], (long long)shape[4]);
-        return hf_fail_in(e, "model of '%s' on tiles of %lld x %lld x %lld", s->model->info.stage,
-                          (long long)shape[2], (long long)shape[3], (long long)shape[4]);
+        return infer_fail_on_size(s->model, shape + 2, e);
     }
     memcpy(x->shape, shape, sizeof x->shape);
     return HF_OK;

@@ -27,5 +27,6 @@ enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
     ret->work =
         f32 * (sum + (made < sum ? made : 0) + batch + 2 * infer_weights_count(&plan.lattice)) +
         2 * infer_lattice_tiles(&plan.lattice);
-    return hf_net_memory(s, q, m->net, &spec, &ret->held, e);
+    st = hf_net_memory(s, q, m->net, &spec, &ret->held, e);
+    return st == HF_INVALID ? infer_fail_on_size(m, tile, e) : st;
 }

@@ -341,8 +341,10 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
     io->read(io, "tumor", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
     io->drop(io, "slices");
-    io->regrid(io, -1, request.size[0] > 0 ? request.size[0] : -1,
-               request.size[1] > 0 ? request.size[1] : -1);
+    if (o->size.count == 2)
+        io->regrid(io, -1, request.size[0], request.size[1], "size");
+    else
+        io->regrid(io, -1, -1, -1, NULL);
     io->write(io, "image", HF_F32, HF_ON_GRID, 1, "image liver");
     io->write(io, "liver", HF_U8, HF_ON_GRID, 1, "liver");
     io->write(io, "window", HF_F32, HF_ON_HOST, 1, "image liver");

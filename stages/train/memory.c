@@ -59,6 +59,8 @@ enum hf_status train_memory(struct hf_stage *s, const struct hf_memory_query *q,
     if (st == HF_OK) {
         struct hf_exec_spec spec = train_spec(&t);
         st = hf_net_memory(s, q, t.net, &spec, &network, e);
+        if (st == HF_INVALID)
+            st = train_fail_on_size(&t);
     }
     if (st == HF_OK) {
         const struct train_options *o = t.o;

@@ -72,9 +72,21 @@ static enum hf_status check_dims(const struct trainer *t) {
     return HF_OK;
 }
 
+enum hf_status train_fail_on_size(const struct trainer *t) {
+    const char *name = t->o->network.network->name;
+    if (train_on_patches(t))
+        return hf_fail_in(t->err, "network '%s' on patches of %lld x %lld x %lld (option 'patch')",
+                          name, (long long)t->size[0], (long long)t->size[1],
+                          (long long)t->size[2]);
+    return hf_fail_in(t->err,
+                      "network '%s' on slices of %lld x %lld (set `size` in `prepare`, or `patch`)",
+                      name, (long long)t->size[1], (long long)t->size[2]);
+}
+
 enum hf_status train_compile(struct trainer *t, struct hf_executable **ret) {
     struct hf_exec_spec spec = train_spec(t);
-    return hf_compile(t->s, t->net, &spec, ret, t->err);
+    enum hf_status st = hf_compile(t->s, t->net, &spec, ret, t->err);
+    return st == HF_INVALID ? train_fail_on_size(t) : st;
 }
 
 enum hf_status train_build(struct trainer *t) {

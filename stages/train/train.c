@@ -125,18 +125,33 @@ static enum hf_status check_options(const struct train_options *o, struct hf_err
     return st == HF_OK ? check_patch(o, e) : st;
 }
 
-/* Channels of a field on the incoming edge; 1 where that is not known. */
-static int32_t channels_of(struct hf_io *io, const char *field) {
+/* Channels of a field on the incoming edge; 1 where that is not known, which *known then says. */
+static int32_t channels_of(struct hf_io *io, const char *field, bool *known) {
     int64_t channels = 0;
-    return io->has(io, field, &channels) && channels > 0 ? (int32_t)channels : 1;
+    if (io->has(io, field, &channels) && channels > 0)
+        return (int32_t)channels;
+    *known = false;
+    return 1;
+}
+
+/* The network, for slices or patches of the size that is known. */
+static enum hf_status check_network(const struct train_options *o, struct hf_io *io, int32_t inputs,
+                                    int32_t outputs, struct hf_error *e) {
+    int64_t size[3] = {1, io->grid[1], io->grid[2]};
+    bool patches = o->patch.count > 0;
+    for (int axis = 0; patches && axis < 3; axis++)
+        size[axis] = (int64_t)o->patch.value[axis];
+    enum hf_status st = io->build(io, &o->network, inputs, outputs + train_rebuilt_channels(o), e);
+    return st == HF_OK ? io->fits(io, size, patches ? "patch" : NULL, e) : st;
 }
 
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct train_options *o = options;
     int32_t inputs = 0;
+    bool known = true;
     for (int32_t i = 0; i < o->inputs.count; i++) {
         io->read(io, o->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
-        inputs += channels_of(io, o->inputs.name[i]);
+        inputs += channels_of(io, o->inputs.name[i], &known);
     }
     io->read(io, o->target, HF_DTYPES, HF_ON_GRID, 0);
     if (o->rebuild)
@@ -147,17 +162,19 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     enum hf_status st = check_options(o, e);
     if (st != HF_OK)
         return st;
-    if (o->weight && channels_of(io, o->weight) != 1)
+    int32_t weights = o->weight ? channels_of(io, o->weight, &known) : 1;
+    if (weights != 1)
         return hf_fail(e, HF_INVALID, "option 'weight': field '%s' has %d channels; a weight has 1",
-                       o->weight, channels_of(io, o->weight));
-    if (o->rebuild && channels_of(io, o->rebuild) != train_rebuilt_channels(o))
+                       o->weight, weights);
+    int32_t rebuilt = o->rebuild ? channels_of(io, o->rebuild, &known) : 0;
+    if (o->rebuild && rebuilt != train_rebuilt_channels(o))
         return hf_fail(e, HF_INVALID,
                        "option 'rebuild': field '%s' has %d channels, the network rebuilds %d",
-                       o->rebuild, channels_of(io, o->rebuild), train_rebuilt_channels(o));
-    int32_t outputs = train_output_channels(o, channels_of(io, o->target));
+                       o->rebuild, rebuilt, train_rebuilt_channels(o));
+    int32_t outputs = train_output_channels(o, channels_of(io, o->target, &known));
     if (io->yields)
         *io->yields = train_describe(o, io->yields->stage, inputs, outputs);
-    return HF_OK;
+    return known ? check_network(o, io, inputs, outputs, e) : HF_OK;
 }
 
 #define AT(field) offsetof(struct train_options, field)

@@ -78,6 +78,8 @@ void train_settle(struct trainer *t, const struct hf_sample *first);
 enum hf_status train_build(struct trainer *t);
 /** What it is compiled for. */
 struct hf_exec_spec train_spec(const struct trainer *t);
+/** Says of an error what size the network was to be compiled for, and what sets it. */
+enum hf_status train_fail_on_size(const struct trainer *t);
 /** Compiles the network for the same batches and loss once more. */
 enum hf_status train_compile(struct trainer *t, struct hf_executable **ret);
 /** Builds and compiles the network for samples like this one. */

@@ -9,11 +9,11 @@ struct bad_graph {
 };
 
 #include "bad_graphs.h"
+#include "bad_networks.h"
 
-static void test_messages(void **state) {
-    (void)state;
-    for (size_t i = 0; i < sizeof bad_graphs / sizeof *bad_graphs; i++) {
-        const struct bad_graph *b = &bad_graphs[i];
+static void check_messages(const struct bad_graph *graphs, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const struct bad_graph *b = &graphs[i];
         int count = 0;
         while (b->sets[count])
             count++;
@@ -25,6 +25,12 @@ static void test_messages(void **state) {
         assert_string_equal(messages, b->messages);
         hf_free(messages);
     }
+}
+
+static void test_messages(void **state) {
+    (void)state;
+    check_messages(bad_graphs, sizeof bad_graphs / sizeof *bad_graphs);
+    check_messages(bad_networks, sizeof bad_networks / sizeof *bad_networks);
 }
 
 static void test_no_file(void **state) {

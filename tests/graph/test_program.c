@@ -222,6 +222,34 @@ static void test_run(void **state) {
     free(text);
 }
 
+/* Where the sizes of slices come from files, a scan tells, and a run before it trains. */
+static void test_sizes_of_files(void **state) {
+    (void)state;
+    static const char graph[] = "stages:\n"
+                                "  cases: {use: load, dataset: sized/cases.csv}\n"
+                                "  prepared: {use: prepare, from: cases, multiple: 1}\n"
+                                "  model:\n"
+                                "    use: train\n"
+                                "    from: prepared\n"
+                                "    network: {unet: {width: 1, levels: 7}}\n"
+                                "    inputs: image\n"
+                                "    target: tumor\n"
+                                "    loss: bce\n";
+    static const char says[] = "(set `size` in `prepare`, or `patch`): network layer \"down";
+    assert_int_equal(hepaflow("phantom sized --cases 1"), 0);
+    write_text("sized.yaml", graph, strlen(graph));
+    assert_int_equal(hepaflow("plan sized.yaml"), 0);
+    assert_true(stream_has("stdout.txt", "--scan tells"));
+    assert_int_equal(hepaflow("plan sized.yaml --scan"), 1);
+    assert_true(stream_has("stderr.txt", "stage 'model' (train): network 'unet' on slices of "));
+    assert_true(stream_has("stderr.txt", says));
+    assert_int_equal(hepaflow("run sized.yaml --out sized/out"), 1);
+    assert_true(stream_has("stderr.txt", "stage 'model': network 'unet' on slices of "));
+    assert_true(stream_has("stderr.txt", says));
+    assert_true(stream_has("stderr.txt", "; along H, "));
+    assert_int_not_equal(access("sized/out/model", F_OK), 0);
+}
+
 static void test_run_fails(void **state) {
     (void)state;
     char args[4096];
@@ -263,10 +291,15 @@ static void test_interrupt(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),     cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_precision), cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_run),       cmocka_unit_test(test_run_fails),
-        cmocka_unit_test(test_interrupt), cmocka_unit_test(test_plugin_path),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_precision),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_fails),
+        cmocka_unit_test(test_sizes_of_files),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_plugin_path),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

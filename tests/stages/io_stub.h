@@ -39,11 +39,18 @@ static void stub_drop(struct hf_io *io, const char *field) {
     (void)field;
 }
 
-static void stub_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w) {
+static void stub_regrid(struct hf_io *io, int64_t d, int64_t h, int64_t w, const char *option) {
     struct io_stub *s = io->engine;
+    (void)option;
     size_t n = strlen(s->text);
     (void)snprintf(s->text + n, sizeof s->text - n, "regrid %lld %lld %lld\n", (long long)d,
                    (long long)h, (long long)w);
+}
+
+static enum hf_status stub_fits(struct hf_io *io, const int64_t size[3], const char *option,
+                                struct hf_error *e) {
+    (void)io, (void)size, (void)option, (void)e;
+    return HF_OK;
 }
 
 static int stub_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
@@ -64,7 +71,9 @@ io_stub_declare_model(struct io_stub *s, const struct hf_stage_class *cls, const
                                  .drop = stub_drop,
                                  .regrid = stub_regrid,
                                  .has = stub_has,
-                                 .model = model},
+                                 .model = model,
+                                 .grid = {-1, -1, -1},
+                                 .fits = stub_fits},
                           .edge = edge};
     s->io.engine = s;
     return cls->declare(options, &s->io, e);

@@ -217,9 +217,14 @@ static void test_a_blind_network_inpaints(void **state) {
     assert_string_equal(stub.text, "read image@0\nread image@0\nwrite inpainted@0 < all\n"
                                    "write difference@0 < all\n");
     struct hf_model_info sees = model->info;
+    assert_int_equal(sees.input_channels, 1);
+    sees.input_channels = 2;
     sees.inputs = (struct hf_names){2, {"image", "hole"}};
     assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &sees, &e), HF_INVALID);
     assert_non_null(strstr(e.text, "takes 'hole'"));
+    sees.input_channels = 3;
+    assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &sees, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "have 2 channels here, it was trained with 3"));
     o.region = "liver";
     assert_int_equal(io_stub_declare_model(&stub, &inpaint, &o, " image ", &model->info, &e),
                      HF_INVALID);

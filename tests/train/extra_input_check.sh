@@ -44,4 +44,4 @@ refused() {
     [ ! -e "$where/refused/inpainter/model.safetensors" ]
 }
 refused "couinaud_map" --set segments.map=none
-refused "hole_channel is 3" --set inpainter.network.gated_unet.hole_channel=3
+refused "'hole_channel' is 3, of 3 input channels" --set inpainter.network.gated_unet.hole_channel=3

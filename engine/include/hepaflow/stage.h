@@ -134,17 +134,30 @@ struct hf_io {
     /** Says that a field is gone after this stage. */
     void (*drop)(struct hf_io *io, const char *field);
     /** Says that the stage moves samples onto a new grid: every ON_GRID field that is not written
-     *  is gone. */
-    void (*regrid)(struct hf_io *io, int64_t d, int64_t h, int64_t w);
+     *  is gone. `option` is the stage's that fixes the sizes, for errors about them (NULL: none).
+     */
+    void (*regrid)(struct hf_io *io, int64_t d, int64_t h, int64_t w, const char *option);
     /** 1 if the field is on the (first) incoming edge; *ret_channels may be NULL. */
     int (*has)(struct hf_io *io, const char *field, int64_t *ret_channels);
     const struct hf_model_info *model; /* of `model:`, or NULL */
     struct hf_model_info *yields;      /* to fill in by a stage that yields a model */
     void *engine;
-    /** What a checkpoint says of its model; the names in it live until the next such call or the
-     *  end of declare. */
+    /** What a checkpoint says of its model, whose network it is then that `fits` asks; the names in
+     *  it live until the next such call or the end of declare. */
     enum hf_status (*model_info)(struct hf_io *io, const char *path, struct hf_model_info *ret,
                                  struct hf_error *e);
+    int64_t grid[3]; /* D, H, W of the ON_GRID fields that enter */
+    /** Builds the network for so many channels, for `fits`, and for the stages that take the model
+     *  which is yielded. An error is shown at the network's option that it names, as above. */
+    enum hf_status (*build)(struct hf_io *io, const struct hf_network_choice *network,
+                            int32_t input_channels, int32_t output_channels, struct hf_error *e);
+    /**
+     * Whether the network that `build` made, or else that of `model`, takes volumes of D, H, W.
+     * What is not known, sizes or network, fits. `option` is that of the stage which says the
+     * sizes; NULL: they are those of `grid`. An error names the sizes that fit, and is shown there.
+     */
+    enum hf_status (*fits)(struct hf_io *io, const int64_t size[3], const char *option,
+                           struct hf_error *e);
 };
 
 /* ---- a stage instance ---- */

@@ -121,7 +121,7 @@ static enum hf_status prepare_declare(const void *options, struct hf_io *io, str
     io->read(io, "image", HF_F32, HF_ON_GRID, 0);
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
     io->read(io, "tumor", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
-    io->regrid(io, -1, o->size, o->size);
+    io->regrid(io, -1, o->size, o->size, "size");
     io->write(io, "image", HF_F32, HF_ON_GRID, 1, "image");
     io->write(io, "liver", HF_U8, HF_ON_GRID, 1, "liver");
     if (io->has(io, "tumor", NULL))
