@@ -107,6 +107,7 @@ struct plan_stage {
     struct on_error on_error;
     int left_out_count;     /* keys given for a class that another `use` replaced, */
     const char **left_out;  /* which only that one takes */
+    bool draws_once;        /* every pass draws what the first one drew */
     bool random;            /* this stage or one upstream draws random numbers */
     bool on_device;         /* runs on the run's device; else on the CPU */
     const char *missing_op; /* that keeps it from the device, or NULL */

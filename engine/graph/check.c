@@ -12,8 +12,8 @@
 #include "modules.h"
 #include "run/memory.h"
 
-const char *const stage_keys[] = {"use",   "from", "model",   "like",     "replicas",
-                                  "depth", "hold", "weights", "on_error", NULL};
+const char *const stage_keys[] = {"use",  "from",    "model",    "like",  "replicas", "depth",
+                                  "hold", "weights", "on_error", "draws", NULL};
 const char *const graph_keys[] = {"name", "seed",   "device",   "vars",  "hold", "nn_threads",
                                   "jobs", "stages", "on_error", "sweep", NULL};
 
@@ -200,6 +200,10 @@ static void parse_options(struct checker *c, struct draft *d) {
 
 /* ---- stages: engine keys ---- */
 
+static bool hands_on_samples(const struct hf_stage_class *cls) {
+    return cls->kind != HF_SINK && cls->kind != HF_MODEL;
+}
+
 static void check_replicas(struct checker *c, struct draft *d) {
     const struct hf_stage_class *cls = d->plan.cls;
     bool one = stage_is_single(cls);
@@ -247,6 +251,20 @@ static void check_weights(struct checker *c, struct draft *d) {
     }
 }
 
+static void check_draws(struct checker *c, struct draft *d) {
+    const struct hf_stage_class *cls = d->plan.cls;
+    const struct node *n = node_get(d->map, "draws");
+    if (!n || node_null(n) || n->broken)
+        return;
+    bool once = n->kind == NODE_SCALAR && strcmp(n->text, "once") == 0;
+    if (!once && !(n->kind == NODE_SCALAR && strcmp(n->text, "anew") == 0))
+        message_about(c->m, n, "'draws' takes once or anew, not %s", node_shown(n, c->arena));
+    else if (!(cls->flags & HF_STAGE_RANDOM) || !hands_on_samples(cls))
+        message_about(c->m, n, "stage '%s' (%s) draws nothing at random for its samples",
+                      d->key->text, cls->name);
+    d->plan.draws_once = once;
+}
+
 static void check_engine_keys(struct checker *c, struct draft *d) {
     int64_t value = DEFAULT_DEPTH;
     const struct node *n = node_get(d->map, "depth");
@@ -264,6 +282,7 @@ static void check_engine_keys(struct checker *c, struct draft *d) {
     if (!d->plan.cls)
         return;
     check_replicas(c, d);
+    check_draws(c, d);
     check_weights(c, d);
     on_error_check(c, d);
 }
@@ -304,10 +323,6 @@ static void read_inputs(struct checker *c, struct draft *d) {
     d->model_of = d->model ? named_stage(c, d->model, "model") : -1;
     if (d->model && d->model_of < 0)
         d->bad = true;
-}
-
-static bool hands_on_samples(const struct hf_stage_class *cls) {
-    return cls->kind != HF_SINK && cls->kind != HF_MODEL;
 }
 
 static void check_inputs(struct checker *c, struct draft *d) {

@@ -286,6 +286,8 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fprintf(out, ", model of %s", p->stage[s->model].name);
     if (s->cls->flags & HF_STAGE_RANDOM)
         fputs(", draws at random", out);
+    if (s->draws_once)
+        fputs(", draws once", out);
     if (s->hold > 0)
         fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
     if (s->on_error.retries > 0 || s->on_error.skip)

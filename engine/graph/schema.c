@@ -291,6 +291,8 @@ static const char *no_use_of(const struct hf_stage_class *cls, const char *key) 
         return "takes one input";
     if (strcmp(key, "hold") == 0 && (!hands_on || (cls->flags & HF_STAGE_RANDOM)))
         return hands_on ? "draws at random" : "hands on no samples";
+    if (strcmp(key, "draws") == 0 && !(hands_on && (cls->flags & HF_STAGE_RANDOM)))
+        return "draws nothing for its samples";
     return NULL;
 }
 

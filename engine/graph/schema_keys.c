@@ -81,6 +81,9 @@ const struct schema_key schema_stage_keys[] = {
     {"on_error", "What becomes of a sample on which it fails: fail, skip, retry(n), "
      "[retry(n), skip]. Default: the graph's.",
      JSON({"$ref": "#/definitions/on_error"})},
+    {"draws", "anew: other random numbers in every pass; once: those of the first pass again. "
+     "Default: anew.",
+     JSON({"anyOf": [{"enum": ["anew", "once"]}, {"$ref": "#/definitions/open"}]})},
     {NULL, NULL, NULL},
 };
 

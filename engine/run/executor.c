@@ -196,13 +196,18 @@ static void was_at(struct instance *in, const char *what, const struct hf_sample
                now);
 }
 
+/* The epoch that the instance draws for. */
+static uint64_t drawn_epoch(const struct instance *in, const struct task *t) {
+    return in->job->run->plan->stage[in->index].draws_once ? 0 : t->epoch;
+}
+
 /* One stage of a chain over what the stage before it emitted, which is given up. */
 static enum hf_status run_link(struct instance *in, struct task *t, struct samples *list) {
     int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
     if (st != HF_OK)
         return instance_blame(in, NULL, st, &t->error);
-    in->stage.epoch = t->epoch;
+    in->stage.epoch = drawn_epoch(in, t);
     in->stage.input = t->input;
     for (int i = 0; st == HF_OK && i < list->count; i++)
         st = process_one(in, t, list->item[i]);
@@ -219,7 +224,7 @@ static enum hf_status run_source(struct instance *in, struct task *t) {
         return instance_blame(in, NULL, st, &t->error);
     bool skipped;
     struct call call = {.in = in, .ticket = t->ticket, .epoch = t->epoch};
-    in->stage.epoch = t->epoch;
+    in->stage.epoch = drawn_epoch(in, t);
     st = fault_call(&call, &skipped, &t->error);
     t->skipped += skipped;
     if (st != HF_OK)
@@ -279,7 +284,7 @@ static enum hf_status run_end(struct task *t) {
     struct instance *in = &t->replica->link[0];
     int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
-    in->stage.epoch = t->epoch;
+    in->stage.epoch = drawn_epoch(in, t);
     if (st == HF_OK)
         st = class_of(in)->end_of_epoch(&in->stage, &t->error);
     t->out = take_out(in);

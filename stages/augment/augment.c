@@ -117,6 +117,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
     if (o->within.count > 0)
         io->read(io, o->within.name[0], HF_U8, HF_ON_GRID, 0);
+    for (int32_t i = 0; i < o->fields.count; i++)
+        io->read(io, o->fields.name[i], HF_DTYPES, HF_ON_GRID, 0);
     io->read(io, HF_EVERY_FIELD, HF_DTYPES, HF_ON_GRID, 0);
     (void)io->has(io, "image", &channels);
     char from[128];
@@ -202,6 +204,14 @@ static const struct hf_option option_table[] = {
         gamma, "[0.7, 1.5]", NULL, 0.05, 20,
         "Range of gamma, drawn as often below 1 as above; mean and deviation stay. Inverted gamma "
         "acts on the negative."),
+    {.name = "fields",
+     .type = HF_OPTION_NAMES,
+     .offset = AT(fields),
+     .initial = "[]",
+     .flags = HF_OPTION_FIELD,
+     .help =
+         "Fields that alone are moved in space, against all others, as a map that is not exact; "
+         "none: all."},
     {.name = "within",
      .type = HF_OPTION_NAMES,
      .offset = AT(within),

@@ -43,6 +43,7 @@ struct augment_options {
         low_resolution, gamma;
     double elastic_spacing; /* mm */
     int32_t contrast_about; /* enum augment_about */
+    struct hf_names fields; /* that are moved in space; none: all */
     struct hf_names within; /* mask outside which values stay as they are; none: everywhere */
     struct hf_reals clip;
 };
@@ -75,7 +76,8 @@ enum hf_status augment_step(struct hf_stage *s, const char *op, const struct hf_
                             struct hf_tensor *const *inputs, const void *params, size_t params_size,
                             struct hf_tensor **ret, struct hf_error *e);
 
-/** Turns, scales, mirrors and warps all fields of `in` on the grid into `out`, and its affine. */
+/** Turns, scales, mirrors and warps fields of `in` on the grid into `out`, and the affine with all.
+ */
 enum hf_status augment_space(struct hf_stage *s, const struct hf_sample *in, struct augment_draw *d,
                              struct hf_sample *out, struct hf_error *e);
 

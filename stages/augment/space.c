@@ -130,21 +130,29 @@ static enum hf_status transform_field(struct hf_stage *s, struct hf_sample *samp
     return st == HF_OK ? hf_sample_set(s, sample, f->name, out, e) : st;
 }
 
+static int is_moved(const struct augment_options *o, const char *field) {
+    int moved = o->fields.count == 0;
+    for (int32_t i = 0; i < o->fields.count; i++)
+        moved = moved || strcmp(o->fields.name[i], field) == 0;
+    return moved;
+}
+
 enum hf_status augment_space(struct hf_stage *s, const struct hf_sample *in, struct augment_draw *d,
                              struct hf_sample *out, struct hf_error *e) {
+    const struct augment_options *o = s->options;
     struct augment_warp_params warp = {.fill = 0};
     struct hf_tensor *control = NULL;
     enum hf_status st = HF_OK;
     if (!augment_any(d, AUGMENT_ROTATE, AUGMENT_ELASTIC))
         return HF_OK;
-    make_matrix(s->options, &in->grid, d, warp.matrix);
+    make_matrix(o, &in->grid, d, warp.matrix);
     if (d->on[AUGMENT_ELASTIC])
         st = make_control(s, &in->grid, d, &warp, &control, e);
     for (int32_t i = 0; st == HF_OK && i < in->fields; i++)
-        if (in->field[i].place == HF_ON_GRID)
+        if (in->field[i].place == HF_ON_GRID && is_moved(o, in->field[i].name))
             st = transform_field(s, out, &in->field[i], &warp, control, e);
     s->host->tensor_unref(control);
-    if (st == HF_OK)
+    if (st == HF_OK && o->fields.count == 0)
         compose_affine(out->grid.affine, warp.matrix);
     return st;
 }

@@ -56,6 +56,36 @@ static void the_stream_does_not_depend_on_workers(void **state) {
     log_free(eight);
 }
 
+/* A stage that draws once gives in every pass what it would have given in the first. */
+static void draws_may_come_again(void **state) {
+    (void)state;
+    struct log *log[2];
+    for (int once = 0; once < 2; once++) {
+        log[once] = log_new();
+        int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 20), (const int[]){-1});
+        int noise = kit_stage(&kit, "noise", &kit_noise, KNOBS(0), source);
+        kit.plan.stage[noise].draws_once = once;
+        int sink =
+            kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 2, .log = log[once]), noise);
+        kit_job(&kit, sink);
+        kit.workers = 3;
+        kit_run(&kit);
+        kit_close(&kit);
+        kit_open(&kit);
+    }
+    assert_int_equal(log[1]->count, 40);
+    int anew = 0;
+    for (int i = 0; i < 20; i++) {
+        assert_true(log[1]->line[i].value == log[0]->line[i].value);
+        assert_true(log[1]->line[20 + i].value == log[1]->line[i].value);
+        assert_string_equal(log[1]->line[20 + i].id, log[1]->line[i].id);
+        anew += log[0]->line[20 + i].value != log[0]->line[i].value;
+    }
+    assert_true(anew > 10);
+    log_free(log[0]);
+    log_free(log[1]);
+}
+
 static void values_are_what_the_stages_make_them(void **state) {
     (void)state;
     struct log *log = log_new();
@@ -363,6 +393,7 @@ static void empty_streams_end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_stream_does_not_depend_on_workers, setup, teardown),
+        cmocka_unit_test_setup_teardown(draws_may_come_again, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_what_the_stages_make_them, setup, teardown),
         cmocka_unit_test_setup_teardown(replicas_work_side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_sink_bounds_what_is_alive, setup, teardown),

@@ -290,8 +290,8 @@ static const struct bad_graph bad_graphs[] = {
      "  cases: {use: t_load, dataset: x, depth: 0, replicas: 2}\n"
      "  shed: {use: t_shed, from: cases, replicas: 3}\n"
      "  prep: {use: t_prepare, from: cases, replicas: 0}\n"
-     "  mask: {use: t_mask, from: cases}\n"
-     "  holes: {use: t_holes, from: mask, hold: 1 GB}\n"
+     "  mask: {use: t_mask, from: cases, draws: once}\n"
+     "  holes: {use: t_holes, from: mask, hold: 1 GB, draws: twice}\n"
      "  save: {use: t_save, from: holes, hold: 1 GB}\n",
      {NULL},
      "g.yaml:1:7: 'seed' must be a whole number from 0 on, not '-1'\n"
@@ -321,10 +321,16 @@ static const struct bad_graph bad_graphs[] = {
      "g.yaml:9:49: 'replicas' must be a whole number from 1 to 256, not '0'\n"
      "      prep: {use: t_prepare, from: cases, replicas: 0}\n"
      "                                                    ^\n"
+     "g.yaml:10:43: stage 'mask' (t_mask) draws nothing at random for its samples\n"
+     "      mask: {use: t_mask, from: cases, draws: once}\n"
+     "                                              ^~~~\n"
      "g.yaml:11:43: 'hold' would freeze the random draws of stage 'holes': hold a stage before "
      "them\n"
-     "      holes: {use: t_holes, from: mask, hold: 1 GB}\n"
+     "      holes: {use: t_holes, from: mask, hold: 1 GB, draws: twice}\n"
      "                                              ^\n"
+     "g.yaml:11:56: 'draws' takes once or anew, not 'twice'\n"
+     "      holes: {use: t_holes, from: mask, hold: 1 GB, draws: twice}\n"
+     "                                                           ^~~~~\n"
      "g.yaml:12:42: stage 'save' (t_save) has no samples to hold\n"
      "      save: {use: t_save, from: holes, hold: 1 GB}\n"
      "                                             ^\n"},

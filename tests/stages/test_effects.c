@@ -546,6 +546,29 @@ static void test_labels_stay_labels(void **state) {
     done(&t);
 }
 
+/* A field that is moved alone comes as it does with all others, which stay where they are. */
+static void test_some_fields_move_alone(void **state) {
+    (void)state;
+    static uint8_t moved[N];
+    struct augment_options o = only("elastic", 1);
+    o.dims = 3;
+    o.effects.count = 2;
+    o.effects.name[1] = "rotate";
+    o.effects.value[1] = 1;
+    struct test t = open_test(&o);
+    (void)run(&t, 1);
+    memcpy(moved, harness_u8(t.out, "couinaud"), N);
+    assert_memory_not_equal(moved, couinaud, N);
+    done(&t);
+    o.fields = (struct hf_names){1, {"couinaud"}};
+    t = open_test(&o);
+    assert_memory_equal(run(&t, 1), image, sizeof image);
+    assert_memory_equal(harness_u8(t.out, "liver"), liver, N);
+    assert_memory_equal(harness_u8(t.out, "couinaud"), moved, N);
+    assert_memory_equal(&t.out->grid, &t.in->grid, sizeof t.in->grid);
+    done(&t);
+}
+
 static void test_bad_options_are_refused(void **state) {
     (void)state;
     struct io_stub io;
@@ -583,6 +606,7 @@ int main(void) {
         cmocka_unit_test(test_ranges_in_the_image),
         cmocka_unit_test(test_draws_do_not_depend_on_each_other),
         cmocka_unit_test(test_labels_stay_labels),
+        cmocka_unit_test(test_some_fields_move_alone),
         cmocka_unit_test(test_bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
