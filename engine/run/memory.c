@@ -396,6 +396,10 @@ enum hf_status memory_ask(struct run *run, struct memory *m, struct hf_error *e)
             run_model(&a, i);
             continue;
         }
+        if (ps->model >= 0 && !m->stage[ps->model].known && in.known) {
+            in.known = false;
+            memcpy(in.unknown, m->stage[ps->model].unknown, sizeof in.unknown);
+        }
         if (cls->kind == HF_SINK)
             m->stage[i].known = true;
         else if (!m->scanned)

@@ -60,7 +60,5 @@ void apply_stop(struct hf_stage *s) {
 enum hf_status apply_memory(struct hf_stage *s, const struct hf_memory_query *q,
                             struct hf_memory *ret, struct hf_error *e) {
     const struct apply_options *o = s->options;
-    if (o->adapt.steps > 0)
-        return hf_fail(e, HF_UNSUPPORTED, "what `adapt` takes is not told");
-    return infer_memory(s, q, &o->infer, q->largest->grid.size, ret, e);
+    return infer_memory(s, q, &o->infer, &o->adapt, q->largest->grid.size, ret, e);
 }

@@ -160,9 +160,10 @@ enum hf_status infer_volume(struct hf_stage *s, struct infer *x, const struct in
 
 void infer_close(struct infer *x);
 
-/** For a stage's `memory`: the network, and infer_volume of a volume of that size. */
+/** For a stage's `memory`: the network, and infer_volume of a volume of that size; `adapt` may be
+ *  NULL, as that of a job. */
 enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
-                            const struct infer_options *o, const int64_t size[3],
-                            struct hf_memory *ret, struct hf_error *e);
+                            const struct infer_options *o, const struct infer_adapt *adapt,
+                            const int64_t size[3], struct hf_memory *ret, struct hf_error *e);
 
 #endif

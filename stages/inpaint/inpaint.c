@@ -185,7 +185,7 @@ static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q
     const struct options *o = s->options;
     const int64_t *size = q->largest->grid.size;
     int64_t mask = size[0] * size[1] * size[2], volume = mask * (int64_t)sizeof(float);
-    enum hf_status st = infer_memory(s, q, &o->infer, size, ret, e);
+    enum hf_status st = infer_memory(s, q, &o->infer, NULL, size, ret, e);
     ret->work = ret->work > 2 * volume ? ret->work + volume : 3 * volume;
     ret->work += (o->parts ? mask + volume : 0) + (o->everywhere ? mask : 0);
     return st;

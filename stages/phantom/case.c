@@ -312,6 +312,32 @@ static enum hf_status make(const struct phantom_params *p, const struct phantom_
     return st;
 }
 
+/* Draws shape, body and grid of a case; `from` of `w` is where the volume begins. */
+static void draw_frame(const struct phantom_params *p, const struct phantom_anatomy *anatomy,
+                       uint64_t seed, struct phantom_case *c, struct phantom_body *body,
+                       struct warp *w) {
+    struct hf_rng rng = stream(c, seed, "phantom.shape");
+    draw_turn(anatomy, (float)p->deform, &rng, w);
+    phantom_body_draw(w->half, stream(c, seed, "phantom.body"), body);
+    const float margin = 8.0f;
+    w->from[0] = body->centre[0] - body->radius[0] - margin;
+    w->from[1] = body->centre[1] - body->radius[1] - margin;
+    w->from[2] = body->low;
+    const float extent[3] = {2 * (body->radius[0] + margin), 2 * (body->radius[1] + margin),
+                             body->high - body->low};
+    phantom_grids_draw(p, extent, stream(c, seed, "phantom.grid"), c);
+}
+
+struct hf_grid phantom_case_grid(const struct phantom_params *p,
+                                 const struct phantom_anatomy *anatomy,
+                                 const struct phantom_plan *plan, uint64_t seed) {
+    struct phantom_case c = {.plan = *plan};
+    struct warp w = {{0}, {{0}}, {0}, {0}};
+    struct phantom_body body;
+    draw_frame(p, anatomy, seed, &c, &body, &w);
+    return c.canonical;
+}
+
 enum hf_status phantom_case_make(const struct phantom_params *p,
                                  const struct phantom_anatomy *anatomy,
                                  const struct phantom_plan *plan, uint64_t seed,
@@ -319,16 +345,7 @@ enum hf_status phantom_case_make(const struct phantom_params *p,
     struct phantom_case c = {.plan = *plan};
     struct warp w = {{0}, {{0}}, {0}, {0}};
     struct phantom_body body;
-    struct hf_rng rng = stream(&c, seed, "phantom.shape");
-    draw_turn(anatomy, (float)p->deform, &rng, &w);
-    phantom_body_draw(w.half, stream(&c, seed, "phantom.body"), &body);
-    const float margin = 8.0f;
-    w.from[0] = body.centre[0] - body.radius[0] - margin;
-    w.from[1] = body.centre[1] - body.radius[1] - margin;
-    w.from[2] = body.low;
-    const float extent[3] = {2 * (body.radius[0] + margin), 2 * (body.radius[1] + margin),
-                             body.high - body.low};
-    phantom_grids_draw(p, extent, stream(&c, seed, "phantom.grid"), &c);
+    draw_frame(p, anatomy, seed, &c, &body, &w);
 
     size_t count = phantom_count(&c.grid), area = (size_t)c.grid.n[1] * (size_t)c.grid.n[2];
     float *work = malloc((8 * count + area) * sizeof *work);

@@ -58,6 +58,11 @@ int64_t phantom_train_count(const struct phantom_params *p);
 
 struct phantom_plan phantom_case_plan(const struct phantom_params *p, uint64_t seed, int64_t index);
 
+/** The canonical grid that the case of a plan will have. */
+struct hf_grid phantom_case_grid(const struct phantom_params *p,
+                                 const struct phantom_anatomy *anatomy,
+                                 const struct phantom_plan *plan, uint64_t seed);
+
 /** Makes the case of a plan from its anatomy; freed by phantom_case_free. */
 enum hf_status phantom_case_make(const struct phantom_params *p,
                                  const struct phantom_anatomy *anatomy,

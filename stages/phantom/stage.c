@@ -134,20 +134,38 @@ static int32_t files(struct hf_stage *s, int64_t item, const char **paths, int32
     return 1;
 }
 
-static enum hf_status make(struct hf_stage *s, int64_t item, struct phantom_case *ret,
-                           struct hf_error *e) {
+static enum hf_status read_anatomy(struct hf_stage *s, int32_t which, struct phantom_anatomy *ret,
+                                   struct hf_error *e) {
     const struct state *state = s->state;
-    struct phantom_params p;
-    struct phantom_plan plan = plan_of(s, item, &p);
-    const char *path = state->path[plan.anatomy];
-    struct phantom_anatomy anatomy;
     void *bytes = NULL;
     size_t size = 0;
-    enum hf_status st = s->host->file_take(s->host, path, &bytes, &size, e);
+    enum hf_status st = s->host->file_take(s->host, state->path[which], &bytes, &size, e);
     if (st != HF_OK)
         return st;
-    st = phantom_anatomy_read(path, bytes, size, &anatomy, e);
+    st = phantom_anatomy_read(state->path[which], bytes, size, ret, e);
     s->host->file_free(s->host, bytes);
+    return st;
+}
+
+static enum hf_status grid_of(struct hf_stage *s, int64_t item, struct hf_grid *ret,
+                              struct hf_error *e) {
+    struct phantom_params p;
+    struct phantom_plan plan = plan_of(s, item, &p);
+    struct phantom_anatomy anatomy;
+    enum hf_status st = read_anatomy(s, plan.anatomy, &anatomy, e);
+    if (st != HF_OK)
+        return st;
+    *ret = phantom_case_grid(&p, &anatomy, &plan, s->seed);
+    phantom_anatomy_free(&anatomy);
+    return st;
+}
+
+static enum hf_status make(struct hf_stage *s, int64_t item, struct phantom_case *ret,
+                           struct hf_error *e) {
+    struct phantom_params p;
+    struct phantom_plan plan = plan_of(s, item, &p);
+    struct phantom_anatomy anatomy;
+    enum hf_status st = read_anatomy(s, plan.anatomy, &anatomy, e);
     if (st != HF_OK)
         return st;
     st = phantom_case_make(&p, &anatomy, &plan, s->seed, ret, e);
@@ -264,6 +282,7 @@ static const struct hf_stage_class phantom = {
     .count = count,
     .open = open_case,
     .files = files,
+    .grid_of = grid_of,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {

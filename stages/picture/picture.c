@@ -419,6 +419,14 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
     return st;
 }
 
+/* Panels are drawn from the sample itself; pictures are no tensors. */
+static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q,
+                             struct hf_memory *ret, struct hf_error *e) {
+    (void)s, (void)q, (void)e;
+    *ret = (struct hf_memory){0, 0};
+    return HF_OK;
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
     if (!(o->window.value[1] > o->window.value[0]))
@@ -504,6 +512,7 @@ static const struct hf_stage_class picture = {
     .options = option_table,
     .declare = declare,
     .run = run,
+    .memory = memory,
 };
 
 static const struct hf_stage_class *const stages[] = {&picture, NULL};

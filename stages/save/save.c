@@ -44,6 +44,14 @@ enum {
 
 /* ---- declare ---- */
 
+/* Fields go to the host as they come; the rest is no tensor. */
+static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q,
+                             struct hf_memory *ret, struct hf_error *e) {
+    (void)s, (void)q, (void)e;
+    *ret = (struct hf_memory){0, 0};
+    return HF_OK;
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
     for (int32_t i = 0; i < o->fields.count; i++) {
@@ -363,6 +371,7 @@ static const struct hf_stage_class save = {
     .options = options,
     .declare = declare,
     .run = run,
+    .memory = memory,
 };
 
 HF_EXPORT const struct hf_plugin hf_plugin = {

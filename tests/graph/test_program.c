@@ -222,6 +222,24 @@ static void test_run(void **state) {
     free(text);
 }
 
+/* Of the shipped graphs the memory of every job is told, where there are cases to look at: those of
+ * test_run. */
+static void test_memory_is_told(void **state) {
+    (void)state;
+    static const char *const graphs[] = {"couinaudnet", "couinaudnet-3d", "couinaudnet-ttt",
+                                         "geometry",    "preprocess",     "quick",
+                                         "real",        "supervised"};
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+        char args[4096];
+        (void)snprintf(args, sizeof args, "plan '%s/graphs/%s.yaml' --set vars.data=made/cases.csv",
+                       getenv("HEPAFLOW_SOURCE"), graphs[i]);
+        assert_int_equal(hepaflow(args), 0);
+        assert_true(stream_has("stdout.txt", "Memory at most"));
+        if (stream_has("stdout.txt", "unknown"))
+            fail_msg("%s: %s", graphs[i], strstr(read_text("stdout.txt"), "Memory"));
+    }
+}
+
 /* Where the sizes of slices come from files, a scan tells, and a run before it trains. */
 static void test_sizes_of_files(void **state) {
     (void)state;
@@ -298,6 +316,7 @@ int main(void) {
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_run_fails),
         cmocka_unit_test(test_sizes_of_files),
+        cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_plugin_path),
     };

@@ -83,6 +83,9 @@ static void samples_are_whole(void **state) {
         }
         assert_true(liver_voxels > 1000);
         assert_memory_equal(&out->grid, &out->canonical, sizeof out->grid);
+        struct hf_grid told;
+        assert_int_equal(phantom.grid_of(s, i, &told, &f->e), HF_OK);
+        assert_memory_equal(&told, &out->grid, sizeof told);
         assert_true(out->grid.affine[0][0] >= 3 && out->grid.affine[0][0] <= 4);
         assert_true(out->grid.affine[2][2] >= 5 && out->grid.affine[2][2] <= 6);
         turned += memcmp(&out->file, &out->canonical, sizeof out->file) != 0;
