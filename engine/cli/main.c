@@ -31,11 +31,13 @@ static const struct command commands[] = {
     {"sweep", command_sweep,
      "sweep GRAPH [--axis stage.option=a,b,c]... [--seeds N] [--baseline ARM] [--metric NAME]\n"
      "      [--set stage.option=value]... [--out DIR] [--jobs N] [--device NAME] [--workers N]\n"
+     "      [--list]\n"
      "      runs every combination of the axes' values, and the arms of the graph's own sweep:, "
      "each\n"
      "      with N seeds, N at once; compares their scores, case by case, with those of ARM "
      "(default:\n"
-     "      the first); results go to DIR (default: out/<name of the graph>-sweep)"},
+     "      the first); results go to DIR (default: out/<name of the graph>-sweep);\n"
+     "      --list: checks and shows the arms, and runs none"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "

@@ -165,10 +165,25 @@ static int finish(const struct sweep *sw, const struct sweep_run *run, const cha
     return st == HF_OK && failed == 0 && canceled == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int sweep_here(const struct sweep *sw, const struct sweep_start *how, const char *metric) {
+static void list_arms(const struct sweep *sw) {
+    for (int a = 0; a < sw->arms; a++) {
+        printf("%s%s\n", sw->arm[a].name, a == sw->baseline ? " (baseline)" : "");
+        for (int i = 0; i < sw->arm[a].sets; i++)
+            printf("  %s\n", sw->arm[a].set[i]);
+    }
+    fputs("seeds", stdout);
+    for (int i = 0; i < sw->seeds; i++)
+        printf(" %lld", (long long)sw->seed[i]);
+    putchar('\n');
+}
+
+static int sweep_here(const struct sweep *sw, const struct sweep_start *how, const char *metric,
+                      bool list) {
     struct hf_error e;
     int status = check_plans(sw, how->graph, how->sets);
-    if (status != EXIT_DONE)
+    if (status == EXIT_DONE && list)
+        list_arms(sw);
+    if (status != EXIT_DONE || list)
         return status;
     struct sweep_run *run = list_runs(sw);
     if (!run) {
@@ -187,12 +202,19 @@ static int sweep_here(const struct sweep *sw, const struct sweep_start *how, con
 int command_sweep(int argc, char **argv) {
     const char *path = NULL, *out = NULL, *device = NULL, *baseline = NULL, *metric = NULL;
     int64_t workers = 0, seeds = 0, at_once = 1;
+    bool list = false;
     struct sets sets = {0}, axes = {0};
-    const struct arg args[] = {{"--axis", ARG_SETS, &axes},         {"--seeds", ARG_WHOLE, &seeds},
-                               {"--baseline", ARG_TEXT, &baseline}, {"--set", ARG_SETS, &sets},
-                               {"--out", ARG_TEXT, &out},           {"--jobs", ARG_WHOLE, &at_once},
-                               {"--device", ARG_TEXT, &device},     {"--metric", ARG_TEXT, &metric},
-                               {"--workers", ARG_WHOLE, &workers},  {NULL, ARG_FLAG, NULL}};
+    const struct arg args[] = {{"--axis", ARG_SETS, &axes},
+                               {"--seeds", ARG_WHOLE, &seeds},
+                               {"--baseline", ARG_TEXT, &baseline},
+                               {"--set", ARG_SETS, &sets},
+                               {"--out", ARG_TEXT, &out},
+                               {"--jobs", ARG_WHOLE, &at_once},
+                               {"--device", ARG_TEXT, &device},
+                               {"--metric", ARG_TEXT, &metric},
+                               {"--workers", ARG_WHOLE, &workers},
+                               {"--list", ARG_FLAG, &list},
+                               {NULL, ARG_FLAG, NULL}};
     if (!args_read("sweep", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (workers > 1024 || at_once < 1 || at_once > 64) {
@@ -227,7 +249,7 @@ int command_sweep(int argc, char **argv) {
                                         .sets = &sets,
                                         .workers = workers,
                                         .at_once = at_once};
-        status = sweep_here(sw, &how, metric);
+        status = sweep_here(sw, &how, metric, list);
     }
     free(folder);
     sweep_free(sw);
