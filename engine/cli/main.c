@@ -89,9 +89,9 @@ int main(int argc, char **argv) {
      * with their modules, later than this. */
     (void)setenv("GOMP_SPINCOUNT", "1000", 0);
 #ifdef __GLIBC__
-    /* Large blocks of ever other sizes go back to the system when they are freed. By default glibc
-     * takes them from its heaps after the first few, which then grow with the number of cases. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    /* Blocks of ever other sizes go back to the system when they are freed. By default glibc takes
+     * them from its heaps after the first few, which then grow with the number of cases. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 18);
 #endif
     if (argc < 2) {
         print_usage(stderr);

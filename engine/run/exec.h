@@ -27,6 +27,7 @@ struct edge {
     const struct hf_sample **item; /* ring */
     int first, count, capacity;
     int64_t bytes;
+    int at_work; /* taken from it by tasks that are not done: they keep their places */
     bool ended;  /* the epoch's last sample is in it, or has been taken */
     bool closed; /* nobody takes any more: what arrives is dropped */
     struct node *to;
@@ -65,7 +66,7 @@ struct node {
     struct edge **out;
     int replicas;
     struct replica *replica;
-    int window; /* tickets at work or waiting, and samples on an edge, at most */
+    int window; /* tickets at work or waiting, and places on an edge, at most */
     struct slot *slot;
     uint64_t epoch;
     int64_t items;            /* of a source; -1: not counted yet */

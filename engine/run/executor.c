@@ -5,8 +5,10 @@
  * whoever finishes first, so the stream does not depend on workers, replicas or luck. A task is
  * handed out only if its samples will fit: tickets at work or waiting and samples on the fullest
  * outgoing edge stay within the node's window, and their bytes within EDGE_BYTES; one ticket
- * is always allowed, and a task that emits several samples may go over by those. Nothing
- * blocks inside a stage's call, so that one worker is enough for any graph.
+ * is always allowed, and a task that emits several samples may go over by those. A sample keeps its
+ * place on the edge until the task that took it is done: what is in memory does not depend on which
+ * tasks happen to meet. Nothing blocks inside a stage's call, so that one worker is enough for any
+ * graph.
  *
  * Lock order: run->lock, then one of the leaves run->notes_lock, the hold cache's, the
  * read-ahead's, the trace's, a device's. No stage is called and no sample is released under a lock.
@@ -20,6 +22,9 @@
 #include "graph/print.h"
 #include "memory.h"
 #include "trace.h"
+
+/* Of an edge, so that a node can work on one sample while the next one is made. */
+#define LEAST_PLACES 2
 
 enum task_kind {
     TASK_COUNT,
@@ -36,6 +41,7 @@ struct task {
     int64_t ticket;
     uint64_t epoch;
     int input;
+    struct edge *from;              /* that `sample` was taken from */
     const struct hf_sample *sample; /* a reference */
     struct samples out;
     int64_t items; /* COUNT */
@@ -376,12 +382,19 @@ static bool all_closed(const struct node *n) {
     return true;
 }
 
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 static bool has_room(const struct node *n) {
-    int64_t tickets = n->next_ticket - n->released, count = 0, bytes = 0;
+    int64_t tickets = n->next_ticket - n->released, count = 0, places = 0, bytes = 0;
     for (int i = 0; i < n->outs; i++) {
-        count = n->out[i]->count > count ? n->out[i]->count : count;
-        bytes = n->out[i]->bytes > bytes ? n->out[i]->bytes : bytes;
+        count = larger(count, n->out[i]->count);
+        places = larger(places, n->out[i]->count + n->out[i]->at_work);
+        bytes = larger(bytes, n->out[i]->bytes);
     }
+    if (tickets + places >= larger(n->window, LEAST_PLACES))
+        return false;
     if (tickets == 0 && count == 0)
         return true;
     if (n->largest < 0) /* the first one shows how large they are */
@@ -476,7 +489,9 @@ static bool find_sample_task(struct node *n, struct replica *r, struct task *t, 
     hand_out(n, r, TASK_SAMPLE, t);
     t->ticket = n->next_ticket++;
     t->input = input;
-    t->sample = edge_pop(n->in[input]);
+    t->from = n->in[input];
+    t->sample = edge_pop(t->from);
+    t->from->at_work++;
     return true;
 }
 
@@ -557,6 +572,8 @@ static bool task_done(struct task *t) {
     bool kept = true;
     t->replica->busy = false;
     n->running--;
+    if (t->from)
+        t->from->at_work--;
     if (t->kind == TASK_COUNT) {
         n->items = t->items;
     } else if (t->kind == TASK_END || t->kind == TASK_NONE_LEFT) {

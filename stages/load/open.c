@@ -24,19 +24,38 @@ struct image {
     struct hf_notes *doubts;      /* what cannot be right about the case's geometry */
 };
 
-/** An open file and the bytes under it. */
+/** An open file and the bytes under it. What is inflated is a tensor: memory of the device's pool
+ *  takes what others have just let go. */
 struct source {
-    const struct hf_host *host;
+    const struct hf_stage *stage;
     void *header, *image;
+    struct hf_tensor *content;
+    struct hf_nifti_memory memory;
     struct hf_nifti nifti;
 };
 
+static void *content_take(void *arg, size_t size) {
+    struct source *src = arg;
+    const int64_t shape[1] = {(int64_t)size};
+    if (hf_tensor_new_host(src->stage, HF_U8, 1, shape, &src->content, NULL) != HF_OK)
+        return NULL;
+    return src->content->dl.data;
+}
+
+static void content_give(void *arg, void *data) {
+    struct source *src = arg;
+    (void)data;
+    src->stage->host->tensor_unref(src->content);
+    src->content = NULL;
+}
+
 static void source_close(struct source *src) {
+    const struct hf_host *host = src->stage->host;
     hf_nifti_close(&src->nifti);
     if (src->header)
-        src->host->file_free(src->host, src->header);
+        host->file_free(host, src->header);
     if (src->image)
-        src->host->file_free(src->host, src->image);
+        host->file_free(host, src->image);
     src->header = src->image = NULL;
 }
 
@@ -44,13 +63,14 @@ static enum hf_status source_open(const struct hf_stage *s, const struct load_it
                                   enum hf_case_file f, struct source *src, struct hf_error *e) {
     size_t header_size = 0, image_size = 0;
     memset(src, 0, sizeof *src);
-    src->host = s->host;
+    src->stage = s;
+    src->memory = (struct hf_nifti_memory){content_take, content_give, src};
     enum hf_status st = s->host->file_take(s->host, it->header[f], &src->header, &header_size, e);
     if (st == HF_OK && it->image[f])
         st = s->host->file_take(s->host, it->image[f], &src->image, &image_size, e);
     if (st == HF_OK)
-        st = hf_nifti_open(src->header, header_size, src->image, image_size, it->header[f],
-                           &src->nifti, e);
+        st = hf_nifti_open_into(&src->memory, src->header, header_size, src->image, image_size,
+                                it->header[f], &src->nifti, e);
     if (st != HF_OK) {
         source_close(src);
         return st;

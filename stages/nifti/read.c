@@ -42,6 +42,18 @@ static void *content_alloc(size_t size) {
     return p;
 }
 
+static void *heap_take(void *arg, size_t size) {
+    (void)arg;
+    return content_alloc(size);
+}
+
+static void heap_give(void *arg, void *data) {
+    (void)arg;
+    free(data);
+}
+
+static const struct hf_nifti_memory heap = {heap_take, heap_give, NULL};
+
 /* ---- files ---- */
 
 static int ends_with(const char *text, const char *end) {
@@ -215,7 +227,7 @@ static enum hf_status open_voxels(const void *bytes, size_t size, struct hf_nift
                        "them",
                        n->name, (long long)need, size);
     size_t room = (size_t)need + SPARE_BYTES, used = 0, left = 0;
-    uint8_t *content = content_alloc(room);
+    uint8_t *content = n->memory->take(n->memory->arg, room);
     if (!content)
         return hf_fail(e, HF_NO_MEMORY, "%s: no memory for its %lld bytes", n->name,
                        (long long)need);
@@ -223,7 +235,7 @@ static enum hf_status open_voxels(const void *bytes, size_t size, struct hf_nift
     if (st == HF_OK && (int64_t)used < need)
         st = too_short(n, (int64_t)used, e);
     if (st != HF_OK) {
-        free(content);
+        n->memory->give(n->memory->arg, content);
         return st;
     }
     if (left > 0)
@@ -236,9 +248,16 @@ static enum hf_status open_voxels(const void *bytes, size_t size, struct hf_nift
 enum hf_status hf_nifti_open(const void *header, size_t header_size, const void *image,
                              size_t image_size, const char *name, struct hf_nifti *ret,
                              struct hf_error *e) {
+    return hf_nifti_open_into(&heap, header, header_size, image, image_size, name, ret, e);
+}
+
+enum hf_status hf_nifti_open_into(const struct hf_nifti_memory *memory, const void *header,
+                                  size_t header_size, const void *image, size_t image_size,
+                                  const char *name, struct hf_nifti *ret, struct hf_error *e) {
     struct hf_nifti n;
     memset(&n, 0, sizeof n);
     n.name = name;
+    n.memory = memory;
     uint8_t head[HF_NIFTI_HEADER_BYTES];
     enum hf_status st = open_header(header, header_size, &n, head, e);
     if (st != HF_OK)
@@ -263,7 +282,8 @@ enum hf_status hf_nifti_open(const void *header, size_t header_size, const void 
 }
 
 void hf_nifti_close(struct hf_nifti *n) {
-    free(n->owned);
+    if (n->owned)
+        n->memory->give(n->memory->arg, n->owned);
     n->owned = NULL;
     n->voxels = NULL;
 }

@@ -14,7 +14,14 @@
 extern "C" {
 #endif
 
-/** An open volume. `name` and the bytes handed to open are borrowed until close. */
+/** Where the content of packed files goes: `take` gives NULL if there is no more. */
+struct hf_nifti_memory {
+    void *(*take)(void *arg, size_t size);
+    void (*give)(void *arg, void *data);
+    void *arg;
+};
+
+/** An open volume. `name`, the memory and the bytes handed to open are borrowed until close. */
 struct hf_nifti {
     const char *name;
     struct hf_nifti_header header; /* header.grid: the grid as stored */
@@ -22,7 +29,8 @@ struct hf_nifti {
     struct hf_grid canonical;
     struct hf_notes notes;
     const uint8_t *voxels; /* as stored */
-    void *owned;           /* inflated content, or NULL */
+    const struct hf_nifti_memory *memory;
+    void *owned; /* inflated content, or NULL */
 };
 
 /** The content of a file: freed with hf_nifti_bytes_free. Directories and empty files are errors.
@@ -52,6 +60,10 @@ void hf_nifti_bytes_free(struct hf_nifti_bytes *b);
 enum hf_status hf_nifti_open(const void *header, size_t header_size, const void *image,
                              size_t image_size, const char *name, struct hf_nifti *ret,
                              struct hf_error *e);
+/** The same, inflated into memory of the caller's kind. */
+enum hf_status hf_nifti_open_into(const struct hf_nifti_memory *memory, const void *header,
+                                  size_t header_size, const void *image, size_t image_size,
+                                  const char *name, struct hf_nifti *ret, struct hf_error *e);
 void hf_nifti_close(struct hf_nifti *n);
 
 /** The header and the grids of a file without its voxels, from its first bytes; nothing is to be
