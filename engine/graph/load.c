@@ -119,14 +119,31 @@ struct filler {
 
 static struct node *fill(struct filler *f, struct node *n, int depth);
 
+/* The var that every file has, unless the graph has one of that name. */
+#define GRAPH_DIR "graph_dir"
+
+/* The folder of the file that it stands in; of `--set`, the working folder. */
+static struct node *graph_dir(struct arena *a, struct location where) {
+    struct node *ret = node_new(a, NODE_SCALAR, where);
+    const char *slash = where.file ? strrchr(where.file, '/') : NULL;
+    ret->text = slash == NULL         ? "."
+                : slash == where.file ? "/"
+                                      : arena_strndup(a, where.file, (size_t)(slash - where.file));
+    ret->plain = true;
+    return ret;
+}
+
 /* The filled value of var `name`; NULL after an error at `where`. */
 static struct node *var_value(struct filler *f, const char *name, struct location where,
                               int depth) {
     struct arena *a = f->m->arena;
     int i = node_find(f->vars, name);
+    if (i < 0 && strcmp(name, GRAPH_DIR) == 0)
+        return graph_dir(a, where);
     if (i < 0) {
         struct words words;
         words_begin(&words, name);
+        words_try(&words, GRAPH_DIR);
         for (int k = 0; f->vars && f->vars->kind == NODE_MAP && k < f->vars->count; k++)
             words_try(&words, f->vars->key[k]->text);
         message_error(f->m, where, "unknown var '%.60s'%s", name, words_hint(&words, a));

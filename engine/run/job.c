@@ -73,6 +73,7 @@ static enum hf_status make_replicas(struct node *n, struct hf_error *e) {
         if (!n->probe)
             return out_of_memory(e);
         instance_init(n->probe, job, n->link[0], 0);
+        n->probe->silent = true;
     }
     return HF_OK;
 }

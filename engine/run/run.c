@@ -101,7 +101,7 @@ static enum hf_status on_message(void *engine, const struct hf_stage *s, const s
     (void)engine;
     switch (m->kind) {
     case MESSAGE_LOG:
-        return log_line(run, in, m);
+        return in->silent ? HF_OK : log_line(run, in, m);
     case MESSAGE_MODEL:
         return keep_model(in->job, in->index, m->model);
     case MESSAGE_PROGRESS:

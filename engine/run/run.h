@@ -175,6 +175,7 @@ struct instance {
     int track;               /* in the trace; 0: none yet */
     int64_t busy;            /* ns that it was at work */
     bool began;              /* `start` has been called */
+    bool silent;             /* what it logs, another instance of the stage does */
 };
 
 /* A stream is whatever implements these two. */

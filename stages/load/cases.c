@@ -369,8 +369,42 @@ static enum hf_status remark(const struct parser *p, struct hf_cases *cases, uin
     return st;
 }
 
+/* Line numbers in words: "2, 5 to 9 and 12 more". */
+struct lines {
+    char *text;
+    size_t size, used;
+    int32_t first, last, left_out; /* of the range that goes on; 0: none */
+};
+
+static void end_range(struct lines *l) {
+    char range[64];
+    if (l->first == 0)
+        return;
+    int n = snprintf(range, sizeof range, l->first < l->last ? "%s%d to %d" : "%s%d",
+                     l->used ? ", " : "", (int)l->first, (int)l->last);
+    if (l->left_out > 0 || l->used + (size_t)n + 32 > l->size)
+        l->left_out += l->last - l->first + 1;
+    else
+        l->used += (size_t)snprintf(l->text + l->used, l->size - l->used, "%s", range);
+    l->first = 0;
+}
+
+static void add_line(struct lines *l, int32_t line) {
+    if (l->first == 0 || line != l->last + 1) {
+        end_range(l);
+        l->first = line;
+    }
+    l->last = line;
+}
+
+static void end_lines(struct lines *l) {
+    end_range(l);
+    if (l->left_out > 0)
+        (void)snprintf(l->text + l->used, l->size - l->used, " and %d more", (int)l->left_out);
+}
+
 enum hf_status hf_cases_remark(struct hf_cases *c, const char *text, size_t size, const char *path,
-                               int64_t *ret_unused, struct hf_error *e) {
+                               char *ret_unused, size_t unused_size, struct hf_error *e) {
     static const char required[COLUMN_FIELD + 1] = {[COLUMN_CASE] = 1};
     struct parser p;
     memset(&p, 0, sizeof p);
@@ -391,14 +425,17 @@ enum hf_status hf_cases_remark(struct hf_cases *c, const char *text, size_t size
                              p.csv.entry[i].text);
     }
     int more = 1;
-    *ret_unused = 0;
+    struct lines unused = {.text = ret_unused, .size = unused_size};
+    ret_unused[0] = '\0';
     while (st == HF_OK && more) {
         int used = 1;
         st = hf_csv_next(&p.csv, &more);
         if (st == HF_OK && more)
             st = remark(&p, c, told, &used);
-        *ret_unused += !used;
+        if (!used)
+            add_line(&unused, p.csv.line);
     }
+    end_lines(&unused);
     hf_csv_close(&p.csv);
     free(told);
     return st;

@@ -73,7 +73,8 @@ struct hf_cases {
     uint8_t has[HF_CASE_FILES + 1]; /* 1: the header has the file's column; the last: segments */
     char unknown[64];               /* its first column that has no meaning; empty: none */
     struct hf_values values[HF_CASE_FILES];
-    char labels[256]; /* the label names that a folder's dataset.json has, for messages */
+    char labels[256];  /* the label names that a folder's dataset.json has, for messages */
+    int32_t unlabeled; /* 1: the folder of its label files is not there */
 };
 
 /**
@@ -87,10 +88,10 @@ void hf_cases_free(struct hf_cases *c);
 /**
  * A table of remarks on cases, `size` bytes of it: `case` is a name or a pattern with `*` and `?`.
  * Adds to each case what its lines tell, the first line first; `path` must outlive the cases.
- * *ret_unused is the number of lines that fit no case.
+ * ret_unused: which lines fit no case, in words; empty: each fits one.
  */
 enum hf_status hf_cases_remark(struct hf_cases *c, const char *text, size_t size, const char *path,
-                               int64_t *ret_unused, struct hf_error *e);
+                               char *ret_unused, size_t unused_size, struct hf_error *e);
 
 /**
  * One split a patient: the one that any of the patient's cases is given, or else by a hash of the

@@ -173,6 +173,11 @@ static enum hf_status fail_incomplete(const struct load_options *o, const struct
                            "%s: a folder has no annotations; give them in the column 'segments' of "
                            "a file that `overrides` names, or do not require them",
                            o->dataset);
+        if (cases->unlabeled)
+            return hf_fail(e, HF_NOT_FOUND,
+                           "%s/labelsTr: not there; expected the label files of its cases, or a "
+                           "folder of %s masks: `%s: FOLDER/{case}.nii.gz`",
+                           o->dataset, need_name(need), need_name(need));
         return hf_fail(
             e, HF_INVALID,
             "%s: none of its files is a %s mask (its labels: %s); name a folder of them: "
@@ -274,6 +279,12 @@ static enum hf_status read_dataset(const struct hf_stage *s, struct hf_error *e)
     st = kind == HF_FOLDER_JSON ? hf_folder_json(o->dataset, text, size, &state->cases, e)
                                 : hf_cases_parse(text, size, state->file, &state->cases, e);
     s->host->file_free(s->host, text);
+    if (st == HF_OK && state->cases.unlabeled) {
+        char line[LOAD_PATH_BYTES + 64];
+        (void)snprintf(line, sizeof line, "%s/labelsTr: not there: its cases have no labels",
+                       o->dataset);
+        s->host->log(s, HF_LOG_WARNING, line);
+    }
     return st;
 }
 
@@ -283,18 +294,18 @@ static enum hf_status read_overrides(const struct hf_stage *s, struct hf_error *
     struct load_state *state = s->state;
     void *text = NULL;
     size_t size = 0;
-    int64_t unused = 0;
+    char unused[256];
     if (!o->overrides)
         return HF_OK;
     enum hf_status st = take(s, o->overrides, "remarks on cases (a CSV file)", &text, &size, e);
     if (st != HF_OK)
         return st;
-    st = hf_cases_remark(&state->cases, text, size, o->overrides, &unused, e);
+    st = hf_cases_remark(&state->cases, text, size, o->overrides, unused, sizeof unused, e);
     s->host->file_free(s->host, text);
-    if (st == HF_OK && unused > 0) {
-        char line[LOAD_PATH_BYTES + 64];
-        (void)snprintf(line, sizeof line, "%s: %lld lines fit no case of the dataset", o->overrides,
-                       (long long)unused);
+    if (st == HF_OK && unused[0]) {
+        char line[LOAD_PATH_BYTES + 320];
+        (void)snprintf(line, sizeof line, "%s: no case of the dataset fits line %s", o->overrides,
+                       unused);
         s->host->log(s, HF_LOG_INFO, line);
     }
     for (int32_t i = 0; i < state->cases.count; i++)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int is_folder(const char *path) {
+int hf_is_folder(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
@@ -156,8 +156,8 @@ static enum hf_status lits_file(const char *path, const char *name, void *contex
 
 static enum hf_status lits_entry(const char *path, const char *name, void *context,
                                  struct hf_error *e) {
-    return is_folder(path) ? hf_folder_each(path, lits_file, context, e)
-                           : lits_file(path, name, context, e);
+    return hf_is_folder(path) ? hf_folder_each(path, lits_file, context, e)
+                              : lits_file(path, name, context, e);
 }
 
 enum hf_status hf_folder_lits(const char *path, struct hf_cases *ret, struct hf_error *e) {
@@ -198,8 +198,8 @@ static enum hf_status find_lits(const char *path, const char *name, void *contex
 
 static enum hf_status find_lits_below(const char *path, const char *name, void *context,
                                       struct hf_error *e) {
-    return is_folder(path) ? hf_folder_each(path, find_lits, context, e)
-                           : find_lits(path, name, context, e);
+    return hf_is_folder(path) ? hf_folder_each(path, find_lits, context, e)
+                              : find_lits(path, name, context, e);
 }
 
 /** 1 if the folder has the file; writes its path. */
@@ -267,7 +267,7 @@ enum hf_status hf_folder_pattern(const char *pattern, enum hf_case_file f, struc
     char full[HF_FOLDER_PATH], path[HF_FOLDER_PATH], first[HF_FOLDER_PATH] = "";
     int named = strstr(pattern, "{case}") || strstr(pattern, "{number}");
     int32_t found = 0;
-    if (!named && !is_folder(pattern))
+    if (!named && !hf_is_folder(pattern))
         return hf_fail(e, HF_NOT_FOUND,
                        "%s: not there, or no folder; expected a folder of files that are called as "
                        "the cases are, or a path with {case} or {number} in it",

@@ -144,11 +144,15 @@ static enum hf_status channel_file(const char *path, const char *name, void *con
                                    struct hf_error *e) {
     struct reader *r = context;
     size_t n = strlen(name), m = strlen(r->ending);
-    if (n <= m + 5 || strcmp(name + n - m, r->ending) != 0)
+    if (hf_folder_stem(name) == 0)
         return HF_OK;
-    const char *channel = name + n - m - 5;
-    if (channel[0] != '_' || strspn(channel + 1, "0123456789") < 4)
-        return HF_OK;
+    const char *channel = n > m + 5 ? name + n - m - 5 : "";
+    if (channel[0] != '_' || strspn(channel + 1, "0123456789") < 4 ||
+        strcmp(channel + 5, r->ending) != 0)
+        return hf_fail(e, HF_INVALID,
+                       "%s: no image's name; expected CASE_0000%s, as nnU-Net calls them (the "
+                       "ending is that of dataset.json)",
+                       path, r->ending);
     if (strncmp(channel, "_0000", 5) != 0)
         return hf_fail(e, HF_UNSUPPORTED, "%s: a second channel; expected one image a case", path);
     char label[HF_FOLDER_PATH];
@@ -171,6 +175,9 @@ static enum hf_status read_channels(struct reader *r, const cJSON *root) {
     int n = snprintf(images, sizeof images, "%s/imagesTr", r->path);
     if (n < 0 || (size_t)n >= sizeof images)
         return bad(r, "a path that is too long");
+    char labels[HF_FOLDER_PATH];
+    n = snprintf(labels, sizeof labels, "%s/labelsTr", r->path);
+    r->cases.unlabeled = n > 0 && (size_t)n < sizeof labels && !hf_is_folder(labels);
     return hf_folder_each(images, channel_file, r, r->e);
 }
 

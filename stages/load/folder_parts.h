@@ -11,6 +11,7 @@
 enum hf_status hf_folder_no_memory(const char *path, struct hf_error *e);
 
 int hf_is_file(const char *path);
+int hf_is_folder(const char *path);
 
 /** Length of a name without .nii or .nii.gz; 0 if it has neither. */
 size_t hf_folder_stem(const char *name);

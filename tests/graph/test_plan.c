@@ -428,6 +428,35 @@ static void test_include_folder(void **state) {
     hf_plan_free(p);
 }
 
+/* The folder of the file that it stands in, wherever its value goes. */
+static void test_graph_dir(void **state) {
+    (void)state;
+    assert_int_equal(system("mkdir -p sub"), 0);
+    const char *below = "vars: {data: \"${graph_dir}/x.csv\"}\n"
+                        "stages:\n"
+                        "  cases: {use: t_load, dataset: \"${data}\"}\n"
+                        "  saved: {use: t_save, from: cases}\n";
+    const char *const set[] = {"vars.data=${graph_dir}/z.csv"};
+    static const struct {
+        const char *text;
+        int sets;
+        const char *expected;
+    } cases[] = {
+        {"include: sub/below.yaml\n", 0, "sub/x.csv"},
+        {"include: sub/below.yaml\nvars: {data: \"${graph_dir}/y.csv\"}\n", 0, "./y.csv"},
+        {"include: sub/below.yaml\nstages: {cases: {dataset: \"${graph_dir}\"}}\n", 0, "."},
+        {"include: sub/below.yaml\n", 1, "./z.csv"},
+        {"include: sub/below.yaml\nvars: {graph_dir: mine}\n", 0, "mine/x.csv"},
+    };
+    write_text("sub/below.yaml", below, strlen(below));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hf_plan *p = plan_of(cases[i].text, set, cases[i].sets);
+        const struct load_options *load = stage_of(p, "cases")->options;
+        assert_string_equal(load->dataset, cases[i].expected);
+        hf_plan_free(p);
+    }
+}
+
 static void test_var_is_a_list(void **state) {
     (void)state;
     struct hf_plan *p = plan_of("vars: {w: [1, 2], d: ${e}, e: x}\n"
@@ -672,27 +701,17 @@ static void test_on_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_jobs_and_order),
-        cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_include_vars),
-        cmocka_unit_test(test_var_is_a_list),
-        cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),
-        cmocka_unit_test(test_masks_leak),
-        cmocka_unit_test(test_shipped_graphs),
-        cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),
-        cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise),
-        cmocka_unit_test(test_on_error),
+        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_jobs_and_order),   cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),      cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),           cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_include_vars),     cmocka_unit_test(test_graph_dir),
+        cmocka_unit_test(test_var_is_a_list),    cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),      cmocka_unit_test(test_masks_leak),
+        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_on_error),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

@@ -186,7 +186,15 @@ static void test_splits(void **state) {
     text(f, "splits.csv", "case,split\nvolume-2,train\nvolume-?,test\nvolume-77,test\n*,train\n");
     f->o.overrides = at(f, "splits.csv");
     names(f, "volume-1");
-    assert_non_null(strstr(harness_log(f->h), "splits.csv: 1 lines fit no case of the dataset"));
+    assert_non_null(strstr(harness_log(f->h), "splits.csv: no case of the dataset fits line 4\n"));
+    text(f, "other.csv",
+         "case,split\nx1,train\nx2,train\nvolume-1,test\nx3,train\nvolume-2,train\nx4,train\n"
+         "x5,train\nx6,train\nvolume-10,train\n");
+    f->o.overrides = at(f, "other.csv");
+    names(f, "volume-1");
+    assert_non_null(strstr(harness_log(f->h),
+                           "other.csv: no case of the dataset fits line 2 to 3, 5, 7 to 9\n"));
+    f->o.overrides = at(f, "splits.csv");
     f->o.split = SPLIT_TRAIN;
     names(f, "volume-2 volume-10");
     text(f, "splits.csv", "case,patient,split\nvolume-2,p,train\nvolume-1,p,test\n");
@@ -249,6 +257,26 @@ static void test_msd03(void **state) {
     f->o.tumor_values = (struct hf_reals){2, {1, 2}};
     const struct hf_sample *s = open_first(f);
     assert_memory_equal(harness_u8(s, "tumor"), harness_u8(s, "liver"), N);
+}
+
+/* What is not called as nnU-Net wants it is told, not passed over. */
+static void test_nnunet_that_is_not_whole(void **state) {
+    struct fixture *f = *state;
+    make(f, "part");
+    make(f, "part/imagesTr");
+    put_made(f, "part/imagesTr/liver_1_0000.nii.gz", hu, 8);
+    text(f, "part/imagesTr/notes.txt", "no image");
+    text(f, "part/dataset.json",
+         "{\"labels\": {\"background\": 0, \"liver\": 1}, \"file_ending\": \".nii.gz\"}");
+    f->o.dataset = at(f, "part");
+    names(f, "liver_1");
+    assert_non_null(
+        strstr(harness_log(f->h), "part/labelsTr: not there: its cases have no labels\n"));
+    f->o.require = (struct hf_names){1, {"liver"}};
+    expect(f, "part/labelsTr: not there; expected the label files of its cases");
+    f->o.require.count = 0;
+    put_made(f, "part/imagesTr/liver_2.nii.gz", hu, 8);
+    expect(f, "part/imagesTr/liver_2.nii.gz: no image's name; expected CASE_0000.nii.gz");
 }
 
 static void test_nnunet(void **state) {
@@ -355,6 +383,7 @@ int main(void) {
         TEST(test_msd08),
         TEST(test_msd03),
         TEST(test_nnunet),
+        TEST(test_nnunet_that_is_not_whole),
         TEST(test_values),
         TEST(test_shipped_overrides),
     };

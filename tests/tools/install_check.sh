@@ -39,6 +39,14 @@ $cxx -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hepaflow) "$outside/
 "$where/embed" "$template/noise.yaml"
 "$program" plan "$template/noise.yaml"
 
+# A graph finds what lies beside it, from any folder.
+lits=$(find "$where" -path '*/graphs/lits.yaml')
+(cd / && "$program" plan "$lits" --resolved) | grep -o "[^ \"]*/lits-cases.csv" | sort -u >"$where/found"
+[ "$(cat "$where/found")" = "$(dirname "$lits")/lits-cases.csv" ] && [ -s "$(cat "$where/found")" ] || {
+    echo "lits.yaml does not find the file beside it"
+    exit 1
+}
+
 # Editors find the schema of the shipped stages, and no others.
 schema=$(find "$where" -path '*/share/hepaflow/graph.schema.json')
 grep -q '"stage-tumor_synthesis"' "$schema" && ! grep -q '"stage-noise"' "$schema" &&
