@@ -18,7 +18,11 @@ static struct lineage *lineage_new(struct flow *f, const char *field, int parent
     return l;
 }
 
+/* One that is named twice, as by two options, counts once. */
 static void add_parent(struct lineage *l, const struct lineage *parent, bool annotation) {
+    for (int i = 0; i < l->parents; i++)
+        if (l->parent[i] == parent && l->annotation[i] == annotation)
+            return;
     l->annotation[l->parents] = annotation;
     l->parent[l->parents++] = parent;
 }

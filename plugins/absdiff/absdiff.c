@@ -146,7 +146,7 @@ static const struct hf_option option_table[] = {
      .type = HF_OPTION_ENUM,
      .offset = OFFSET(tumors),
      .initial = "either",
-     .choices = "either|darker|brighter",
+     .choices = "either|hypodense|hyperdense",
      .help = "Which differences score: the image is darker than its counterpart, brighter, or "
              "either."},
     {.name = "half",

@@ -16,8 +16,8 @@
 
 enum absdiff_tumors {
     TUMORS_EITHER,
-    TUMORS_DARKER,
-    TUMORS_BRIGHTER
+    TUMORS_HYPODENSE,
+    TUMORS_HYPERDENSE
 };
 
 struct score_params {
@@ -29,9 +29,9 @@ struct score_params {
  *  The quotient is 1 or more exactly where the difference is `half` or more. */
 HF_DEVICE static inline float score_voxel(float difference, uint8_t within, float half,
                                           int32_t tumors) {
-    float d = tumors == TUMORS_EITHER   ? fabsf(difference)
-              : tumors == TUMORS_DARKER ? -difference
-                                        : difference;
+    float d = tumors == TUMORS_EITHER      ? fabsf(difference)
+              : tumors == TUMORS_HYPODENSE ? -difference
+                                           : difference;
     if (!within || !(d > 0.0f))
         return 0.0f;
     return fminf(0.5f * (d / half), 1.0f);

@@ -3,21 +3,21 @@
  * which the second rebuilds what the first one saw.
  *
  * The spotter sees all channels. The rebuilder, a U-Net of the same form, sees those from channel
- * `from` on, which are not to hold the image that it rebuilds, and the sigmoid of the spotter's
- * output: what it needs to know of the image beyond them, the spotter has to tell. The output is
- * the spotter's, then what is rebuilt. Layers are named "spot.*" and "rebuild.*".
+ * `known_from` on, which are not to hold the image that it rebuilds, and the sigmoid of the
+ * spotter's output: what it needs to know of the image beyond them, the spotter has to tell. The
+ * output is the spotter's, then what is rebuilt. Layers are named "answer.*" and "rebuild.*".
  */
 #include "../unet/build.h"
 
 struct options {
     struct unet_options unet;
-    int64_t rebuilt, from;
+    int64_t rebuilt, known_from;
 };
 
 /* What the rebuilder sees behind the spotter's head: *ret_seen. */
 static enum hf_status add_view(const struct hf_host *host, const struct options *o, int32_t head,
                                struct hf_net *net, int32_t *ret_seen, struct hf_error *e) {
-    int32_t known = 0, told = 0, from = (int32_t)o->from;
+    int32_t known = 0, told = 0, from = (int32_t)o->known_from;
     struct hf_layer take = {.kind = HF_LAYER_TAKE,
                             .name = "rebuild.known",
                             .inputs = 1,
@@ -39,7 +39,8 @@ static enum hf_status add_view(const struct hf_host *host, const struct options 
 static enum hf_status add_layers(const struct hf_host *host, const struct options *o,
                                  int32_t out_channels, struct hf_net *net, struct hf_error *e) {
     int32_t head = 0, rebuilt = 0, channels = (int32_t)o->rebuilt;
-    enum hf_status st = unet_add(host, &o->unet, "spot.", out_channels - channels, net, &head, e);
+    enum hf_status st =
+        unet_add(host, &o->unet, HF_NET_ANSWER, out_channels - channels, net, &head, e);
     if (st == HF_OK)
         st = add_view(host, o, head, net, &rebuilt, e);
     if (st == HF_OK)
@@ -53,10 +54,11 @@ static enum hf_status build(const struct hf_host *host, const void *options, int
                             int32_t out_channels, struct hf_net **ret, struct hf_error *e) {
     const struct options *o = options;
     struct hf_net *net = NULL;
-    if (o->from >= in_channels)
-        return hf_fail(e, HF_INVALID,
-                       "from is %lld; of %d input channels, 0 to %d, the rebuilder needs one",
-                       (long long)o->from, in_channels, in_channels - 1);
+    if (o->known_from >= in_channels)
+        return hf_fail(
+            e, HF_INVALID,
+            "option 'known_from' is %lld; of %d input channels, 0 to %d, the rebuilder needs one",
+            (long long)o->known_from, in_channels, in_channels - 1);
     if (o->rebuilt >= out_channels)
         return hf_fail(e, HF_INVALID,
                        "option 'rebuilt' is %lld; of %d output channels one at least is the answer",
@@ -89,9 +91,9 @@ static const struct hf_option options[] = {
      .max = 16,
      .help = "Channels at the end of the output that rebuild the field that `rebuild` of `train` "
              "names."},
-    {.name = "from",
+    {.name = "known_from",
      .type = HF_OPTION_INT,
-     .offset = offsetof(struct options, from),
+     .offset = offsetof(struct options, known_from),
      .initial = "1",
      .min = 1,
      .max = 64,

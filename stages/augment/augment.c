@@ -100,6 +100,26 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     return st;
 }
 
+static enum hf_status check_ranges(const struct augment_options *o, struct hf_error *e) {
+    const struct {
+        const char *name;
+        const struct hf_reals *value;
+    } ranges[] = {
+        {"rotate", &o->rotate},     {"scale", &o->scale}, {"elastic", &o->elastic},
+        {"noise", &o->noise},       {"blur", &o->blur},   {"brightness", &o->brightness},
+        {"contrast", &o->contrast}, {"shift", &o->shift}, {"low_resolution", &o->low_resolution},
+        {"gamma", &o->gamma}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        const struct hf_reals *r = ranges[i].value;
+        if (r->count == 2 && r->value[0] > r->value[1])
+            return hf_fail(e, HF_INVALID,
+                           "option '%s' is [%g, %g]; expected the lower end first: "
+                           "[%g, %g]",
+                           ranges[i].name, r->value[0], r->value[1], r->value[1], r->value[0]);
+    }
+    return HF_OK;
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct augment_options *o = options;
     int64_t channels = 1;
@@ -113,6 +133,9 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
                        "slices stay where they are");
     if (o->clip.count > 0 && !(o->clip.count == 2 && o->clip.value[0] < o->clip.value[1]))
         return hf_fail(e, HF_INVALID, "option 'clip' must be two rising numbers, or [] for none");
+    enum hf_status st = check_ranges(o, e);
+    if (st != HF_OK)
+        return st;
     io->read(io, "image", HF_F32, HF_ON_GRID, 0);
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
     if (o->within.count > 0)

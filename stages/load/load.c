@@ -102,8 +102,8 @@ static const struct hf_option options[] = {
      .help = "Geometry that cannot be right (lost spacing, a liver on the left): report it with "
              "the case, or refuse the case."},
     {OPTION(nonfinite, ENUM, "refuse"), .choices = "refuse|clear",
-     .help = "NaN or infinite voxels: refuse the image, or set them to `background`."},
-    {OPTION(background, REAL, "-1024"), .unit = "HU", .min = -32768, .max = 32767,
+     .help = "NaN or infinite voxels: refuse the image, or set them to `fill`."},
+    {OPTION(fill, REAL, "-1024"), .unit = "HU", .min = -32768, .max = 32767,
      .help = "The value that cleared voxels get."},
     {.name = NULL},
 };

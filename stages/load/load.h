@@ -33,7 +33,7 @@ struct load_options {
     struct hf_names require;
     struct hf_names fields;
     int32_t geometry, nonfinite;
-    double background;
+    double fill;
 };
 
 /** A chosen case, and the files that its paths stand for. */

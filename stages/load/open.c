@@ -111,7 +111,7 @@ static enum hf_status load_image(const struct hf_stage *s, const struct load_ite
     enum hf_status st = grid_tensor(s, &src->nifti.canonical, HF_F32, &t, e);
     if (st != HF_OK)
         return st;
-    st = hf_nifti_read_f32(&src->nifti, (enum hf_nonfinite)o->nonfinite, (float)o->background,
+    st = hf_nifti_read_f32(&src->nifti, (enum hf_nonfinite)o->nonfinite, (float)o->fill,
                            HF_DATA(float, t), e);
     if (st != HF_OK) {
         s->host->tensor_unref(t);

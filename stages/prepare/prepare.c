@@ -171,6 +171,11 @@ static enum hf_status through(struct work *w, const char *op, struct hf_tensor *
 static enum hf_status liver_median(struct work *w, float *ret) {
     struct hf_tensor *const in[2] = {w->image, w->liver};
     struct hf_tensor *bins = NULL;
+    if (hf_tensor_count(w->image) > INT32_MAX)
+        return hf_fail(w->e, HF_INVALID,
+                       "the new grid has %lld voxels; with `relative_to: liver`, whose voxels are "
+                       "counted, at most 2147483647 are possible: raise `spacing`, or set `size`",
+                       (long long)hf_tensor_count(w->image));
     enum hf_status st = sum_up(w, "prepare.histogram", in, 2, PREPARE_BINS, &bins);
     if (st != HF_OK)
         return st;

@@ -31,7 +31,7 @@ struct options {
     int32_t grid;
     int32_t store;
     double mask_above;
-    double outside;
+    double fill;
     int32_t manifest;
     struct hf_names test;
 };
@@ -130,13 +130,13 @@ static enum hf_status put_soft(const struct options *o, const struct hf_grid *fr
     if (o->mask_above <= 0 && o->store == STORE_FLOAT32) {
         enum hf_status st = hf_nifti_out_new(to, HF_F32, out, e);
         if (st == HF_OK)
-            hf_grid_resample_f32(from, HF_DATA(const float, t), to, (float)o->outside, out->voxels);
+            hf_grid_resample_f32(from, HF_DATA(const float, t), to, (float)o->fill, out->voxels);
         return st;
     }
     float *soft = malloc((size_t)count * sizeof *soft);
     if (!soft)
         return hf_fail(e, HF_NO_MEMORY, "no memory for %lld voxels", (long long)count);
-    hf_grid_resample_f32(from, HF_DATA(const float, t), to, (float)o->outside, soft);
+    hf_grid_resample_f32(from, HF_DATA(const float, t), to, (float)o->fill, soft);
     int mask = o->mask_above > 0;
     enum hf_status st = hf_nifti_out_new(to, mask ? HF_U8 : HF_I16, out, e);
     for (int64_t i = 0; i < count && st == HF_OK; i++) {
@@ -352,7 +352,7 @@ static const struct hf_option options[] = {
      .help = "How soft fields and images are stored; masks are uint8."},
     {OPTION(mask_above, REAL, "0"), .min = 0, .max = 1e6,
      .help = "Soft fields become masks of what is at or above this value; 0: they stay soft."},
-    {OPTION(outside, REAL, "0"), .min = -1e6, .max = 1e6,
+    {OPTION(fill, REAL, "0"), .min = -1e6, .max = 1e6,
      .help = "The value of soft fields beyond the sample's grid, such as outside a crop."},
     {OPTION(manifest, BOOL, "no"),
      .help = "Also write `cases.csv`, which `load` reads, when all files are there."},

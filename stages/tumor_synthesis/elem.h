@@ -39,14 +39,14 @@ struct synthesis_params {
     struct range edge;          /* mm */
     struct range beta_range;    /* HU */
     float beta_shape[2];
-    struct range hypo, hyper;     /* HU */
-    float normal_mean, normal_sd; /* HU */
-    float hyperdense;             /* share of lesions brighter than the liver */
-    float faintest;               /* HU */
-    struct range texture;         /* HU */
-    struct range texture_size;    /* mm */
-    float damp;                   /* share of the vessels' contrast that a lesion takes away */
-    float damp_size;              /* mm */
+    struct range hypodense_contrast, hyperdense_contrast; /* HU */
+    float normal_mean, normal_sd;                         /* HU */
+    float hyperdense;          /* share of lesions brighter than the liver */
+    float faintest;            /* HU */
+    struct range texture;      /* HU */
+    struct range texture_size; /* mm */
+    float damp;                /* share of the vessels' contrast that a lesion takes away */
+    float damp_size;           /* mm */
     struct range extra_segments;
     float min_area; /* mm2 */
 };
@@ -57,7 +57,7 @@ struct synthesis_params {
 HF_DEVICE static inline float draw_contrast_once(struct hf_rng *r, const struct synthesis_params *p,
                                                  int bright) {
     if (p->contrast == CONTRAST_RANGES)
-        return draw_range(r, bright ? p->hyper : p->hypo);
+        return draw_range(r, bright ? p->hyperdense_contrast : p->hypodense_contrast);
     if (p->contrast == CONTRAST_NORMAL)
         return p->normal_mean + p->normal_sd * hf_rng_normal(r);
     float share = draw_beta(r, p->beta_shape[0], p->beta_shape[1]);

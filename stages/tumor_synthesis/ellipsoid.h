@@ -46,10 +46,10 @@ struct ellipsoid_params {
     int32_t coarse_grains, fine_grains;
     float coarse_grain[GROWN_GRAINS], fine_grain[GROWN_GRAINS]; /* mm */
     struct range cloud_low, cloud_span, cloud_mean;
-    struct range darker, brighter; /* HU */
-    float rim;                     /* share of lesions with one */
-    struct range rim_width;        /* mm */
-    struct range rim_contrast;     /* HU */
+    struct range hypodense_peak, hyperdense_peak; /* HU */
+    float rim;                                    /* share of lesions with one */
+    struct range rim_width;                       /* mm */
+    struct range rim_contrast;                    /* HU */
 };
 
 /** All that is drawn for a lesion. Axes are D, H, W. */
@@ -209,7 +209,8 @@ HF_DEVICE static inline struct grown draw_grown(struct hf_rng *r, const struct e
     draw_cloud(r, p, &l);
     l.edge = draw_range(r, p->base.edge);
     int bright = hf_rng_uniform(r) < p->base.hyperdense;
-    l.contrast = (bright ? draw_range(r, p->brighter) : -draw_range(r, p->darker)) * p->base.unit;
+    l.contrast = (bright ? draw_range(r, p->hyperdense_peak) : -draw_range(r, p->hypodense_peak)) *
+                 p->base.unit;
     int rimmed = hf_rng_uniform(r) < p->rim;
     l.rim_width = rimmed ? draw_range(r, p->rim_width) : 0;
     l.rim_contrast = rimmed ? draw_range(r, p->rim_contrast) * p->base.unit : 0;

@@ -29,7 +29,7 @@ struct ellipsoid_options {
     double inset;
     struct hf_reals coarse_grain, fine_grain;
     struct hf_reals cloud_low, cloud_span, cloud_mean;
-    struct hf_reals darker, brighter;
+    struct hf_reals hypodense_peak, hyperdense_peak;
     double rim;
     struct hf_reals rim_width, rim_contrast;
     int32_t mask; /* 1: soft */
@@ -43,16 +43,26 @@ static inline enum hf_status ellipsoid_check(const struct ellipsoid_options *o,
     const struct {
         const char *name;
         const struct hf_reals *value;
-    } ranges[] = {{"tiny_count", &o->count[0]},     {"small_count", &o->count[1]},
-                  {"medium_count", &o->count[2]},   {"large_count", &o->count[3]},
-                  {"tiny_radius", &o->radius[0]},   {"small_radius", &o->radius[1]},
-                  {"medium_radius", &o->radius[2]}, {"large_radius", &o->radius[3]},
-                  {"tiny_shift", &o->shift[0]},     {"small_shift", &o->shift[1]},
-                  {"medium_shift", &o->shift[2]},   {"large_shift", &o->shift[3]},
-                  {"extent", &o->extent},           {"cloud_low", &o->cloud_low},
-                  {"cloud_span", &o->cloud_span},   {"cloud_mean", &o->cloud_mean},
-                  {"darker", &o->darker},           {"brighter", &o->brighter},
-                  {"rim_width", &o->rim_width},     {"rim_contrast", &o->rim_contrast}};
+    } ranges[] = {{"tiny_count", &o->count[0]},
+                  {"small_count", &o->count[1]},
+                  {"medium_count", &o->count[2]},
+                  {"large_count", &o->count[3]},
+                  {"tiny_radius", &o->radius[0]},
+                  {"small_radius", &o->radius[1]},
+                  {"medium_radius", &o->radius[2]},
+                  {"large_radius", &o->radius[3]},
+                  {"tiny_shift", &o->shift[0]},
+                  {"small_shift", &o->shift[1]},
+                  {"medium_shift", &o->shift[2]},
+                  {"large_shift", &o->shift[3]},
+                  {"extent", &o->extent},
+                  {"cloud_low", &o->cloud_low},
+                  {"cloud_span", &o->cloud_span},
+                  {"cloud_mean", &o->cloud_mean},
+                  {"hypodense_peak", &o->hypodense_peak},
+                  {"hyperdense_peak", &o->hyperdense_peak},
+                  {"rim_width", &o->rim_width},
+                  {"rim_contrast", &o->rim_contrast}};
     double sum = 0;
     for (int32_t i = 0; i < o->types.count; i++) {
         if (!o->types.name[i])
@@ -113,8 +123,8 @@ static inline void ellipsoid_fill(const struct ellipsoid_options *o, double spac
     p->cloud_low = range_of(&o->cloud_low);
     p->cloud_span = range_of(&o->cloud_span);
     p->cloud_mean = range_of(&o->cloud_mean);
-    p->darker = range_of(&o->darker);
-    p->brighter = range_of(&o->brighter);
+    p->hypodense_peak = range_of(&o->hypodense_peak);
+    p->hyperdense_peak = range_of(&o->hyperdense_peak);
     p->rim = (float)o->rim;
     p->rim_width = range_of(&o->rim_width);
     p->rim_contrast = range_of(&o->rim_contrast);
@@ -207,10 +217,10 @@ static inline void ellipsoid_fill(const struct ellipsoid_options *o, double spac
                         "by how much it is larger where they are thickest."),                      \
         ELLIPSOID_RANGE("cloud_mean", (at) + ELLIPSOID_AT(cloud_mean), "[0.5, 0.55]", NULL, 0, 1,  \
                         "mean of the texture, as a share of the contrast."),                       \
-        ELLIPSOID_RANGE("darker", (at) + ELLIPSOID_AT(darker), "[65, 145]", "HU", 0, 2000,         \
-                        "contrast of a dark lesion where its texture is 1."),                      \
-        ELLIPSOID_RANGE("brighter", (at) + ELLIPSOID_AT(brighter), "[65, 145]", "HU", 0, 2000,     \
-                        "contrast of a bright lesion where its texture is 1."),                    \
+        ELLIPSOID_RANGE("hypodense_peak", (at) + ELLIPSOID_AT(hypodense_peak), "[65, 145]", "HU",  \
+                        0, 2000, "contrast of a hypodense lesion where its texture is 1."),        \
+        ELLIPSOID_RANGE("hyperdense_peak", (at) + ELLIPSOID_AT(hyperdense_peak), "[65, 145]",      \
+                        "HU", 0, 2000, "contrast of a hyperdense lesion where its texture is 1."), \
         {.name = "rim",                                                                            \
          .type = HF_OPTION_REAL,                                                                   \
          .offset = (at) + ELLIPSOID_AT(rim),                                                       \

@@ -26,7 +26,7 @@ struct options {
     struct hf_reals lesions, superpixels;
     double compactness;
     struct hf_reals radius, elastic_size, elastic_shift, edge;
-    struct hf_reals beta_range, beta_shape, hypo, hyper, normal;
+    struct hf_reals beta_range, beta_shape, hypodense_contrast, hyperdense_contrast, normal;
     double hyperdense, faintest;
     struct hf_reals texture, texture_size;
     double damp, damp_size;
@@ -67,8 +67,8 @@ static void fill_params(const struct hf_stage *s, const struct hf_sample *in, fl
     p->beta_range = range_of(&o->beta_range);
     p->beta_shape[0] = (float)o->beta_shape.value[0];
     p->beta_shape[1] = (float)o->beta_shape.value[1];
-    p->hypo = range_of(&o->hypo);
-    p->hyper = range_of(&o->hyper);
+    p->hypodense_contrast = range_of(&o->hypodense_contrast);
+    p->hyperdense_contrast = range_of(&o->hyperdense_contrast);
     p->normal_mean = (float)o->normal.value[0];
     p->normal_sd = (float)o->normal.value[1];
     p->hyperdense = (float)o->hyperdense;
@@ -206,8 +206,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
                   {"elastic_shift", &o->elastic_shift},
                   {"edge", &o->edge},
                   {"beta_range", &o->beta_range},
-                  {"hypo", &o->hypo},
-                  {"hyper", &o->hyper},
+                  {"hypodense_contrast", &o->hypodense_contrast},
+                  {"hyperdense_contrast", &o->hyperdense_contrast},
                   {"texture", &o->texture},
                   {"texture_size", &o->texture_size},
                   {"extra_segments", &o->extra_segments}};
@@ -354,24 +354,24 @@ static const struct hf_option option_table[] = {
      .items_min = 2,
      .items_max = 2,
      .help = "contrast beta: its two shape parameters."},
-    {.name = "hypo",
+    {.name = "hypodense_contrast",
      .type = HF_OPTION_REALS,
-     .offset = OFFSET(hypo),
+     .offset = OFFSET(hypodense_contrast),
      .initial = "[-75, -20]",
      .unit = "HU",
      .min = -2000,
      .items_min = 2,
      .items_max = 2,
-     .help = "contrast ranges: of lesions darker than the liver."},
-    {.name = "hyper",
+     .help = "contrast ranges: of hypodense lesions, darker than the liver."},
+    {.name = "hyperdense_contrast",
      .type = HF_OPTION_REALS,
-     .offset = OFFSET(hyper),
+     .offset = OFFSET(hyperdense_contrast),
      .initial = "[20, 60]",
      .unit = "HU",
      .max = 2000,
      .items_min = 2,
      .items_max = 2,
-     .help = "contrast ranges: of lesions brighter than the liver."},
+     .help = "contrast ranges: of hyperdense lesions, brighter than the liver."},
     {.name = "normal",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(normal),
@@ -387,7 +387,8 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(hyperdense),
      .initial = "0.2",
      .max = 1,
-     .help = "Share of lesions that are brighter than the liver."},
+     .help = "Share of lesions that are hyperdense, brighter than the liver, by any `contrast` and "
+             "of `method: ellipsoid`; the others are hypodense."},
     {.name = "faintest",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(faintest),

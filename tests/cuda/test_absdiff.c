@@ -22,7 +22,7 @@ static void score(void **state) {
     EACH_SIZE(size) {
         struct hf_tensor *t[3] = {sized_random(HF_F32, 1, size, -1, 1, 1),
                                   sized_random(HF_U8, 1, size, 0, 2, 2), sized(HF_F32, 1, size)};
-        for (int32_t tumors = TUMORS_EITHER; tumors <= TUMORS_BRIGHTER; tumors++) {
+        for (int32_t tumors = TUMORS_EITHER; tumors <= TUMORS_HYPERDENSE; tumors++) {
             struct score_params p = {0.07f, tumors};
             struct hf_op_call call = {.in = {t[0], t[1]},
                                       .out = {t[2]},

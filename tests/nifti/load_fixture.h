@@ -71,7 +71,7 @@ static inline int setup(void **state) {
     f->h = harness_open();
     raw_folder(f->folder);
     f->o.split = SPLIT_ALL;
-    f->o.background = -1024;
+    f->o.fill = -1024;
     f->o.test_share = 0.2;
     f->o.fields = (struct hf_names){3, {"liver", "couinaud", "tumor"}};
     struct raw_image r = grid_of_image();

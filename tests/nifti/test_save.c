@@ -162,7 +162,7 @@ static void test_soft(void **state) {
     for (int k = 0; k < 4; k++) {
         f->o.store = rows[k].store;
         f->o.mask_above = rows[k].mask_above;
-        f->o.outside = rows[k].outside;
+        f->o.fill = rows[k].outside;
         assert_int_equal(run_over(f, (const struct hf_sample *const[]){s}, 1), HF_OK);
         struct hf_nifti_bytes bytes;
         struct hf_nifti n = open_result(f, "masks/a_score.nii.gz", &bytes);

@@ -62,20 +62,20 @@ static void test_the_formula(void **state) {
     struct hf_error e;
     struct options o = {.within = "liver", .output = "score", .half = 20, .smooth = {1, {0}}};
     make_volume();
-    for (o.tumors = TUMORS_EITHER; o.tumors <= TUMORS_BRIGHTER; o.tumors++) {
+    for (o.tumors = TUMORS_EITHER; o.tumors <= TUMORS_HYPERDENSE; o.tumors++) {
         int many = 0, full = 0;
         assert_int_equal(score_once(&o, window, &e), HF_OK);
         for (int i = 0; i < N; i++) {
             double hu = 300.0 * ((double)image[i] - (double)inpainted[i]);
             double d = o.tumors == TUMORS_EITHER   ? fabs(hu)
-                       : o.tumors == TUMORS_DARKER ? fmax(-hu, 0)
+                       : o.tumors == TUMORS_HYPODENSE ? fmax(-hu, 0)
                                                    : fmax(hu, 0);
             double expected = liver[i] ? fmin(d / 40, 1) : 0;
             assert_true(fabs((double)score[i] - expected) < 1e-6);
             /* As `threshold` cuts the difference at `scale: HU_difference`, `value: 20`. */
             float more = image[i] - inpainted[i], cut = 20.0f / (window[1] - window[0]);
             float side = o.tumors == TUMORS_EITHER   ? fabsf(more)
-                         : o.tumors == TUMORS_DARKER ? -more
+                         : o.tumors == TUMORS_HYPODENSE ? -more
                                                      : more;
             assert_int_equal(score[i] >= 0.5f, liver[i] && side >= cut);
             many += score[i] > 0;
@@ -83,7 +83,7 @@ static void test_the_formula(void **state) {
         }
         assert_true(many > N / 4 && full > N / 16);
     }
-    o.tumors = TUMORS_BRIGHTER;
+    o.tumors = TUMORS_HYPERDENSE;
     assert_int_equal(score_once(&o, window, &e), HF_OK);
     assert_true(score[8] == 0.5f);
     assert_true(score[9] < 0.5f && score[9] > 0.49f);

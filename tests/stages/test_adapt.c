@@ -169,7 +169,7 @@ static struct net open_net(struct harness *h, const struct hf_model *m, enum hf_
         .optimizer = {.kind = HF_OPT_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f},
         .loss_terms = mode == HF_EXEC_TRAIN,
         .loss = {{.kind = HF_LOSS_L1, .factor = 1, .first = 1}},
-        .trained = "spot."};
+        .trained = HF_NET_ANSWER};
     struct net n = {.h = h};
     struct hf_device *cpu = harness_cpu(h);
     struct hf_error e;
@@ -278,7 +278,7 @@ static void the_rebuilder_does_not_see_the_image(void **state) {
     memcpy(params, f->trained->params, (size_t)f->trained->param_count * sizeof *params);
     assert_int_equal(host->net_params(f->trained->net, &list, &count, &total, &e), HF_OK);
     for (int32_t i = 0; i < count; i++)
-        if (strncmp(list[i].name, "spot.head", 9) == 0)
+        if (strncmp(list[i].name, "answer.head", 11) == 0)
             memset(params + list[i].offset, 0, (size_t)list[i].count * sizeof *params);
     assert_int_equal(n.x->methods->set_params(n.x, params, &e), HF_OK);
     struct patient other = f->patient[0];
@@ -330,7 +330,7 @@ static void slices_adapt_each_for_itself(void **state) {
         for (int32_t i = 0; i < count && d != 2; i++)
             assert_int_equal(memcmp(params + list[i].offset, f->trained->params + list[i].offset,
                                     (size_t)list[i].count * sizeof *params) != 0,
-                             strncmp(list[i].name, "spot.", 5) == 0);
+                             strncmp(list[i].name, HF_NET_ANSWER, strlen(HF_NET_ANSWER)) == 0);
         const float *z = forward(&n, p, d);
         for (int i = 0; i < PLANE; i++) {
             float expected = p->liver[d * PLANE + i] ? 1 / (1 + expf(-z[i])) : 0;

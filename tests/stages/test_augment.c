@@ -286,6 +286,16 @@ static void each_epoch_draws_anew(void **state) {
     }
 }
 
+static void falling_ranges_are_refused(void **state) {
+    (void)state;
+    struct augment_options o = still;
+    struct hf_error e = {0};
+    o.scale = (struct hf_reals){2, {1.2, 0.8}};
+    assert_int_equal(augment.declare(&o, NULL, &e), HF_INVALID);
+    assert_string_equal(e.text,
+                        "option 'scale' is [1.2, 0.8]; expected the lower end first: [0.8, 1.2]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_drawn_changes_nothing),
@@ -295,6 +305,7 @@ int main(void) {
         cmocka_unit_test(turned_in_space),
         cmocka_unit_test(turns_about_each_axis_by_default),
         cmocka_unit_test(each_epoch_draws_anew),
+        cmocka_unit_test(falling_ranges_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,8 +49,8 @@ static const struct options plain = {
                   .cloud_low = {2, {0.04, 0.06}},
                   .cloud_span = {2, {0.19, 0.21}},
                   .cloud_mean = {2, {0.5, 0.55}},
-                  .darker = {2, {100, 100}},
-                  .brighter = {2, {60, 60}},
+                  .hypodense_peak = {2, {100, 100}},
+                  .hyperdense_peak = {2, {60, 60}},
                   .rim_width = {2, {2, 2}},
                   .rim_contrast = {2, {50, 50}}},
 };
@@ -146,7 +146,7 @@ static struct options full_options(void) {
     g->shift[1] = (struct hf_reals){2, {1, 2}};
     g->shift[2] = (struct hf_reals){2, {3, 6}};
     g->shift[3] = (struct hf_reals){2, {5, 10}};
-    g->darker = g->brighter = (struct hf_reals){2, {65, 145}};
+    g->hypodense_peak = g->hyperdense_peak = (struct hf_reals){2, {65, 145}};
     g->rim = 0.3;
     return o;
 }
@@ -310,7 +310,7 @@ static void test_rims(void **state) {
     double inner = 0;
     int rim = 0, all = 0;
     memcpy(clean, liver, sizeof clean);
-    o.ellipsoid.darker = (struct hf_reals){2, {0, 0}};
+    o.ellipsoid.hypodense_peak = (struct hf_reals){2, {0, 0}};
     o.ellipsoid.radius[1] = (struct hf_reals){2, {10, 10}};
     o.ellipsoid.inset = 14;
     const struct drawn *r = draw_once(h, &o, 3);

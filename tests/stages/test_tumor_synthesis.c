@@ -40,8 +40,8 @@ static const struct options plain = {
     .edge = {2, {0, 0}},
     .beta_range = {2, {-176, 88}},
     .beta_shape = {2, {6, 4}},
-    .hypo = {2, {-50, -50}},
-    .hyper = {2, {40, 40}},
+    .hypodense_contrast = {2, {-50, -50}},
+    .hyperdense_contrast = {2, {40, 40}},
     .normal = {2, {-45, 20}},
     .hyperdense = 0,
     .faintest = 0,
@@ -506,9 +506,9 @@ static void test_bad_options_are_refused(void **state) {
                                  "write lesion@0 < liver couinaud clean\n"
                                  "write hole@0 < liver couinaud clean\n"
                                  "write slices@2 < liver couinaud clean\n");
-    o.hypo = (struct hf_reals){2, {-20, -75}};
+    o.hypodense_contrast = (struct hf_reals){2, {-20, -75}};
     assert_int_equal(io_stub_declare(&io, &tumor_synthesis, &o, " image ", &e), HF_INVALID);
-    assert_non_null(strstr(e.text, "'hypo'"));
+    assert_non_null(strstr(e.text, "'hypodense_contrast'"));
     o = plain;
     o.beta_shape.value[1] = 0;
     assert_int_equal(io_stub_declare(&io, &tumor_synthesis, &o, " image ", &e), HF_INVALID);

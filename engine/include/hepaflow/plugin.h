@@ -39,7 +39,7 @@ struct hf_network_class {
     int32_t (*rebuilt)(const void *options);
 };
 
-#define HF_NET_ANSWER "spot."
+#define HF_NET_ANSWER "answer."
 
 /** What a module brings. Lists end with NULL; a list that is NULL is empty. */
 struct hf_plugin {
