@@ -18,6 +18,7 @@ int command_inspect(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_phantom(int argc, char **argv);
 int command_schema(int argc, char **argv);
+int command_tap(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* ---- arguments (args.c) ---- */
@@ -65,9 +66,9 @@ void print_engine_warning(const struct hf_engine *engine);
 /* Opens the engine and checks the graph, or says what is wrong; the exit status otherwise. */
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,
                struct hf_plan **ret_plan);
-/* Runs the plan, shows how it goes and what came out. */
-int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
-              const char *trace, bool json);
+/* Runs the plan, shows how it goes and what came out; on_event of the options is not asked. */
+int graph_run(struct hf_engine *engine, struct hf_plan *plan, const struct hf_run_options *options,
+              bool json);
 
 /* ---- what a terminal shows (progress.c) ---- */
 

@@ -45,6 +45,14 @@ static const struct command commands[] = {
     {"phantom", command_phantom,
      "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--json]\n"
      "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},
+    {"tap", command_tap,
+     "tap GRAPH STAGE [--case ID] [--count N] [--epoch N] [--set stage.option=value]...\n"
+     "      [--out DIR] [--device NAME] [--workers N] [--seed N] [--json]\n"
+     "      writes what leaves a stage: every field of the samples of a case, or of the first N, "
+     "as\n"
+     "      NIfTI and PNG in DIR (default: out/<name of the graph>-tap/STAGE), and tells of each "
+     "field;\n"
+     "      runs only what the stage needs, trainings included"},
     {"schema", command_schema,
      "schema\n"
      "      the JSON Schema of graphs with all installed stages, for editors to complete and "

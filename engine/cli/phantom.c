@@ -60,7 +60,8 @@ int command_phantom(int argc, char **argv) {
     int status = graph_open(path, &sets, &engine, &plan);
     if (status != EXIT_DONE)
         return status;
-    status = graph_run(engine, plan, dir, (int32_t)workers, NULL, json);
+    const struct hf_run_options options = {.out_dir = dir, .workers = (int32_t)workers, .seed = -1};
+    status = graph_run(engine, plan, &options, json);
     hf_plan_free(plan);
     hf_engine_close(engine);
     return status;

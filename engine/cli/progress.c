@@ -367,8 +367,8 @@ static void print_json_end(enum hf_status st, const struct hf_error *e, const ch
     cJSON_Delete(o);
 }
 
-int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_dir, int32_t workers,
-              const char *trace, bool json) {
+int graph_run(struct hf_engine *engine, struct hf_plan *plan, const struct hf_run_options *options,
+              bool json) {
     struct view *v = calloc(1, sizeof *v);
     if (!v) {
         fputs("hepaflow: out of memory\n", stderr);
@@ -378,22 +378,19 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const char *out_di
     v->json = json;
     v->terminal = !json && isatty(STDOUT_FILENO);
     v->drawn = -1;
-    const struct hf_run_options options = {.out_dir = out_dir,
-                                           .workers = workers,
-                                           .seed = -1,
-                                           .trace = trace,
-                                           .on_event = on_event,
-                                           .arg = v};
+    struct hf_run_options watched = *options;
+    watched.on_event = on_event;
+    watched.arg = v;
     struct hf_error e = {0};
-    enum hf_status st = hf_run(engine, plan, &options, &e);
+    enum hf_status st = hf_run(engine, plan, &watched, &e);
     clear_line(v);
     if (json) {
-        print_json_end(st, &e, out_dir);
+        print_json_end(st, &e, options->out_dir);
     } else if (st == HF_OK) {
         print_scores(v);
-        print_files(out_dir);
-        if (trace)
-            printf("%s\n", trace);
+        print_files(options->out_dir);
+        if (options->trace)
+            printf("%s\n", options->trace);
     }
     (void)fflush(stdout);
     if (st == HF_CANCELED)

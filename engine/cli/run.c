@@ -39,7 +39,9 @@ int command_run(int argc, char **argv) {
         fputs("hepaflow run: out of memory\n", stderr);
         status = EXIT_FAILED;
     } else {
-        status = graph_run(engine, plan, out ? out : folder, (int32_t)workers, trace, json);
+        const struct hf_run_options options = {
+            .out_dir = out ? out : folder, .workers = (int32_t)workers, .seed = -1, .trace = trace};
+        status = graph_run(engine, plan, &options, json);
     }
     free(folder);
     hf_plan_free(plan);

@@ -120,6 +120,7 @@ struct job {
     int contexts;
     int sinks;
     struct sink *sink;
+    const char *only_case; /* all that its sources need open; NULL: every case */
     int sinks_left;
     bool ready;                   /* its sinks' threads are there: its nodes may work */
     bool closing;                 /* its last sink is putting it away */
@@ -197,6 +198,9 @@ void run_note(struct run *run, const struct hf_run_event *event, struct job *end
 
 /* ---- job.c ---- */
 
+/* Whether a source need not open an item: nobody wants its case. */
+bool job_passes_over(const struct job *job, struct hf_stage *source,
+                     const struct hf_stage_class *cls, int64_t item);
 enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_error *e);
 void job_start(struct job *job);
 /* Joins the sinks' threads; all the rest was put away by the last of them. */

@@ -353,6 +353,24 @@ static void *sink_main(void *arg) {
 
 /* ---- the job ---- */
 
+/* ---- one case alone ---- */
+
+/* Whether what becomes of a sample hangs on what else there is: then all have to come. */
+static bool sees_several(const struct hf_plan *plan, int stage) {
+    const struct plan_stage *ps = &plan->stage[stage];
+    bool several = (ps->cls->flags & (HF_STAGE_SERIAL | HF_STAGE_YIELDS_MODEL)) ||
+                   ps->cls->kind == HF_MIX || ps->cls->end_of_epoch;
+    for (int i = 0; i < ps->inputs && !several; i++)
+        several = sees_several(plan, ps->input[i]);
+    return several;
+}
+
+bool job_passes_over(const struct job *job, struct hf_stage *source,
+                     const struct hf_stage_class *cls, int64_t item) {
+    const char *it = job->only_case && cls->case_of ? cls->case_of(source, item) : NULL;
+    return it && strcmp(it, job->only_case) != 0;
+}
+
 enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_error *e) {
     const struct plan_job *plan = &run->plan->job[index];
     struct job *job = calloc(1, sizeof *job);
@@ -364,6 +382,10 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
     pthread_cond_init(&job->idle, NULL);
     job->sink = calloc((size_t)plan->sinks, sizeof *job->sink);
     enum hf_status st = job->sink ? HF_OK : out_of_memory(e);
+    job->only_case = run->options->only_case;
+    for (int i = 0; i < plan->sinks; i++)
+        if (sees_several(run->plan, plan->sink[i]))
+            job->only_case = NULL;
     job->sinks = job->sink ? plan->sinks : 0;
     for (int i = 0; i < job->sinks; i++) {
         struct sink *k = &job->sink[i];
@@ -466,8 +488,9 @@ static void ask_for_node(struct node *n) {
     end = end < n->items ? end : n->items;
     pthread_mutex_unlock(&run->lock);
     bool full = false;
+    const struct hf_stage_class *cls = run->plan->stage[n->link[0]].cls;
     for (; item < end && !full; item++)
-        if (!is_kept(n, item))
+        if (!is_kept(n, item) && !job_passes_over(n->job, &n->probe->stage, cls, item))
             ask_for_item(run->services->readahead, n, item, &full);
     pthread_mutex_lock(&run->lock);
     if (n->epoch == epoch && item > n->wanted)

@@ -90,6 +90,8 @@ struct hf_run_options {
     const char *trace;   /* a file for what was done when, to open in Perfetto; NULL: none */
     void (*on_event)(void *arg, const struct hf_run_event *event);
     void *arg;
+    const char *only_case; /* of which jobs that train nothing want samples; NULL: of all. Sources
+                              pass over other cases where no stage looks at several samples */
 };
 
 /** Runs all jobs of the plan, one run of an engine at a time. On failure `e` tells the first error;
