@@ -1,6 +1,6 @@
 /**
- * drawing.h - what stages that draw shapes share beside the shapes: ranges from options, and the
- * field `slices` that says from which slices a training may draw.
+ * drawing.h - what stages that draw shapes share beside the shapes: ranges from options, what a
+ * HU is, and the field `slices` that says from which slices a training may draw.
  */
 #ifndef HF_STAGES_DRAWING_H
 #define HF_STAGES_DRAWING_H
@@ -23,6 +23,22 @@ static inline enum hf_status range_check(const char *option, const struct hf_rea
     return hf_fail(e, HF_INVALID,
                    "option '%s' is [%g, %g]: the first number must not exceed the second", option,
                    r->value[0], r->value[1]);
+}
+
+/** What 1 HU is in the units that `prepare` left. */
+static inline enum hf_status window_unit(const struct hf_stage *s, const struct hf_sample *in,
+                                         float *ret_unit, struct hf_error *e) {
+    struct hf_tensor *window = NULL;
+    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "window"), &window, e);
+    if (st != HF_OK)
+        return st;
+    const float *hu = HF_DATA(float, window);
+    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
+        st = hf_fail(e, HF_INVALID, "'window' must hold two rising HU values");
+    else
+        *ret_unit = 1 / (hu[1] - hu[0]);
+    s->host->tensor_unref(window);
+    return st;
 }
 
 /** "<stage>.allow" on the CPU. */

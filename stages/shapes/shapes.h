@@ -152,4 +152,26 @@ HF_DEVICE static inline int draw_segment(struct hf_rng *r, const int32_t count[S
     return n > 0 ? candidate[hf_rng_below(r, (uint32_t)n)] : 0;
 }
 
+/** The segments that the inpainter will fill: those that lesions touch (`taken`, a bit each) and
+ *  some others, or any when there is none. */
+HF_DEVICE static inline uint32_t draw_hidden(struct hf_rng *r, struct range others,
+                                             const int32_t count[SHAPES_SEGMENTS], uint32_t taken) {
+    int extra = draw_whole(r, others);
+    if (!taken && extra == 0)
+        extra = 1;
+    for (; extra > 0; extra--) {
+        int k = draw_segment(r, count, 1, taken);
+        if (k)
+            taken |= 1u << k;
+    }
+    return taken;
+}
+
+/** 1 if the inpainter fills the voxel: liver that is not in the region, or in one of the segments
+ *  `taken`. */
+HF_DEVICE static inline uint8_t is_hidden(uint8_t liver, uint8_t region, int segment,
+                                          uint32_t taken) {
+    return liver && (!region || (taken >> segment & 1));
+}
+
 #endif

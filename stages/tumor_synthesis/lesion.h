@@ -67,20 +67,11 @@ draw_lesion(struct hf_rng *r, const struct synthesis_params *p, int32_t voxels, 
     return l;
 }
 
-/** The segments that the inpainter will fill: those that lesions touch (`taken`, a bit each) and
- *  some others, or any when there is none. */
+/** The segments that the inpainter will fill: see draw_hidden. */
 HF_DEVICE static inline uint32_t draw_segments(struct hf_rng *r, const struct synthesis_params *p,
                                                const int32_t count[SHAPES_SEGMENTS],
                                                uint32_t taken) {
-    int extra = draw_whole(r, p->extra_segments);
-    if (!taken && extra == 0)
-        extra = 1;
-    for (; extra > 0; extra--) {
-        int k = draw_segment(r, count, 1, taken);
-        if (k)
-            taken |= 1u << k;
-    }
-    return taken;
+    return draw_hidden(r, p->extra_segments, count, taken);
 }
 
 /** Which superpixel the lesion takes its outline from. Those of a few voxels are left out; never
@@ -178,13 +169,6 @@ HF_DEVICE static inline int is_visible(int64_t mask_sum) {
 /** The mean of an image under a mask, of the sums of their product and of the mask. */
 HF_DEVICE static inline float mean_under(int64_t sum, int64_t mask_sum) {
     return (float)((double)sum / (double)mask_sum);
-}
-
-/** 1 if the inpainter fills the voxel: liver that is not in the region, or in one of the segments
- *  `taken`. */
-HF_DEVICE static inline uint8_t is_hidden(uint8_t liver, uint8_t region, int segment,
-                                          uint32_t taken) {
-    return liver && (!region || (taken >> segment & 1));
 }
 
 #endif

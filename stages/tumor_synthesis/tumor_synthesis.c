@@ -91,22 +91,6 @@ static void fill_ellipsoid(const struct hf_stage *s, const struct hf_sample *in,
     ellipsoid_fill(&o->ellipsoid, spacing[0], p);
 }
 
-/* What 1 HU is in the units that `prepare` left. */
-static enum hf_status read_unit(const struct hf_stage *s, const struct hf_sample *in,
-                                float *ret_unit, struct hf_error *e) {
-    struct hf_tensor *window = NULL;
-    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "window"), &window, e);
-    if (st != HF_OK)
-        return st;
-    const float *hu = HF_DATA(float, window);
-    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
-        st = hf_fail(e, HF_INVALID, "'window' must hold two rising HU values");
-    else
-        *ret_unit = 1 / (hu[1] - hu[0]);
-    s->host->tensor_unref(window);
-    return st;
-}
-
 /* The sample that goes on: what came in, with the lesions. Takes the tensors it uses from `call`.
  */
 static enum hf_status make_sample(struct hf_stage *s, const struct hf_sample *in,
@@ -158,7 +142,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
                               .params_size = ellipsoid ? sizeof grown : sizeof params};
     struct hf_sample *out = NULL;
     float unit = 0;
-    enum hf_status st = read_unit(s, in, &unit, e);
+    enum hf_status st = window_unit(s, in, &unit, e);
     if (st != HF_OK)
         return st;
 

@@ -14,6 +14,7 @@ swap() {
 swap "$@" difference absdiff model
 swap "$@" removed laplace model
 swap "$@" pairs laplace model
+swap "$@" tumors automaton "method, contrast"
 "$1" phantom "$folder/data" --cases 3 --seed 5 >/dev/null
 cat >"$folder/graph.yaml" <<GRAPH
 name: alternatives
@@ -28,19 +29,25 @@ stages:
   difference: {use: absdiff, from: removed, smooth: [0, 1, 1]}
   pseudo: {use: threshold, from: difference, value: 0.5, gate: [liver, segments]}
   saved: {use: save, from: pseudo, fields: [inpainted, score, pseudo]}
+  clean: {use: select, from: segments, keep: clean_segments}
+  tumors: {use: tumor_synthesis, from: clean, method: ellipse}
+  lesions: {use: save, from: tumors, fields: [image, lesion, hole]}
 GRAPH
-for swap in removed.use=laplace removed.dims=3; do
+for swap in removed.use=laplace removed.dims=3 tumors.use=automaton; do
     for workers in 1 3; do
         "$1" run "$folder/graph.yaml" --device cpu --out "$folder/out$workers" --set $swap \
             --workers $workers >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
     done
-    [ "$(ls "$folder/out1/saved" | wc -l)" -gt 0 ]
-    diff -r "$folder/out1/saved" "$folder/out3/saved"
+    for stage in saved lesions; do
+        [ "$(ls "$folder/out1/$stage" | wc -l)" -gt 0 ]
+        diff -r "$folder/out1/$stage" "$folder/out3/$stage"
+    done
     mv "$folder/out1" "$folder/$swap"
     rm -r "$folder/out3"
 done
-# Another filling is another result.
-if diff -rq "$folder/removed.use=laplace/saved" "$folder/removed.dims=3/saved" >/dev/null; then
-    echo "two ways of filling gave the same"
+# Another stage, another result.
+if diff -rq "$folder/removed.use=laplace/saved" "$folder/removed.dims=3/saved" >/dev/null ||
+    diff -rq "$folder/removed.dims=3/lesions" "$folder/tumors.use=automaton/lesions" >/dev/null; then
+    echo "a swap made no difference"
     exit 1
 fi
