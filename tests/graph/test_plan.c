@@ -561,9 +561,12 @@ static void test_weak_branch(void **state) {
         }
         hf_plan_free(p);
     }
-    struct hf_plan *p = plan_file("supervised.yaml", NULL, 0);
-    assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
-    hf_plan_free(p);
+    static const char *const full[] = {"supervised.yaml", "supervised-3d.yaml"};
+    for (int i = 0; i < 2; i++) {
+        struct hf_plan *p = plan_file(full[i], NULL, 0);
+        assert_int_equal(plan_supervision(p, "segmenter", "tumor"), REACH_DIRECT);
+        hf_plan_free(p);
+    }
 }
 
 /* Where a mask of the tumors only says which voxels change, it shows in what they become. */

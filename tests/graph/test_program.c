@@ -228,7 +228,7 @@ static void test_memory_is_told(void **state) {
     (void)state;
     static const char *const graphs[] = {"couinaudnet", "couinaudnet-3d", "couinaudnet-ttt",
                                          "geometry",    "preprocess",     "quick",
-                                         "real",        "supervised"};
+                                         "real",        "supervised",     "supervised-3d"};
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
         char args[4096];
         (void)snprintf(args, sizeof args, "plan '%s/graphs/%s.yaml' --set vars.data=made/cases.csv",

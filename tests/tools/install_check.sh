@@ -39,8 +39,18 @@ $cxx -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags hepaflow) "$outside/
 "$where/embed" "$template/noise.yaml"
 "$program" plan "$template/noise.yaml"
 
-# A graph finds what lies beside it, from any folder.
+# All graphs are installed, as they are in the tree.
 lits=$(find "$where" -path '*/graphs/lits.yaml')
+(cd "$2/graphs" && find . -type f ! -name meson.build | sort) >"$where/shipped"
+(cd "$(dirname "$lits")" && find . -type f | sort) | cmp - "$where/shipped" || {
+    echo "other graphs are installed than there are"
+    exit 1
+}
+while read -r graph; do
+    cmp "$2/graphs/$graph" "$(dirname "$lits")/$graph"
+done <"$where/shipped"
+
+# A graph finds what lies beside it, from any folder.
 (cd / && "$program" plan "$lits" --resolved) | grep -o "[^ \"]*/lits-cases.csv" | sort -u >"$where/found"
 [ "$(cat "$where/found")" = "$(dirname "$lits")/lits-cases.csv" ] && [ -s "$(cat "$where/found")" ] || {
     echo "lits.yaml does not find the file beside it"

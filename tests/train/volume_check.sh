@@ -1,6 +1,7 @@
 #!/bin/sh
 # volume_check.sh PROGRAM SOURCE-ROOT: couinaudnet-3d.yaml, small, from phantoms to the masks of its 3D
-# segmenter; the same for any number of workers; and its checkpoint in segment.yaml.
+# segmenter; the same for any number of workers; its checkpoint in segment.yaml; and its upper bound,
+# which learns by the same values.
 set -eu
 program=$(realpath "$1") graphs=$(realpath "$2")/graphs
 where=$(mktemp -d)
@@ -40,3 +41,18 @@ tr -d '\\' <one/segmenter/model.safetensors | grep -aq '"dims":3,"patch":\[8,32,
 "$program" plan "$graphs/segment.yaml" --set vars.data=data/cases.csv \
     --set vars.model=one/segmenter/model.safetensors >log 2>&1 || { cat log; exit 1; }
 grep -q "before this graph, as its stage 'segmenter'" log
+# The upper bound trains as the method does, but on the truth.
+values() { # GRAPH STAGE
+    "$program" plan "$graphs/$1.yaml" --resolved --set vars.data=data/cases.csv |
+        sed -n "/^  $2:/,/^  [a-z]/p" | sed 's/ *#.*//' | grep '^ \{4\}' |
+        grep -v '^ *\(from\|target\|weight\):'
+}
+values couinaudnet-3d segmenter >weak
+values supervised-3d segmenter >full
+[ -s weak ] && cmp weak full
+"$program" run "$graphs/supervised-3d.yaml" --device cpu --out full-run \
+    --set vars.data=data/cases.csv --set 'prepared.spacing=[5, 4, 4]' --set 'prepared.size=[64, 64]' \
+    --set segmenter.steps=2 --set 'segmenter.patch=[8, 32, 32]' \
+    --set 'segmenter.network={unet: {dims: 3, width: 4, levels: 4, down: conv, flat: 1, supervise: 1}}' \
+    >log 2>&1 || { cat log; exit 1; }
+[ "$(ls full-run/predictions/*.nii.gz | wc -l)" -eq "$tests" ]
