@@ -382,7 +382,7 @@ enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_e
     pthread_cond_init(&job->idle, NULL);
     job->sink = calloc((size_t)plan->sinks, sizeof *job->sink);
     enum hf_status st = job->sink ? HF_OK : out_of_memory(e);
-    job->only_case = run->options->only_case;
+    job->only_case = run->options ? run->options->only_case : NULL; /* none: only looked at */
     for (int i = 0; i < plan->sinks; i++)
         if (sees_several(run->plan, plan->sink[i]))
             job->only_case = NULL;
