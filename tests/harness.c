@@ -86,8 +86,8 @@ static enum hf_status on_message(void *arg, const struct hf_stage *s, const stru
         clear(&h->result);
         append(&h->result, m->text);
     } else if (m->kind == MESSAGE_REPORT) {
+        append(&h->report, m->title);
         append(&h->report, m->text);
-        append(&h->report, m->html);
     } else if (m->kind == MESSAGE_MODEL) {
         if (h->model)
             hf_model_unref(h->model);

@@ -14,6 +14,7 @@ enum exit_status {
 
 int command_run(int argc, char **argv);
 int command_plan(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_phantom(int argc, char **argv);

@@ -38,6 +38,10 @@ static const struct command commands[] = {
      "(default:\n"
      "      the first); results go to DIR (default: out/<name of the graph>-sweep);\n"
      "      --list: checks and shows the arms, and runs none"},
+    {"report", command_report,
+     "report DIR [-o FILE]\n"
+     "      makes the page of the run or the sweep in DIR again: one HTML file with its slices,\n"
+     "      curves, tables and graph (default: DIR/report.html, which the run made itself)"},
     {"inspect", command_inspect,
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "

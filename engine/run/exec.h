@@ -139,6 +139,13 @@ enum job_state {
     JOB_DONE
 };
 
+/* When a job ran; ACTIVE in the end: it was stopped. */
+struct job_times {
+    enum job_state state;
+    double start, end; /* seconds since the run began */
+    int64_t peak[2];   /* as in struct job */
+};
+
 /* What worker and sink threads tell the loop. */
 struct note {
     struct note *following;
@@ -185,7 +192,8 @@ struct run {
     enum job_state *state;
     struct job **live; /* per job of the plan, until its threads are joined */
     int jobs_live, jobs_done;
-    uint64_t began; /* ns */
+    struct job_times *times; /* per job of the plan */
+    uint64_t began;          /* ns */
 };
 
 /* ---- run.c ---- */
@@ -193,6 +201,7 @@ struct run {
 /* Stops the run for its first error. Takes run->lock. */
 void run_fail(struct run *run, const struct hf_error *e);
 void run_wake_loop(struct run *run);
+double run_seconds(const struct run *run); /* since it began */
 /* Hands a note to the loop; the texts are copied. Without memory it is lost. */
 void run_note(struct run *run, const struct hf_run_event *event, struct job *ended);
 

@@ -68,9 +68,9 @@ static enum hf_status result(const struct hf_stage *s, const char *json, struct 
     return post(s, &(struct message){.kind = MESSAGE_RESULT, .text = json}, e);
 }
 
-static enum hf_status report(const struct hf_stage *s, const char *title, const char *html,
+static enum hf_status report(const struct hf_stage *s, const char *title, const char *json,
                              struct hf_error *e) {
-    return post(s, &(struct message){.kind = MESSAGE_REPORT, .text = title, .html = html}, e);
+    return post(s, &(struct message){.kind = MESSAGE_REPORT, .title = title, .text = json}, e);
 }
 
 static enum hf_status publish(struct hf_stage *s, struct hf_model *model, struct hf_error *e) {

@@ -1,5 +1,5 @@
 /*
- * results.h - what stages say about their work: JSON for scores.json, HTML for report.html.
+ * results.h - what stages say about their work: JSON for scores.json, and sections of the report.
  *
  * Kept in memory, in the order of the graph's stages, and written whole when the run is over. The
  * scores stand under the stage's name, or under the "name" that they carry.
@@ -9,8 +9,10 @@
 
 #include "ledger.h"
 
+struct cJSON;
+
 struct section {
-    char *title, *html;
+    char *title, *json; /* an object with a "kind" that is known */
 };
 
 struct result {
@@ -30,12 +32,15 @@ enum hf_status results_init(struct results *r, int stages, struct hf_error *e);
 void results_clear(struct results *r);
 /* The stage's JSON, in place of what it gave before; refused if it is none. */
 enum hf_status results_set(struct results *r, int stage, const char *json, struct hf_error *e);
-/* One more section of the report. */
-enum hf_status results_add(struct results *r, int stage, const char *title, const char *html,
+/* One more section of the report; refused if it is none. */
+enum hf_status results_add(struct results *r, int stage, const char *title, const char *json,
                            struct hf_error *e);
-/* Writes scores.json if there is a score, and report.html if there is anything, into the folder,
- * both with what the ledger has to say. `device` is a line about what it ran on. */
-enum hf_status results_write(struct results *r, const char *graph, uint64_t seed,
-                             const char *device, const char *folder, struct hf_error *e);
+/* Whether any stage has said anything. */
+bool results_any(const struct results *r);
+/* All scores as an object; NULL: no memory. */
+struct cJSON *results_scores(const struct results *r);
+/* Writes scores.json into the folder, with what the ledger counts, if there is a score: a run that
+ * stopped before its first one leaves those of an earlier one alone. */
+enum hf_status results_write(const struct results *r, const char *folder, struct hf_error *e);
 
 #endif

@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "modules.h"
 #include "nn/model.h"
+#include "record.h"
 #include "trace.h"
 
 #define READ_AHEAD_BYTES ((int64_t)256 << 20)
@@ -115,7 +116,7 @@ static enum hf_status on_message(void *engine, const struct hf_stage *s, const s
         return HF_OK;
     case MESSAGE_REPORT:
         pthread_mutex_lock(&run->notes_lock);
-        st = results_add(&run->results, in->index, m->text, m->html, e);
+        st = results_add(&run->results, in->index, m->title, m->text, e);
         pthread_mutex_unlock(&run->notes_lock);
         return st;
     case MESSAGE_RESULT:
@@ -134,8 +135,12 @@ static enum hf_status on_message(void *engine, const struct hf_stage *s, const s
 
 /* ---- jobs, on the loop's thread ---- */
 
+double run_seconds(const struct run *run) {
+    return (double)(uv_hrtime() - run->began) * 1e-9;
+}
+
 static void tell(struct run *run, struct hf_run_event event) {
-    event.seconds = (double)(uv_hrtime() - run->began) * 1e-9;
+    event.seconds = run_seconds(run);
     event.jobs_done = run->jobs_done;
     event.jobs_total = run->plan->jobs;
     if (run->options->on_event)
@@ -218,6 +223,7 @@ static void job_ended(struct run *run, struct job *job) {
                                 .job = run->plan->job[index].name,
                                 .memory = {(double)job->peak[0], (double)job->peak[1]}};
     heed_cancel(run); /* before a job that gave up early is taken for done */
+    record_job_end(run, job, !is_stopping(run));
     if (job->model) {
         run->model[job->model_stage] = job->model;
         job->model = NULL;
@@ -259,6 +265,7 @@ static void start_jobs(struct run *run) {
         }
         look_at_memory(run);
         run->state[j] = JOB_ACTIVE;
+        record_job_start(run, j);
         run->live[j] = job;
         run->jobs_live++;
         tell(run, (struct hf_run_event){.kind = HF_EVENT_JOB_START, .job = job->plan->name});
@@ -559,8 +566,9 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     run->active = calloc(jobs, sizeof *run->active);
     run->live = calloc(jobs, sizeof *run->live);
     run->state = calloc(jobs, sizeof *run->state);
+    run->times = calloc(jobs, sizeof *run->times);
     run->worker = calloc((size_t)run->workers, sizeof *run->worker);
-    if (!run->model || !run->active || !run->live || !run->state || !run->worker)
+    if (!run->model || !run->active || !run->live || !run->state || !run->times || !run->worker)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
     enum hf_status st = results_init(&run->results, plan->stages, e);
     for (int i = 0; st == HF_OK && i < plan->stages; i++)
@@ -592,6 +600,7 @@ static void run_close(struct run *run) {
     free(run->active);
     free(run->live);
     free(run->state);
+    free(run->times);
     free(run->worker);
     free(run);
 }
@@ -621,27 +630,20 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
     return st;
 }
 
-/* Results, ledger and trace; what was found out stands, even if something failed later. */
+/* Scores, ledger, report and trace; what was found out stands, even if something failed later. */
 static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_error *e) {
-    struct hf_error late;
-    const char *name = run->plan->name;
+    struct hf_error late[4];
+    struct ledger *ledger = &run->results.ledger;
     tell_ledger(run);
-    enum hf_status written =
-        results_write(&run->results, name, run->seed, run->device_line, run->out_dir, &late);
-    if (st == HF_OK && written != HF_OK) {
-        st = written;
-        *e = late;
-    }
-    written = ledger_write(&run->results.ledger, run->seed, run->out_dir, st == HF_OK, &late);
-    if (st == HF_OK && written != HF_OK) {
-        st = written;
-        *e = late;
-    }
-    written = trace_close(run->trace, &late);
-    if (st == HF_OK && written != HF_OK) {
-        st = written;
-        *e = late;
-    }
+    const enum hf_status written[4] = {
+        results_write(&run->results, run->out_dir, &late[0]),
+        ledger_write(ledger, run->seed, run->out_dir, st == HF_OK, &late[1]),
+        record_write(run, st, e, &late[2]), trace_close(run->trace, &late[3])};
+    for (int i = 0; i < 4 && st == HF_OK; i++)
+        if (written[i] != HF_OK) {
+            st = written[i];
+            *e = late[i];
+        }
     return st;
 }
 

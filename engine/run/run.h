@@ -25,14 +25,14 @@ enum message_kind {
     MESSAGE_LOG,
     MESSAGE_PROGRESS,
     MESSAGE_RESULT, /* text: JSON */
-    MESSAGE_REPORT, /* text: title, html */
+    MESSAGE_REPORT, /* title, text: JSON */
     MESSAGE_MODEL
 };
 
 struct message {
     enum message_kind kind;
     enum hf_log_level level;
-    const char *text, *html;
+    const char *title, *text;
     double done, total, loss;
     const struct hf_model *model;
 };

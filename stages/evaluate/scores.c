@@ -343,59 +343,66 @@ static void write_cases_json(struct text *t, const struct scores *list, int surf
     text_add(t, "\n]\n");
 }
 
-/** A cell: the value with so many digits, or a dash. */
-static void cell(struct text *t, double v, int digits) {
-    if (isfinite(v))
-        text_add(t, "<td>%.*f</td>", digits, v);
-    else
-        text_add(t, "<td>-</td>");
-}
+/** The columns of the report's table, with the digits that are shown. */
+static const struct {
+    const char *name;
+    int digits;
+} columns[] = {{"Dice", 3},    {"truth, ml", 1}, {"predicted, ml", 1}, {"VOE", 3},
+               {"RVD", 3},     {"ASSD, mm", 2},  {"HD95, mm", 2},      {"NSD", 3},
+               {"lesions", 0}, {"found", 0},     {"predicted", 0},     {"right", 0}};
+#define COLUMNS (sizeof columns / sizeof *columns)
 
-static void table_row(struct text *t, const double m[MEASURES], double truth, double predicted,
-                      const struct metrics_lesions *l) {
-    cell(t, m[DICE], 3);
-    cell(t, truth, 1);
-    cell(t, predicted, 1);
-    cell(t, m[VOE], 3);
-    cell(t, m[RVD], 3);
-    cell(t, m[ASSD], 2);
-    cell(t, m[HD95], 2);
-    cell(t, m[NSD], 3);
-    text_add(t, "<td>%d / %d</td>", (int)l->found[METRICS_TOUCH], (int)l->truth);
-    if (l->predicted < 0)
-        text_add(t, "<td>-</td></tr>\n");
-    else
-        text_add(t, "<td>%d / %d</td></tr>\n", (int)l->right[METRICS_TOUCH], (int)l->predicted);
+static void table_row(struct text *t, const char *name, const double m[MEASURES], double truth,
+                      double predicted, const struct metrics_lesions *l) {
+    int known = l->predicted >= 0;
+    const double cell[COLUMNS] = {m[DICE],
+                                  truth,
+                                  predicted,
+                                  m[VOE],
+                                  m[RVD],
+                                  m[ASSD],
+                                  m[HD95],
+                                  m[NSD],
+                                  l->truth,
+                                  l->found[METRICS_TOUCH],
+                                  known ? l->predicted : NAN,
+                                  known ? l->right[METRICS_TOUCH] : NAN};
+    text_add(t, "[\"");
+    text_json(t, name);
+    text_add(t, "\"");
+    for (size_t k = 0; k < COLUMNS; k++) {
+        text_add(t, ",");
+        text_number(t, cell[k], "null");
+    }
+    text_add(t, "]");
 }
 
 static void write_table(struct text *t, const struct evaluate_options *o, const struct scores *list,
                         const struct summary *sum) {
-    text_add(t, "<p><b>");
-    text_html(t, o->field);
-    text_add(t, "</b> %s %.4g%s%s against <b>", list->below ? "below" : "from", list->threshold,
+    text_add(t, "{\"kind\":\"table\",\"note\":\"");
+    text_json(t, o->field);
+    text_add(t, " %s %.4g%s%s against ", list->below ? "below" : "from", list->threshold,
              list->unit[0] ? " " : "", list->unit);
-    text_html(t, o->truth);
-    text_add(t, "</b>, %d cases; global Dice %.3f.%s</p>\n", (int)list->count, sum->dice_global,
+    text_json(t, o->truth);
+    text_add(t, ", %d cases; global Dice %.3f.%s\",\"columns\":[{\"name\":\"case\"}",
+             (int)list->count, sum->dice_global,
              list->tuned_on_truth
                  ? " The threshold was tuned on this very truth: an upper bound, not a method."
                  : "");
-    text_add(t, "<div class=\"wide\"><table><thead><tr><th>case</th><th>Dice</th><th>truth ml</th>"
-                "<th>predicted ml</th><th>VOE</th><th>RVD</th><th>ASSD mm</th><th>HD95 mm</th>"
-                "<th>NSD</th>"
-                "<th>lesions found</th><th>predicted right</th></tr></thead>\n<tbody>\n");
+    for (size_t k = 0; k < COLUMNS; k++)
+        text_add(t, ",{\"name\":\"%s\",\"digits\":%d}", columns[k].name, columns[k].digits);
+    text_add(t, "],\"rows\":[");
     for (int32_t i = 0; i < list->count; i++) {
         const struct score *s = &list->item[i];
         double m[MEASURES];
         measures_of(s, o->surfaces, m);
-        text_add(t, "<tr><td>");
-        text_html(t, s->case_id);
-        text_add(t, "</td>");
-        table_row(t, m, (double)s->overlap.truth * s->voxel,
+        text_add(t, "%s\n", i ? "," : "");
+        table_row(t, s->case_id, m, (double)s->overlap.truth * s->voxel,
                   (double)s->overlap.predicted * s->voxel, &s->lesions);
     }
-    text_add(t, "</tbody>\n<tfoot><tr><th>mean or sum</th>");
-    table_row(t, sum->mean, sum->truth, sum->predicted, &sum->lesions);
-    text_add(t, "</tfoot></table></div>\n");
+    text_add(t, "],\n\"foot\":");
+    table_row(t, "mean or sum", sum->mean, sum->truth, sum->predicted, &sum->lesions);
+    text_add(t, "}");
 }
 
 static enum hf_status write_file(const struct hf_stage *s, const char *folder, const char *name,

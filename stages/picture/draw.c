@@ -11,10 +11,12 @@ const uint8_t draw_segment_colour[9][3] = {{0, 0, 0},      {230, 60, 60},  {245,
 const uint8_t draw_liver_colour[3] = {90, 160, 255};
 const uint8_t draw_truth_colour[3] = {40, 230, 90};
 
-/* A pixel of a panel in voxels: the left column is the patient's right (largest w), the upper row
- * is anterior (largest h). Voxel centres are whole numbers. */
-static void place(const struct panel *p, int32_t width, int32_t height, int32_t x, int32_t y,
-                  float *ret_w, float *ret_h) {
+const uint8_t draw_bright_colour[3] = {255, 60, 40};
+const uint8_t draw_dark_colour[3] = {60, 110, 255};
+
+/* The left column is the patient's right (largest w), the upper row is anterior (largest h). */
+void draw_place(const struct panel *p, int32_t width, int32_t height, int32_t x, int32_t y,
+                float *ret_w, float *ret_h) {
     const struct crop *c = &p->crop;
     *ret_w = (float)c->w1 - ((float)x + 0.5f) / (float)width * (float)(c->w1 - c->w0) - 0.5f;
     *ret_h = (float)c->h1 - ((float)y + 0.5f) / (float)height * (float)(c->h1 - c->h0) - 0.5f;
@@ -43,7 +45,7 @@ static float blend(const struct corners *c, const float v[4]) {
     return low + c->fh * (high - low);
 }
 
-static float value_at(const struct panel *p, const float *plane, float w, float h) {
+float draw_value(const struct panel *p, const float *plane, float w, float h) {
     struct corners c = corners_of(p, w, h);
     float v[4];
     for (int k = 0; k < 4; k++)
@@ -51,7 +53,7 @@ static float value_at(const struct panel *p, const float *plane, float w, float 
     return blend(&c, v);
 }
 
-static int mask_at(const struct panel *p, const uint8_t *plane, float w, float h) {
+int draw_inside(const struct panel *p, const uint8_t *plane, float w, float h) {
     struct corners c = corners_of(p, w, h);
     float v[4];
     for (int k = 0; k < 4; k++)
@@ -59,7 +61,7 @@ static int mask_at(const struct panel *p, const uint8_t *plane, float w, float h
     return blend(&c, v) >= 0.5f;
 }
 
-static uint8_t label_at(const struct panel *p, float w, float h) {
+uint8_t draw_label(const struct panel *p, float w, float h) {
     int64_t x = inside((int64_t)floorf(w + 0.5f), p->w);
     int64_t y = inside((int64_t)floorf(h + 0.5f), p->h);
     return p->label[y * p->w + x];
@@ -69,33 +71,39 @@ static uint8_t to_byte(float v) {
     return (uint8_t)(fminf(fmaxf(v, 0), 1) * 255 + 0.5f);
 }
 
+void draw_heat(float v, uint8_t ret[3]) {
+    ret[0] = 255;
+    ret[1] = to_byte(0.85f - 0.6f * v);
+    ret[2] = 20;
+}
+
 static void lay_over(uint8_t rgb[3], const uint8_t colour[3], float share) {
     for (int k = 0; k < 3; k++)
         rgb[k] = (uint8_t)((float)rgb[k] + share * ((float)colour[k] - (float)rgb[k]) + 0.5f);
 }
 
 static void grey(const struct panel *p, const float *plane, float w, float h, uint8_t rgb[3]) {
-    float v = (value_at(p, plane, w, h) - p->black) / (p->white - p->black);
+    float v = (draw_value(p, plane, w, h) - p->black) / (p->white - p->black);
     rgb[0] = rgb[1] = rgb[2] = to_byte(v);
 }
 
 static void draw_pixel(const struct panel *p, float w, float h, uint8_t rgb[3]) {
-    static const uint8_t bright[3] = {255, 60, 40}, dark[3] = {60, 110, 255};
     if (p->kind == PANEL_GREY) {
         grey(p, p->value, w, h, rgb);
     } else if (p->kind == PANEL_DIFFERENCE) {
-        float v = value_at(p, p->value, w, h) / p->extreme;
+        float v = draw_value(p, p->value, w, h) / p->extreme;
         rgb[0] = rgb[1] = rgb[2] = 24;
-        lay_over(rgb, v > 0 ? bright : dark, fminf(fabsf(v), 1));
+        lay_over(rgb, v > 0 ? draw_bright_colour : draw_dark_colour, fminf(fabsf(v), 1));
     } else {
         grey(p, p->image, w, h, rgb);
     }
     if (p->kind == PANEL_HEAT) {
-        float v = fminf(fmaxf(value_at(p, p->value, w, h), 0), 1);
-        uint8_t heat[3] = {255, to_byte(0.85f - 0.6f * v), 20};
+        float v = fminf(fmaxf(draw_value(p, p->value, w, h), 0), 1);
+        uint8_t heat[3];
+        draw_heat(v, heat);
         lay_over(rgb, heat, 0.75f * v);
     } else if (p->kind == PANEL_LABELS) {
-        uint8_t k = label_at(p, w, h);
+        uint8_t k = draw_label(p, w, h);
         if (k >= 1 && k <= 8)
             lay_over(rgb, draw_segment_colour[k], 0.5f);
     }
@@ -109,12 +117,12 @@ static void draw_mask(const struct panel *p, const struct canvas *c, int32_t x0,
             static const int32_t step[4][2] = {{1, 0}, {-1, 0}, {0, 1}, {0, -1}};
             float w, h;
             int edge = 0;
-            place(p, width, c->height, x, y, &w, &h);
-            if (!mask_at(p, mask, w, h))
+            draw_place(p, width, c->height, x, y, &w, &h);
+            if (!draw_inside(p, mask, w, h))
                 continue;
             for (int k = 0; k < 4 && !edge; k++) {
-                place(p, width, c->height, x + step[k][0], y + step[k][1], &w, &h);
-                edge = !mask_at(p, mask, w, h);
+                draw_place(p, width, c->height, x + step[k][0], y + step[k][1], &w, &h);
+                edge = !draw_inside(p, mask, w, h);
             }
             lay_over(c->rgb + 3 * ((int64_t)y * c->width + x0 + x), colour, edge ? 1 : fill);
         }
@@ -125,7 +133,7 @@ void draw_panel(const struct panel *p, const struct canvas *c, int32_t x0, int32
     for (int32_t y = 0; y < c->height; y++) {
         for (int32_t x = 0; x < width; x++) {
             float w, h;
-            place(p, width, c->height, x, y, &w, &h);
+            draw_place(p, width, c->height, x, y, &w, &h);
             draw_pixel(p, w, h, c->rgb + 3 * ((int64_t)y * c->width + x0 + x));
         }
     }

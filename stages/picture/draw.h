@@ -45,6 +45,17 @@ struct panel {
 extern const uint8_t draw_segment_colour[9][3];
 extern const uint8_t draw_liver_colour[3];
 extern const uint8_t draw_truth_colour[3];
+extern const uint8_t draw_bright_colour[3], draw_dark_colour[3]; /* of differences */
+/** The colour of a probability. */
+void draw_heat(float v, uint8_t ret[3]);
+
+/** Where a pixel of a panel lies, in voxels, whose centres are whole numbers. */
+void draw_place(const struct panel *p, int32_t width, int32_t height, int32_t x, int32_t y,
+                float *ret_w, float *ret_h);
+/** What is there, between voxels: a value, whether a mask is, a label. */
+float draw_value(const struct panel *p, const float *plane, float w, float h);
+int draw_inside(const struct panel *p, const uint8_t *plane, float w, float h);
+uint8_t draw_label(const struct panel *p, float w, float h);
 
 /** Draws the panel into columns x0.. of the canvas, `width` wide and as high as the canvas. */
 void draw_panel(const struct panel *p, const struct canvas *c, int32_t x0, int32_t width);

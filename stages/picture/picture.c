@@ -1,52 +1,43 @@
 /**
- * picture.c - the stage `picture`: shows slices in the report, a row of panels each.
+ * picture.c - the stage `picture`: shows cases in the report, slice by slice, with their fields
+ * laid over each other, and as rows of panels, a PNG file each.
  *
- * Of each case it shows the slices in which the reference mask is largest. Pictures are PNG files
- * in the stage's folder, and stand in the report itself, which needs no other file.
+ * The rows are the slices of a case in which the reference mask is largest; the report's viewer
+ * goes through the volume (volume.c), beginning with the first of them.
  */
-#include <hepaflow/plugin.h>
+#include "picture.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include <png.h>
-
 #include "../geometry/geometry.h"
-#include "draw.h"
-#include "html.h"
+#include "encode.h"
 
 #define MARGIN   8.0 /* mm around the liver */
 #define GAP      4   /* pixels between panels */
 #define MAX_SIDE 16384
-
-struct options {
-    struct hf_names panels;
-    const char *reference;
-    int64_t cases, slices, width;
-    struct hf_reals window;
-    double difference;
-};
 
 /* How known fields are shown, in the order in which they stand in a row. */
 static const struct look {
     const char *field;
     enum panel_kind kind;
     uint8_t colour[3];
+    int shown; /* in the report, before anything is switched on */
 } looks[] = {
-    {"image", PANEL_GREY, {0}},
-    {"couinaud", PANEL_LABELS, {0}},
-    {"segments", PANEL_MASK, {190, 110, 255}},
-    {"clean", PANEL_MASK, {60, 200, 200}},
-    {"hole", PANEL_MASK, {190, 110, 255}},
-    {"masked", PANEL_GREY, {0}},
-    {"healthy", PANEL_GREY, {0}},
-    {"lesion", PANEL_HEAT, {0}},
-    {"inpainted", PANEL_GREY, {0}},
-    {"difference", PANEL_DIFFERENCE, {0}},
-    {"score", PANEL_HEAT, {0}},
-    {"pseudo", PANEL_MASK, {255, 150, 0}},
-    {"predicted", PANEL_HEAT, {0}},
-    {"tumor", PANEL_MASK, {40, 230, 90}},
+    {"image", PANEL_GREY, {0}, 0},
+    {"couinaud", PANEL_LABELS, {0}, 0},
+    {"segments", PANEL_MASK, {190, 110, 255}, 0},
+    {"clean", PANEL_MASK, {60, 200, 200}, 0},
+    {"hole", PANEL_MASK, {190, 110, 255}, 0},
+    {"masked", PANEL_GREY, {0}, 0},
+    {"healthy", PANEL_GREY, {0}, 0},
+    {"lesion", PANEL_HEAT, {0}, 1},
+    {"inpainted", PANEL_GREY, {0}, 0},
+    {"difference", PANEL_DIFFERENCE, {0}, 0},
+    {"score", PANEL_HEAT, {0}, 0},
+    {"pseudo", PANEL_MASK, {255, 150, 0}, 1},
+    {"predicted", PANEL_HEAT, {0}, 0},
+    {"tumor", PANEL_MASK, {40, 230, 90}, 1},
 };
 #define LOOKS ((int)(sizeof looks / sizeof *looks))
 
@@ -55,31 +46,17 @@ static const char *const references[] = {"tumor",     "pseudo",   "lesion",
                                          "predicted", "segments", "hole"};
 #define REFERENCES ((int)(sizeof references / sizeof *references))
 
-/* The fields of one sample in host memory. */
-struct fields {
-    const struct hf_stage *s;
-    int32_t count;
-    const char *name[HF_OPTION_ITEMS + 4];
-    struct hf_tensor *tensor[HF_OPTION_ITEMS + 4];
-};
-
-struct picture {
-    struct hf_stage *s;
-    const struct options *o;
-    const struct hf_sample *sample;
-    struct fields f;
-    const char *panel[HF_OPTION_ITEMS];
-    int32_t panels;
-    float black, white, extreme;
-};
-
 /* ---- fields ---- */
 
-static struct hf_tensor *get(struct fields *f, const char *name) {
+static struct hf_tensor *get(const struct fields *f, const char *name) {
     for (int32_t i = 0; i < f->count; i++)
         if (strcmp(f->name[i], name) == 0)
             return f->tensor[i];
     return NULL;
+}
+
+struct hf_tensor *picture_get(const struct picture *p, const char *name) {
+    return get(&p->f, name);
 }
 
 /* Brings a field to the host, once; absent fields and other grids are passed over. */
@@ -114,7 +91,7 @@ static int is_set(const struct hf_tensor *t, int64_t i) {
 
 /* ---- choosing slices ---- */
 
-static int64_t area(const struct hf_tensor *t, int64_t d) {
+int64_t picture_area(const struct hf_tensor *t, int64_t d) {
     int64_t n = 0, plane = plane_of(t);
     for (int64_t i = d * plane; i < (d + 1) * plane; i++)
         n += is_set(t, i);
@@ -127,7 +104,7 @@ static struct hf_tensor *find_reference(struct picture *p) {
         t = get(&p->f, references[i]);
         int64_t any = 0;
         for (int64_t d = 0; t && d < t->shape[1] && !any; d++)
-            any = area(t, d);
+            any = picture_area(t, d);
         if (!any)
             t = NULL;
     }
@@ -144,7 +121,7 @@ static int64_t choose_slices(struct picture *p, int64_t *ret) {
             int near = 0;
             for (int64_t k = 0; k < n; k++)
                 near |= llabs(ret[k] - d) <= apart;
-            int64_t a = near ? -1 : area(t, d);
+            int64_t a = near ? -1 : picture_area(t, d);
             if (a > most) {
                 most = a;
                 best = d;
@@ -160,7 +137,7 @@ static int64_t choose_slices(struct picture *p, int64_t *ret) {
 /* ---- one picture ---- */
 
 /* The box of the liver over all slices, so that the pictures of a case are alike. */
-static struct crop find_crop(struct picture *p, const double mm[2]) {
+static struct crop find_crop(const struct picture *p) {
     const struct hf_tensor *liver = get(&p->f, "liver");
     int64_t h = liver->shape[2], w = liver->shape[3], n = hf_tensor_count(liver);
     struct crop c = {w, h, 0, 0};
@@ -175,7 +152,7 @@ static struct crop find_crop(struct picture *p, const double mm[2]) {
     }
     if (c.w1 == 0)
         return (struct crop){0, 0, w, h};
-    int64_t mh = (int64_t)(MARGIN / mm[0]), mw = (int64_t)(MARGIN / mm[1]);
+    int64_t mh = (int64_t)(MARGIN / p->mm[0]), mw = (int64_t)(MARGIN / p->mm[1]);
     c.w0 = c.w0 > mw ? c.w0 - mw : 0;
     c.h0 = c.h0 > mh ? c.h0 - mh : 0;
     c.w1 = c.w1 + mw < w ? c.w1 + mw : w;
@@ -183,15 +160,32 @@ static struct crop find_crop(struct picture *p, const double mm[2]) {
     return c;
 }
 
-static void set_panel(struct picture *p, const char *name, int64_t d, const struct crop *crop,
-                      struct panel *ret) {
-    struct hf_tensor *t = get(&p->f, name), *image = get(&p->f, "image");
-    struct hf_tensor *liver = get(&p->f, "liver"), *tumor = get(&p->f, "tumor");
+/* It is outlined in every panel, and none by itself. */
+static const struct look liver_look = {"liver", PANEL_MASK, {90, 160, 255}, 0};
+
+/* How a field of that name and type is known to be shown, or NULL. */
+static const struct look *look_of(const char *name, enum hf_dtype t) {
+    for (int i = 0; i < LOOKS; i++)
+        if (strcmp(looks[i].field, name) == 0 &&
+            (t == HF_U8) == (looks[i].kind == PANEL_MASK || looks[i].kind == PANEL_LABELS))
+            return &looks[i];
+    return t == HF_U8 && strcmp(name, liver_look.field) == 0 ? &liver_look : NULL;
+}
+
+int picture_shown(const struct picture *p, const char *name) {
+    const struct look *look = look_of(name, get(&p->f, name)->dtype);
+    return look ? look->shown : get(&p->f, name)->dtype == HF_U8;
+}
+
+void picture_panel(const struct picture *p, const char *name, int64_t d, struct panel *ret) {
+    const struct hf_tensor *t = get(&p->f, name), *image = get(&p->f, "image");
+    const struct hf_tensor *liver = get(&p->f, "liver"), *tumor = get(&p->f, "tumor");
+    const struct look *look = look_of(name, t->dtype);
     int64_t at = d * plane_of(t);
     *ret = (struct panel){.kind = t->dtype == HF_U8 ? PANEL_MASK : PANEL_HEAT,
                           .h = t->shape[2],
                           .w = t->shape[3],
-                          .crop = *crop,
+                          .crop = p->crop,
                           .image = HF_DATA(float, image) + at,
                           .liver = HF_DATA(uint8_t, liver) + at,
                           .colour = {255, 60, 220},
@@ -202,49 +196,20 @@ static void set_panel(struct picture *p, const char *name, int64_t d, const stru
         ret->label = HF_DATA(uint8_t, t) + at;
     else
         ret->value = HF_DATA(float, t) + at;
-    for (int i = 0; i < LOOKS; i++)
-        if (strcmp(looks[i].field, name) == 0 &&
-            (t->dtype == HF_U8) == (looks[i].kind == PANEL_MASK || looks[i].kind == PANEL_LABELS)) {
-            ret->kind = looks[i].kind;
-            memcpy(ret->colour, looks[i].colour, sizeof ret->colour);
-        }
+    if (look) {
+        ret->kind = look->kind;
+        memcpy(ret->colour, look->colour, sizeof ret->colour);
+    }
     if (tumor && t != tumor && t != image)
         ret->truth = HF_DATA(uint8_t, tumor) + at;
 }
 
-/* The columns x0.. of a canvas as a PNG. */
-static enum hf_status encode(const struct canvas *c, int32_t x0, int32_t width, void **ret_png,
-                             size_t *ret_size, struct hf_error *e) {
-    png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = (png_uint_32)width,
-                       .height = (png_uint_32)c->height,
-                       .format = PNG_FORMAT_RGB};
-    const uint8_t *from = c->rgb + 3 * (int64_t)x0;
-    png_int_32 stride = 3 * c->width;
-    png_alloc_size_t size = 0;
-    void *png = NULL;
-    if (png_image_write_to_memory(&image, NULL, &size, 0, from, stride, NULL)) {
-        png = malloc(size);
-        if (png && png_image_write_to_memory(&image, png, &size, 0, from, stride, NULL)) {
-            *ret_png = png;
-            *ret_size = size;
-            return HF_OK;
-        }
-    }
-    free(png);
-    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels could not be written: %s", width,
-                   c->height, image.message);
-}
-
 /* Draws the row of panels of a slice; ret->rgb is freed by the caller. */
-static enum hf_status draw_row(struct picture *p, int64_t d, struct canvas *ret,
+static enum hf_status draw_row(const struct picture *p, int64_t d, struct canvas *ret,
                                struct hf_error *e) {
-    double spacing[3];
-    geometry_spacing(&p->sample->grid, spacing);
-    const double mm[2] = {spacing[1], spacing[2]};
-    struct crop crop = find_crop(p, mm);
+    const struct crop *k = &p->crop;
     int32_t width = (int32_t)p->o->width;
-    double ratio = (double)(crop.h1 - crop.h0) * mm[0] / ((double)(crop.w1 - crop.w0) * mm[1]);
+    double ratio = (double)(k->h1 - k->h0) * p->mm[0] / ((double)(k->w1 - k->w0) * p->mm[1]);
     double height = fmin(fmax(round(width * ratio), 1), MAX_SIDE);
     struct canvas c = {NULL, p->panels * (width + GAP) - GAP, (int32_t)height};
     size_t bytes = (size_t)c.width * (size_t)c.height * 3;
@@ -255,62 +220,38 @@ static enum hf_status draw_row(struct picture *p, int64_t d, struct canvas *ret,
     memset(c.rgb, 255, bytes);
     for (int32_t i = 0; i < p->panels; i++) {
         struct panel panel;
-        set_panel(p, p->panel[i], d, &crop, &panel);
+        picture_panel(p, p->panel[i], d, &panel);
         draw_panel(&panel, &c, i * (width + GAP), width);
     }
     *ret = c;
     return HF_OK;
 }
 
-/* Puts the panels of a row into the report, each a picture of its own, so that they wrap. */
-static enum hf_status report_row(struct picture *p, const struct canvas *c, int64_t d,
-                                 struct text *html, struct hf_error *e) {
-    int32_t width = (int32_t)p->o->width;
-    enum hf_status st = HF_OK;
-    text_add(html, "<h3>");
-    text_html(html, p->sample->case_id);
-    text_add(html, ", slice %lld of %lld</h3>\n<div style=\"display:flex;flex-wrap:wrap\">\n",
-             (long long)d + 1, (long long)p->sample->grid.size[0]);
-    for (int32_t i = 0; i < p->panels && st == HF_OK; i++) {
-        void *png = NULL;
-        size_t size = 0;
-        st = encode(c, i * (width + GAP), width, &png, &size, e);
-        if (st != HF_OK)
-            break;
-        text_add(html,
-                 "<figure style=\"margin:0 %dpx %dpx 0;text-align:center\">"
-                 "<img width=\"%d\" height=\"%d\" alt=\"\" src=\"data:image/png;base64,",
-                 GAP, GAP, width, c->height);
-        html_base64(html, png, size);
-        text_add(html, "\"><figcaption>");
-        text_html(html, p->panel[i]);
-        text_add(html, "</figcaption></figure>\n");
-        free(png);
-    }
-    text_add(html, "</div>\n");
-    return st;
+void picture_clean(char *name) {
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    for (; *name; name++)
+        *name = strchr(good, *name) ? *name : '_';
 }
 
-static enum hf_status show_slice(struct picture *p, int64_t d, const char *folder,
-                                 struct text *html, struct hf_error *e) {
+static enum hf_status write_row(const struct picture *p, int64_t d, const char *folder,
+                                struct hf_error *e) {
     char name[256], path[4096];
     struct canvas row = {NULL, 0, 0};
     void *png = NULL;
     size_t size = 0;
-    int n =
-        snprintf(name, sizeof name, "%.200s-slice-%lld.png", p->sample->case_id, (long long)d + 1);
-    for (int i = 0; i < n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", name[i]))
-            name[i] = '_';
+    (void)snprintf(name, sizeof name, "%.200s-slice-%lld.png", p->sample->case_id,
+                   (long long)d + 1);
+    picture_clean(name);
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return hf_fail(e, HF_IO, "the path %.200s... is too long", path);
     enum hf_status st = draw_row(p, d, &row, e);
-    if (st == HF_OK)
-        st = encode(&row, 0, row.width, &png, &size, e);
+    if (st == HF_OK) {
+        const struct pixels pixels = {row.rgb,    row.width, row.height, 3 * row.width,
+                                      PIXELS_RGB, NULL,      0};
+        st = encode_png(&pixels, &png, &size, e);
+    }
     if (st == HF_OK)
         st = p->s->host->write_file(path, png, size, e);
-    if (st == HF_OK)
-        st = report_row(p, &row, d, html, e);
     free(png);
     free(row.rgb);
     return st;
@@ -363,59 +304,53 @@ static enum hf_status fetch_all(struct picture *p, struct hf_error *e) {
 }
 
 static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sample,
-                                  const char *folder, struct text *html, struct hf_error *e) {
-    struct picture p = {.s = s, .o = s->options, .sample = sample, .f = {.s = s}};
+                                  int64_t number, const char *folder, struct text *json,
+                                  struct hf_error *e) {
+    struct picture p = {.s = s, .o = s->options, .sample = sample, .number = number, .f = {.s = s}};
+    double spacing[3];
     int64_t slice[64];
+    geometry_spacing(&sample->grid, spacing);
+    p.mm[0] = spacing[1];
+    p.mm[1] = spacing[2];
     enum hf_status st = set_scale(&p, e);
     if (st == HF_OK)
         st = fetch_all(&p, e);
     if (st == HF_OK) {
+        p.crop = find_crop(&p);
         int64_t n = choose_slices(&p, slice);
         for (int64_t i = 0; i < n && st == HF_OK; i++)
-            st = show_slice(&p, slice[i], folder, html, e);
+            st = write_row(&p, slice[i], folder, e);
+        if (st == HF_OK)
+            st = volume_show(&p, slice[0], folder, json, e);
     }
     fields_clear(&p.f);
     return st;
 }
 
-static void add_legend(struct text *html) {
-    text_add(html, "<p style=\"font-size:small\">Seen from below: the patient's right is on the "
-                   "left. Outlines: ");
-    html_swatch(html, draw_liver_colour, "liver");
-    html_swatch(html, draw_truth_colour, "tumor (truth)");
-    text_add(html, " Couinaud segments: ");
-    for (int k = 1; k <= 8; k++) {
-        char name[12];
-        (void)snprintf(name, sizeof name, "%d", k);
-        html_swatch(html, draw_segment_colour[k], name);
-    }
-    text_add(html, " Differences: red is brighter than inpainted, blue darker.</p>\n");
-}
-
 static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
     const struct options *o = s->options;
     const struct hf_sample *sample = NULL;
-    struct text html = {0};
+    struct text json = {0};
     char folder[3072];
     int64_t shown = 0;
+    text_add(&json, "{\"kind\":\"slices\",\"cases\":[");
     enum hf_status st = s->host->folder(s, s->name, folder, sizeof folder, e);
     while (st == HF_OK) {
         st = s->host->next(in, &sample, e);
         /* The stream is pulled to its end: other sinks may share it. */
         if (st == HF_OK && shown < o->cases) {
-            st = show_sample(s, sample, folder, &html, e);
-            s->host->progress(s, (double)++shown, (double)o->cases, (double)NAN);
+            text_add(&json, "%s", shown ? ",\n" : "\n");
+            st = show_sample(s, sample, ++shown, folder, &json, e);
+            s->host->progress(s, (double)shown, (double)o->cases, (double)NAN);
         }
     }
     if (st == HF_END) {
-        st = HF_OK;
-        if (shown > 0) {
-            add_legend(&html);
-            st = html.failed ? hf_fail(e, HF_NO_MEMORY, "out of memory for the report")
-                             : s->host->report(s, s->name, html.bytes, e);
-        }
+        text_add(&json, "]}");
+        st = json.failed ? hf_fail(e, HF_NO_MEMORY, "out of memory for the report")
+             : shown > 0 ? s->host->report(s, s->name, json.bytes, e)
+                         : HF_OK;
     }
-    free(html.bytes);
+    free(json.bytes);
     return st;
 }
 
@@ -475,7 +410,7 @@ static const struct hf_option option_table[] = {
      .initial = "1",
      .min = 1,
      .max = 64,
-     .help = "How many slices of each."},
+     .help = "How many slices of each are written as rows of panels."},
     {.name = "width",
      .type = HF_OPTION_INT,
      .offset = OFFSET(width),
@@ -484,6 +419,23 @@ static const struct hf_option option_table[] = {
      .min = 16,
      .max = 1024,
      .help = "Width of a panel."},
+    {.name = "volume_slices",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(volume_slices),
+     .initial = "64",
+     .min = 1,
+     .max = 1024,
+     .help =
+         "How many slices of a case the report's slider goes through at most: those with liver, "
+         "or evenly spaced ones of them."},
+    {.name = "volume_side",
+     .type = HF_OPTION_INT,
+     .offset = OFFSET(volume_side),
+     .initial = "256",
+     .unit = "px",
+     .min = 16,
+     .max = 1024,
+     .help = "The longest side that a slice may have in the report; larger ones are scaled down."},
     {.name = "window",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(window),
@@ -506,7 +458,7 @@ static const struct hf_option option_table[] = {
 
 static const struct hf_stage_class picture = {
     .name = "picture",
-    .help = "Shows slices in the report, each as a row of fields, and writes them as PNG.",
+    .help = "Shows cases in the report, slice by slice, and writes rows of fields as PNG.",
     .kind = HF_SINK,
     .options_size = sizeof(struct options),
     .options = option_table,

@@ -1,5 +1,5 @@
 /**
- * text.h - text that grows, in JSON, HTML and CSV: a piece that does not fit in memory is
+ * text.h - text that grows, in JSON and CSV: a piece that does not fit in memory is
  * remembered as a failure, not reported at each call.
  */
 #ifndef HF_STAGES_TEXT_H
@@ -67,21 +67,6 @@ static inline void text_json(struct text *t, const char *s) {
             text_add(t, "\\u%04x", c);
         else
             text_add(t, "%c", c);
-    }
-}
-
-static inline void text_html(struct text *t, const char *s) {
-    for (; *s; s++) {
-        if (*s == '<')
-            text_add(t, "&lt;");
-        else if (*s == '>')
-            text_add(t, "&gt;");
-        else if (*s == '&')
-            text_add(t, "&amp;");
-        else if (*s == '"')
-            text_add(t, "&quot;");
-        else
-            text_add(t, "%c", *s);
     }
 }
 

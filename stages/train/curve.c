@@ -7,15 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* The plot's area inside the picture. */
-enum {
-    WIDTH = 640,
-    HEIGHT = 220,
-    LEFT = 56,
-    RIGHT = 12,
-    TOP = 12,
-    BOTTOM = 32
-};
+#include "../text/text.h"
 
 enum hf_status curve_add(struct curve *c, struct curve_point p, struct hf_error *e) {
     if (c->count == c->capacity) {
@@ -57,116 +49,56 @@ char *curve_csv(const struct curve *c) {
     return text;
 }
 
-struct axes {
-    double low, high; /* of the loss */
-    int64_t steps;
-};
-
-static double plot_x(const struct axes *a, double step) {
-    return LEFT + (WIDTH - LEFT - RIGHT) * step / (double)(a->steps > 1 ? a->steps : 1);
-}
-
-static double plot_y(const struct axes *a, double loss) {
-    return TOP + (HEIGHT - TOP - BOTTOM) * (a->high - loss) / (a->high - a->low);
-}
-
-/* Steps averaged to one point of the curve: enough points to fill the picture, no more. */
+/* Steps averaged to one point: enough points to fill a wide picture, no more. */
 static int64_t window_of(const struct curve *c) {
-    return c->count / 160 + 1;
+    return c->count / 400 + 1;
 }
 
-static double mean_loss(const struct curve *c, int64_t from, int64_t n, int64_t *ret_n) {
-    double sum = 0;
-    int64_t i = from;
-    for (; i < c->count && i < from + n; i++)
-        sum += c->point[i].loss;
-    *ret_n = i - from;
-    return sum / (double)*ret_n;
+static void add_point(struct text *t, const char *comma, double step, double loss) {
+    text_add(t, "%s[%.10g,", comma, step);
+    text_number(t, loss, "null");
+    text_add(t, "]");
 }
 
-static struct axes find_axes(const struct curve *c) {
-    struct axes a = {INFINITY, -INFINITY, c->point[c->count - 1].step};
-    int64_t window = window_of(c), n;
+static void add_training(struct text *t, const struct curve *c) {
+    int64_t window = window_of(c);
+    text_add(t, "{\"name\":\"training\",\"points\":[");
     for (int64_t i = 0; i < c->count; i += window) {
-        double loss = mean_loss(c, i, window, &n);
-        a.low = fmin(a.low, loss);
-        a.high = fmax(a.high, loss);
+        double loss = 0;
+        int64_t n = 0;
+        for (; n < window && i + n < c->count; n++)
+            loss += c->point[i + n].loss;
+        add_point(t, i ? "," : "", (double)c->point[i + n / 2].step, loss / (double)n);
     }
+    text_add(t, "]}");
+}
+
+static void add_validation(struct text *t, const struct curve *c) {
+    bool any = false;
     for (int64_t i = 0; i < c->count; i++) {
-        if (!isnan(c->point[i].validation)) {
-            a.low = fmin(a.low, c->point[i].validation);
-            a.high = fmax(a.high, c->point[i].validation);
-        }
+        if (isnan(c->point[i].validation))
+            continue;
+        if (!any)
+            text_add(t, ",{\"name\":\"validation\",\"marks\":true,\"points\":[");
+        add_point(t, any ? "," : "", (double)c->point[i].step, c->point[i].validation);
+        any = true;
     }
-    /* So much that the numbers beside the axis differ, also where the loss hardly does. */
-    double level = fmax(fabs(a.low), fabs(a.high));
-    double room = fmax(0.05 * (a.high - a.low), 0.005 * level) + 1e-9;
-    a.low -= room;
-    a.high += room;
-    return a;
+    text_add(t, "%s", any ? "]}" : "");
 }
 
-/* Whole steps between the numbers below the curve: 1, 2 or 5 with zeros, at most six numbers. */
-static int64_t tick_distance(int64_t steps) {
-    int64_t ten = 1;
-    while (steps / ten >= 50)
-        ten *= 10;
-    return steps / ten <= 5    ? ten
-           : steps / ten <= 10 ? 2 * ten
-           : steps / ten < 30  ? 5 * ten
-                               : 10 * ten;
-}
-
-static void print_axes(FILE *f, const struct axes *a) {
-    fprintf(f,
-            "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" "
-            "font-family=\"sans-serif\" font-size=\"11\" fill=\"#555\">",
-            WIDTH, HEIGHT, WIDTH, HEIGHT);
-    for (int i = 0; i <= 4; i++) {
-        double loss = a->low + (a->high - a->low) * i / 4, y = plot_y(a, loss);
-        fprintf(f,
-                "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>"
-                "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>",
-                LEFT, y, WIDTH - RIGHT, y, LEFT - 6, y + 4, loss);
-    }
-    int64_t apart = tick_distance(a->steps);
-    for (int64_t step = 0; step <= a->steps; step += apart)
-        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%lld</text>",
-                plot_x(a, (double)step), HEIGHT - 14, (long long)step);
-    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">steps</text>", WIDTH - RIGHT,
-            HEIGHT - 2);
-}
-
-char *curve_svg(const struct curve *c) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = c->count ? open_memstream(&text, &size) : NULL;
-    if (!f)
-        return NULL;
-    struct axes a = find_axes(c);
-    print_axes(f, &a);
-    fprintf(f, "<polyline fill=\"none\" stroke=\"#1f6fb4\" stroke-width=\"1.5\" points=\"");
-    int64_t window = window_of(c), n;
-    for (int64_t i = 0; i < c->count; i += window) {
-        double loss = mean_loss(c, i, window, &n);
-        fprintf(f, "%.1f,%.1f ", plot_x(&a, (double)c->point[i + n / 2].step), plot_y(&a, loss));
-    }
-    fprintf(f, "\"/>");
-    if (c->count == 1) /* no line to see */
-        fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2\" fill=\"#1f6fb4\"/>",
-                plot_x(&a, (double)c->point[0].step), plot_y(&a, c->point[0].loss));
-    bool validated = false;
-    for (int64_t i = 0; i < c->count; i++) {
-        validated = validated || !isnan(c->point[i].validation);
-        if (!isnan(c->point[i].validation))
-            fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d2691e\"/>",
-                    plot_x(&a, (double)c->point[i].step), plot_y(&a, c->point[i].validation));
-    }
-    fprintf(f, "</svg><p><span style=\"color:#1f6fb4\">&#9473; training loss</span>%s</p>",
-            validated ? " <span style=\"color:#d2691e\">&#9679; validation loss</span>" : "");
-    if (fclose(f) != 0) {
-        free(text);
+char *curve_json(const struct curve *c, int64_t kept) {
+    struct text t = {0};
+    text_add(&t, "{\"kind\":\"curves\",\"x\":\"step\",\"y\":\"loss\",\"series\":[");
+    add_training(&t, c);
+    add_validation(&t, c);
+    text_add(&t, "],\"lines\":[{\"x\":%lld,\"name\":\"kept\"}]", (long long)kept);
+    if (window_of(c) > 1)
+        text_add(&t, ",\"note\":\"Each point of the training is the mean of %lld steps.\"",
+                 (long long)window_of(c));
+    text_add(&t, "}");
+    if (t.failed) {
+        free(t.bytes);
         return NULL;
     }
-    return text;
+    return t.bytes;
 }

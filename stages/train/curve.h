@@ -1,5 +1,5 @@
 /**
- * curve.h - the record of a training: losses by step, as CSV and as a picture for the report.
+ * curve.h - the record of a training: losses by step, as CSV and for the report.
  */
 #ifndef TRAIN_CURVE_H
 #define TRAIN_CURVE_H
@@ -21,7 +21,8 @@ enum hf_status curve_add(struct curve *c, struct curve_point p, struct hf_error 
 void curve_clear(struct curve *c);
 /** "step,loss,rate,validation" lines; NULL when out of memory; free() it. */
 char *curve_csv(const struct curve *c);
-/** An inline SVG of the smoothed training loss and the validation points; NULL as above. */
-char *curve_svg(const struct curve *c);
+/** A section of the report: the smoothed training loss, the validation's points, and the step whose
+ *  parameters were kept; NULL as above. */
+char *curve_json(const struct curve *c, int64_t kept);
 
 #endif

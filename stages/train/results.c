@@ -15,16 +15,17 @@ static enum hf_status write_text(struct trainer *t, const char *folder, const ch
 }
 
 static enum hf_status write_curve(struct trainer *t, const char *folder) {
-    char *csv = curve_csv(&t->curve), *svg = curve_svg(&t->curve);
-    enum hf_status st = csv && svg ? HF_OK : hf_fail(t->err, HF_NO_MEMORY, "no memory for a curve");
+    char *csv = curve_csv(&t->curve), *json = curve_json(&t->curve, t->best_step);
+    enum hf_status st =
+        csv && json ? HF_OK : hf_fail(t->err, HF_NO_MEMORY, "no memory for a curve");
     char title[128];
     (void)snprintf(title, sizeof title, "Training of %s", t->s->name);
     if (st == HF_OK)
         st = write_text(t, folder, "loss.csv", csv);
     if (st == HF_OK)
-        st = t->host->report(t->s, title, svg, t->err);
+        st = t->host->report(t->s, title, json, t->err);
     free(csv);
-    free(svg);
+    free(json);
     return st;
 }
 

@@ -386,15 +386,16 @@ static void the_results_tell_of_it(void **state) {
     assert_int_equal(seen.warnings, 3);
     assert_string_equal(seen.first, "map: case 'case000' is skipped: planned in process");
     assert_memory_equal(seen.last, "2 samples were skipped: see /tmp/hepaflow-kit-", 46);
-    char *scores = read_text("scores.json"), *html = read_text("report.html");
+    char *scores = read_text("scores.json"), *report = read_text("report.json");
     assert_non_null(scores);
     assert_non_null(strstr(scores, "\"ledger\""));
     assert_non_null(strstr(scores, "\"skipped\":\t2"));
-    assert_non_null(strstr(html, "<td>map</td><td>case003</td><td>case003</td><td>0</td><td>2</td>"
-                                 "<td>skipped</td><td>planned in process</td>"));
-    assert_null(strstr(html, "<td>ledger</td>"));
+    assert_non_null(strstr(report, "{\"job\":\"scored\",\"stage\":\"map\",\"case\":\"case003\","
+                                   "\"sample\":\"case003\",\"epoch\":0,\"attempts\":2,\"outcome\":"
+                                   "\"skipped\",\"error\":\"planned in process\"}"));
+    assert_non_null(strstr(report, "\"skipped\":2,\"failed\":0,\"count\":2,"));
     free(scores);
-    free(html);
+    free(report);
     check_ledger(HEADER "scored,map,case000,case000,0,66,2,skipped,planned in process\n"
                         "scored,map,case003,case003,0,66,2,skipped,planned in process\n");
     /* One that has nothing to tell takes away what an earlier one told. */

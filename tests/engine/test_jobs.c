@@ -2,6 +2,7 @@
  * test_jobs.c - jobs, models, failures, cancel, reading ahead, results: everything around streams.
  */
 #include "kit.h"
+#include "run/results.h"
 
 #include <cJSON.h>
 #include <signal.h>
@@ -317,9 +318,10 @@ static enum hf_status score_run(struct hf_stage *s, struct hf_stream *in, struct
                    o->file ? o->file : "", (int)o->add);
     st = s->host->result(s, json, e);
     if (st == HF_OK)
-        st = s->host->report(s, "Pictures & more", "<p>of this stage</p>", e);
+        st = s->host->report(s, "Pictures & </script>", "{\"kind\": \"text\", \"text\": \"<p>\"}",
+                             e);
     if (st == HF_OK)
-        st = s->host->report(s, "Training of full", "<p>a curve</p>", e);
+        st = s->host->report(s, "Rows", "{\"kind\": \"table\", \"rows\": []}", e);
     return st == HF_OK && o->fail ? s->host->result(s, o->fail, e) : st;
 }
 
@@ -362,6 +364,12 @@ static char *read_text(const char *name) {
     return text;
 }
 
+static const char *text_of(const cJSON *o, const char *name) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+    assert_non_null(text);
+    return text;
+}
+
 static void build_scores(void) {
     int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 30, .delay_us = 300),
                             (const int[]){-1});
@@ -396,14 +404,31 @@ static void results_are_written_in_the_order_of_stages(void **state) {
     assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(all, "best"), "dice")->valuedouble == 0.5);
     cJSON_Delete(all);
     assert_non_null(strstr(html, "<title>a &lt;graph&gt;</title>"));
-    assert_non_null(strstr(html, "<tr><td>weak</td><td>0.75</td><td>2</td><td>3</td>"
-                                 "<td>4</td><td>5</td></tr>"));
-    assert_true(strstr(html, "<tr><td>weak</td><td>6</td></tr>") > strstr(html, "<details>"));
-    /* Of the stage 'full', whose title tells so. */
-    assert_non_null(strstr(html, "<h2>Training of full</h2>"));
-    assert_non_null(strstr(html, "Pictures &amp; more"));
-    assert_true(strstr(html, ">weak</small>") < strstr(html, ">full</small>"));
-    assert_null(strstr(html, "http"));
+    char *report = read_text("report.json");
+    all = cJSON_Parse(report);
+    assert_string_equal(text_of(all, "graph"), "a <graph>");
+    assert_string_equal(text_of(all, "state"), "done");
+    assert_true(strncmp(text_of(all, "bottleneck"), "bottleneck: ", 12) == 0);
+    const cJSON *scores = cJSON_GetObjectItem(all, "scores"),
+                *jobs = cJSON_GetObjectItem(all, "jobs");
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(scores, "weak"), "f")->valuedouble == 6);
+    assert_int_equal(cJSON_GetArraySize(jobs), 3);
+    assert_string_equal(text_of(cJSON_GetArrayItem(jobs, 2), "name"), "slow");
+    assert_string_equal(text_of(cJSON_GetArrayItem(jobs, 2), "state"), "done");
+    assert_true(cJSON_GetObjectItem(cJSON_GetArrayItem(jobs, 2), "seconds")->valuedouble > 0.01);
+    /* Sections stand in the order of stages. */
+    const cJSON *sections = cJSON_GetObjectItem(all, "sections");
+    assert_int_equal(cJSON_GetArraySize(sections), 4);
+    assert_string_equal(text_of(cJSON_GetArrayItem(sections, 0), "stage"), "weak");
+    assert_string_equal(text_of(cJSON_GetArrayItem(sections, 3), "stage"), "full");
+    assert_string_equal(text_of(cJSON_GetArrayItem(sections, 3), "title"), "Rows");
+    const cJSON *section = cJSON_GetObjectItem(cJSON_GetArrayItem(sections, 2), "data");
+    assert_string_equal(text_of(section, "text"), "<p>");
+    cJSON_Delete(all);
+    /* What stages say never is markup. */
+    assert_non_null(strstr(html, "Pictures & \\u003c/script>"));
+    assert_null(strstr(html, "Pictures & <"));
+    free(report);
     free(json);
     free(html);
 }
@@ -420,6 +445,26 @@ static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
     assert_non_null(strstr(json, "\"best\""));
     assert_null(strstr(json, "\"weak\""));
     free(json);
+}
+
+static void sections_that_are_none_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {
+        {"<p>", "is no JSON object whose \"kind\" is text, table, curves"},
+        {"{\"kind\": \"html\", \"html\": \"\"}", "is no JSON object whose \"kind\""},
+        {"{\"kind\": \"table\", \"rows\": 3}", "has no list \"rows\""},
+        {"{\"kind\": \"text\", \"text\": []}", "has no text \"text\""}};
+    struct hf_error e;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct results r;
+        assert_int_equal(results_init(&r, 1, &e), HF_OK);
+        r.stage[0].name = "a";
+        assert_int_equal(results_add(&r, 0, "Bad", bad[i][0], &e), HF_INVALID);
+        assert_true(strncmp(e.text, "section 'Bad' of the report ", 28) == 0);
+        assert_non_null(strstr(e.text, bad[i][1]));
+        assert_false(results_any(&r));
+        results_clear(&r);
+    }
 }
 
 static void keep_progress(void *arg, const struct hf_run_event *event) {
@@ -453,7 +498,7 @@ static enum hf_status picture_run(struct hf_stage *s, struct hf_stream *in, stru
     while ((st = s->host->next(in, &sample, e)) == HF_OK)
         ;
     if (st == HF_END && o->add)
-        st = s->host->report(s, "Pictures", "<p>new</p>", e);
+        st = s->host->report(s, "Pictures", "{\"kind\": \"text\", \"text\": \"new\"}", e);
     st = st == HF_END ? HF_OK : st;
     return st == HF_OK && o->fail ? hf_fail(e, HF_INVALID, "%s", o->fail) : st;
 }
@@ -484,7 +529,8 @@ static void a_run_without_results_leaves_those_of_an_earlier_one(void **state) {
     assert_int_equal(kit_try(&kit, &e), HF_INVALID);
     char *scores = read_text("scores.json"), *html = read_text("report.html");
     assert_string_equal(scores, old);
-    assert_non_null(strstr(html, "<p>new</p>"));
+    assert_non_null(strstr(html, "\"text\":\"new\""));
+    assert_non_null(strstr(html, "\"error\":\"stage 'sink': on purpose\""));
     free(scores);
     free(html);
 }
@@ -526,6 +572,7 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(results_outlive_a_failure_and_bad_ones_are_refused, setup,
                                         teardown),
+        cmocka_unit_test(sections_that_are_none_are_refused),
         cmocka_unit_test(an_early_cancel_is_heeded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

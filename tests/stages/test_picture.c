@@ -5,12 +5,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
+#include <png.h>
 
 #include "harness.h"
 #include "io_stub.h"
 
 #include "../../stages/picture/picture.c"
+#include "../../stages/picture/sheet.h"
 
 enum {
     D = 8,
@@ -24,6 +27,8 @@ static const struct options plain = {
     .cases = 6,
     .slices = 1,
     .width = 60,
+    .volume_slices = 64,
+    .volume_side = 256,
     .window = {2, {0, 200}},
     .difference = 60,
 };
@@ -133,13 +138,40 @@ static int has_file(struct harness *h, const char *name, int *ret_width, int *re
     return 1;
 }
 
-static int times(const char *text, const char *word) {
-    int n = 0;
-    while ((text = strstr(text, word))) {
-        n++;
-        text += strlen(word);
+/* The report's only section, without its title. */
+static cJSON *cases_of(struct harness *h, cJSON **ret_root) {
+    const char *json = strchr(harness_report(h), '{');
+    assert_non_null(json);
+    *ret_root = cJSON_Parse(json);
+    assert_string_equal(cJSON_GetObjectItem(*ret_root, "kind")->valuestring, "slices");
+    return cJSON_GetObjectItem(*ret_root, "cases");
+}
+
+static int number(const cJSON *o, const char *name) {
+    const cJSON *n = cJSON_GetObjectItem(o, name);
+    assert_true(cJSON_IsNumber(n));
+    return n->valueint;
+}
+
+/* The layer of a field, and its sheet as RGBA, for free(). */
+static const cJSON *layer_of(struct harness *h, const cJSON *volume, const char *field,
+                             uint8_t **ret_rgba, int *ret_width) {
+    char path[4096];
+    const cJSON *layer = NULL;
+    cJSON_ArrayForEach(layer, cJSON_GetObjectItem(volume, "layers")) {
+        if (strcmp(cJSON_GetObjectItem(layer, "field")->valuestring, field) == 0)
+            break;
     }
-    return n;
+    assert_non_null(layer);
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    (void)snprintf(path, sizeof path, "%s/%s", harness_folder(h),
+                   cJSON_GetObjectItem(layer, "file")->valuestring);
+    assert_true(png_image_begin_read_from_file(&image, path));
+    image.format = PNG_FORMAT_RGBA;
+    *ret_width = (int)image.width;
+    *ret_rgba = malloc(PNG_IMAGE_SIZE(image));
+    assert_true(png_image_finish_read(&image, NULL, *ret_rgba, 0, NULL));
+    return layer;
 }
 
 static void test_the_largest_slice_is_shown(void **state) {
@@ -159,12 +191,14 @@ static void test_the_largest_slice_is_shown(void **state) {
     /* Three panels (image, couinaud, tumor); the crop is the liver and 4 voxels around it. */
     assert_int_equal(width, 3 * 60 + 2 * GAP);
     assert_int_equal(height, (int)round(60.0 * 18 / 28));
-    const char *html = harness_report(h);
-    assert_int_equal(times(html, "<img"), 9);
-    assert_int_equal(times(html, "data:image/png;base64,iVBORw0KGgo"), 9);
-    assert_int_equal(times(html, ">couinaud</figcaption>"), 3);
-    assert_int_equal(times(html, "two&lt;, slice 6 of 8"), 1);
-    assert_int_equal(times(html, "two<"), 0);
+    cJSON *root, *cases = cases_of(h, &root);
+    assert_int_equal(cJSON_GetArraySize(cases), 3);
+    assert_string_equal(cJSON_GetObjectItem(cJSON_GetArrayItem(cases, 1), "case")->valuestring,
+                        "two<");
+    /* The viewer begins with it. */
+    assert_int_equal(number(cJSON_GetArrayItem(cases, 0), "start"), 2);
+    assert_int_equal(number(cJSON_GetArrayItem(cases, 1), "start"), 5);
+    cJSON_Delete(root);
     harness_stage_free(s);
     for (int i = 0; i < 3; i++)
         harness_free_sample(h, in[i]);
@@ -188,22 +222,125 @@ static void test_options_limit_what_is_shown(void **state) {
     /* The second is more than a quarter of the volume away. */
     assert_true(has_file(h, "one-slice-5.png", &width, &height));
     assert_false(has_file(h, "two-slice-6.png", &width, &height));
-    assert_int_equal(times(harness_report(h), "<img"), 4);
+    cJSON *root, *cases = cases_of(h, &root);
+    assert_int_equal(cJSON_GetArraySize(cases), 1);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(cases->child, "layers")), 3);
+    cJSON_Delete(root);
     harness_stage_free(s);
     for (int i = 0; i < 2; i++)
         harness_free_sample(h, in[i]);
     harness_close(h);
 }
 
-static void test_base64(void **state) {
+/* Voxel by voxel where there is room: slice 2 of 8 is the third of a row of three. */
+static void test_sheets_hold_the_volume(void **state) {
     (void)state;
-    static const char *const cases[][2] = {
-        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct text h = {0};
-        html_base64(&h, cases[i][0], strlen(cases[i][0]));
-        assert_string_equal(h.bytes, cases[i][1]);
-        free(h.bytes);
+    struct harness *h = harness_open();
+    struct hf_error e;
+    uint8_t *rgba;
+    int wide;
+    const struct hf_sample *in = make_sample(h, "one", 2);
+    struct options o = plain;
+    struct hf_stage *s = harness_stage(h, &picture, &o, "pictures");
+    assert_int_equal(harness_run(s, &in, 1, &e), HF_OK);
+    cJSON *root, *volume = cases_of(h, &root)->child;
+    int width = number(volume, "width"), height = number(volume, "height");
+    assert_int_equal(width, 28); /* the liver and 4 voxels around it */
+    assert_int_equal(height, 18);
+    assert_int_equal(number(volume, "columns"), 3);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(volume, "slices")), D);
+    const cJSON *layer = layer_of(h, volume, "tumor", &rgba, &wide);
+    assert_int_equal(wide, 3 * width);
+    assert_string_equal(cJSON_GetObjectItem(layer, "look")->valuestring, "mask");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(layer, "on")));
+    const cJSON *areas = cJSON_GetObjectItem(layer, "area");
+    const int area[D] = {30, 50, 70, 50, 30, 10, 0, 0}; /* rows of 12 - 5 - 2 |d - 2| voxels */
+    for (int d = 0; d < D; d++) {
+        int opaque = 0;
+        assert_int_equal(cJSON_GetArrayItem(areas, d)->valueint, area[d]);
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x++) {
+                const uint8_t *p = rgba + 4 * ((d / 3 * height + y) * wide + d % 3 * width + x);
+                opaque += p[3] == 255;
+                assert_true(p[3] == 0 || p[1] == 230);
+                /* Low x, the patient's left, is on the right. */
+                assert_true(p[3] == 0 || x >= width / 2);
+            }
+        assert_int_equal(opaque, area[d]);
+    }
+    free(rgba);
+    layer = layer_of(h, volume, "image", &rgba, &wide);
+    assert_string_equal(cJSON_GetObjectItem(layer, "look")->valuestring, "grey");
+    assert_in_range(rgba[0], 126, 130); /* a half, to one of 64 */
+    free(rgba);
+    layer = layer_of(h, volume, "couinaud", &rgba, &wide);
+    assert_memory_equal(rgba + 4 * (9 * wide + 14), draw_segment_colour[4], 3);
+    free(rgba);
+    /* What nobody asked for is there, but off. */
+    layer = layer_of(h, volume, "liver", &rgba, &wide);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(layer, "on")));
+    free(rgba);
+    cJSON_Delete(root);
+    harness_stage_free(s);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
+static void test_large_volumes_are_reduced(void **state) {
+    (void)state;
+    struct harness *h = harness_open();
+    struct hf_error e;
+    const struct hf_sample *in = make_sample(h, "one", 6);
+    struct options o = plain;
+    o.volume_slices = 3;
+    o.volume_side = 16;
+    struct hf_stage *s = harness_stage(h, &picture, &o, "pictures");
+    assert_int_equal(harness_run(s, &in, 1, &e), HF_OK);
+    cJSON *root, *volume = cases_of(h, &root)->child;
+    const cJSON *slices = cJSON_GetObjectItem(volume, "slices");
+    assert_int_equal(number(volume, "width"), 16);
+    assert_int_equal(number(volume, "height"), 10);
+    assert_int_equal(cJSON_GetArraySize(slices), 3);
+    /* Evenly spaced, but the one that is worth most, counted from 1, in place of its neighbour. */
+    const int expected[3] = {1, 4, 7};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(cJSON_GetArrayItem(slices, i)->valueint, expected[i]);
+    assert_int_equal(number(volume, "start"), 2);
+    cJSON_Delete(root);
+    harness_stage_free(s);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
+/* A level of a value, and of a difference, is as opaque as it is large. */
+static void test_values_become_levels(void **state) {
+    (void)state;
+    struct hf_error e;
+    float v[4] = {0, 1, -1, 0.5f};
+    for (int k = 0; k < 2; k++) {
+        static const int opaque[2][4] = {{0, 255, 0, 136}, {0, 255, 255, 145}};
+        uint8_t rgba[16];
+        void *png = NULL;
+        size_t size = 0;
+        struct sheet sheet;
+        struct panel p = {.kind = k ? PANEL_DIFFERENCE : PANEL_HEAT,
+                          .h = 1,
+                          .w = 4,
+                          .crop = {0, 0, 4, 1},
+                          .value = v,
+                          .extreme = 1};
+        assert_int_equal(sheet_init(&sheet, p.kind, 4, 1, 1, &e), HF_OK);
+        sheet_draw(&sheet, 0, &p);
+        assert_int_equal(sheet_encode(&sheet, &png, &size, &e), HF_OK);
+        png_image image = {.version = PNG_IMAGE_VERSION};
+        assert_true(png_image_begin_read_from_memory(&image, png, size));
+        image.format = PNG_FORMAT_RGBA;
+        assert_true(png_image_finish_read(&image, NULL, rgba, 0, NULL));
+        for (int i = 0; i < 4; i++) /* from the patient's right to the left */
+            assert_int_equal(rgba[4 * (3 - i) + 3], opaque[k][i]);
+        assert_true(!k || (rgba[4 * 2] > rgba[4 * 2 + 2] && rgba[4 * 1] < rgba[4 * 1 + 2]));
+        free(png);
+        sheet_clear(&sheet);
     }
 }
 
@@ -226,7 +363,9 @@ int main(void) {
         cmocka_unit_test(test_overlays_have_their_colours),
         cmocka_unit_test(test_the_largest_slice_is_shown),
         cmocka_unit_test(test_options_limit_what_is_shown),
-        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_sheets_hold_the_volume),
+        cmocka_unit_test(test_large_volumes_are_reduced),
+        cmocka_unit_test(test_values_become_levels),
         cmocka_unit_test(test_declared_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ extern "C" {
 
 /** Version of the interface between the engine and its plugins. A plugin of another one is refused.
  */
-#define HF_ABI_VERSION 3u
+#define HF_ABI_VERSION 4u
 
 #define HF_STATUS_MAP(X)                                                                           \
     X(OK, "done")                                                                                  \

@@ -98,6 +98,9 @@ struct hf_run_options {
  *  results, ledger and models that were written stand. The plan may be run again. */
 HF_EXPORT enum hf_status hf_run(struct hf_engine *engine, struct hf_plan *plan,
                                 const struct hf_run_options *options, struct hf_error *e);
+/** Makes the report of a run or of a sweep again from its folder: one HTML file that needs no
+ * other. `path` NULL: report.html in the folder. */
+HF_EXPORT enum hf_status hf_report(const char *folder, const char *path, struct hf_error *e);
 /** Asks the hf_run that runs, or the next one, to stop: it returns HF_CANCELED when all is put
  * away.
  */

@@ -143,10 +143,13 @@ struct hf_host {
                                 size_t *ret_size, struct hf_error *e);
     void (*file_free)(const struct hf_host *h, void *bytes);
 
-    /* results (both texts are copied): a JSON object kept in scores.json under its "name", else
-     * under the stage's; HTML kept in report.html */
+    /* results (the texts are copied) */
+    /** A JSON object kept in scores.json under its "name", else under the stage's. */
     enum hf_status (*result)(const struct hf_stage *s, const char *json, struct hf_error *e);
-    enum hf_status (*report)(const struct hf_stage *s, const char *title, const char *html,
+    /** A section of the report: a JSON object whose "kind" says what is in it and how it is shown
+     *  (text, table, curves, slices or pictures: docs/report.md). No text in it is taken for HTML;
+     *  pictures are PNG files in the stage's folder. */
+    enum hf_status (*report)(const struct hf_stage *s, const char *title, const char *json,
                              struct hf_error *e);
     /** Makes the folder `<out_dir>/<name>` and writes its path. */
     enum hf_status (*folder)(const struct hf_stage *s, const char *name, char *ret_path,

@@ -1,0 +1,21 @@
+/* record.h - what a run leaves for its report: report.json, and the page made from it. */
+#ifndef HEPAFLOW_RUN_RECORD_H
+#define HEPAFLOW_RUN_RECORD_H
+
+#include <stdbool.h>
+
+#include <hepaflow/base.h>
+
+struct job;
+struct run;
+
+/* The times of its jobs. */
+void record_job_start(struct run *run, int job);
+void record_job_end(struct run *run, const struct job *job, bool done);
+
+/* Written once the run has succeeded, and where it ended with `status` and `why` if any stage had
+ * something to say by then: else the report of an earlier run stands. */
+enum hf_status record_write(struct run *run, enum hf_status status, const struct hf_error *why,
+                            struct hf_error *e);
+
+#endif
