@@ -14,6 +14,7 @@ swap() {
 swap "$@" difference absdiff model
 swap "$@" removed laplace model
 swap "$@" pairs laplace model
+swap "$@" removed patchmatch model
 swap "$@" tumors automaton "method, contrast"
 "$1" phantom "$folder/data" --cases 3 --seed 5 >/dev/null
 cat >"$folder/graph.yaml" <<GRAPH
@@ -33,7 +34,7 @@ stages:
   tumors: {use: tumor_synthesis, from: clean, method: ellipse}
   lesions: {use: save, from: tumors, fields: [image, lesion, hole]}
 GRAPH
-for swap in removed.use=laplace removed.dims=3 tumors.use=automaton; do
+for swap in removed.use=laplace removed.dims=3 removed.use=patchmatch tumors.use=automaton; do
     for workers in 1 3; do
         "$1" run "$folder/graph.yaml" --device cpu --out "$folder/out$workers" --set $swap \
             --workers $workers >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
@@ -47,6 +48,7 @@ for swap in removed.use=laplace removed.dims=3 tumors.use=automaton; do
 done
 # Another stage, another result.
 if diff -rq "$folder/removed.use=laplace/saved" "$folder/removed.dims=3/saved" >/dev/null ||
+    diff -rq "$folder/removed.use=laplace/saved" "$folder/removed.use=patchmatch/saved" >/dev/null ||
     diff -rq "$folder/removed.dims=3/lesions" "$folder/tumors.use=automaton/lesions" >/dev/null; then
     echo "a swap made no difference"
     exit 1
