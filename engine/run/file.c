@@ -74,18 +74,67 @@ static enum hf_status write_all(int fd, const char *path, const char *bytes, siz
     return fsync(fd) == 0 ? HF_OK : io_error(e, path, "cannot be written");
 }
 
+static void folder_of(const char *path, char *ret, size_t size) {
+    (void)snprintf(ret, size, "%s", path);
+    char *slash = strrchr(ret, '/');
+    if (slash)
+        slash[slash == ret] = 0;
+    else
+        (void)snprintf(ret, size, ".");
+}
+
 /* The new name itself must reach the disk; file systems that cannot sync folders are let be. */
 static void sync_folder_of(const char *path) {
     char folder[PATH_MAX];
-    (void)snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0;
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    folder_of(path, folder, sizeof folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);
         (void)close(fd);
     }
+}
+
+/* A file without a name in the folder of `path`, of which nothing stays if the process dies; -1
+ * where the file system has no such thing. */
+static int open_unnamed(const char *path) {
+#ifdef O_TMPFILE
+    char folder[PATH_MAX];
+    folder_of(path, folder, sizeof folder);
+    return open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+#else
+    (void)path;
+    return -1;
+#endif
+}
+
+/* Gives the open file a name; false: it cannot have one. */
+static bool name_file(int fd, const char *name) {
+    char link[32];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    (void)unlink(name);
+    return linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* Writes the file `aside`; errors name `path`. */
+static enum hf_status write_aside(const char *path, const char *aside, const void *bytes,
+                                  size_t size, struct hf_error *e) {
+    int fd = open_unnamed(path);
+    bool named = false;
+    if (fd >= 0) {
+        enum hf_status st = write_all(fd, path, bytes, size, e);
+        named = st == HF_OK && name_file(fd, aside);
+        if (close(fd) != 0 && st == HF_OK)
+            st = io_error(e, path, "cannot be written");
+        if (st != HF_OK || named)
+            return st;
+    }
+    fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return io_error(e, path, "cannot be written");
+    enum hf_status st = write_all(fd, path, bytes, size, e);
+    if (close(fd) != 0 && st == HF_OK)
+        st = io_error(e, path, "cannot be written");
+    return st;
 }
 
 enum hf_status file_write(const char *path, const void *bytes, size_t size, struct hf_error *e) {
@@ -94,12 +143,7 @@ enum hf_status file_write(const char *path, const void *bytes, size_t size, stru
                      (unsigned long)pthread_self());
     if (n < 0 || (size_t)n >= sizeof aside)
         return hf_fail(e, HF_INVALID, "%.200s...: the path is too long", path);
-    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return io_error(e, path, "cannot be written");
-    enum hf_status st = write_all(fd, path, bytes, size, e);
-    if (close(fd) != 0 && st == HF_OK)
-        st = io_error(e, path, "cannot be written");
+    enum hf_status st = write_aside(path, aside, bytes, size, e);
     if (st == HF_OK && rename(aside, path) != 0)
         st = io_error(e, path, "cannot be written");
     if (st != HF_OK)

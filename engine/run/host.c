@@ -50,6 +50,10 @@ static int canceled(const struct hf_stage *s) {
     return atomic_load(&services_of(s->host)->canceled);
 }
 
+static int stopping(const struct hf_host *h) {
+    return atomic_load(&services_of(h)->canceled);
+}
+
 static enum hf_status post(const struct hf_stage *s, const struct message *m, struct hf_error *e) {
     struct services *sv = services_of(s->host);
     return sv->post ? sv->post(sv->arg, s, m, e) : HF_OK;
@@ -204,6 +208,7 @@ static const struct hf_host host_table = {
     .spec_check = hf_exec_spec_check,
     .net_copy = net_copy,
     .net_memory = hf_net_memory_most,
+    .stopping = stopping,
 };
 
 enum hf_status services_new(struct services **ret, struct hf_error *e) {

@@ -19,7 +19,7 @@
 
 #define READ_AHEAD_BYTES ((int64_t)256 << 20)
 #define TICK_MS          100
-#define AGAIN_NS         UINT64_C(1000000000)
+#define AGAIN_NS         UINT64_C(300000000)
 
 struct control {
     struct run *run;
@@ -361,8 +361,18 @@ static void on_timer(uv_timer_t *timer) {
     heed_cancel(run);
 }
 
-/* One some time after the first does what it did before the run: it ends the program. What sends
- * signals to a program and to its group, as timeout(1), sends two at once. */
+static void tell_stopping(struct run *run, int number) {
+    char line[128];
+    (void)snprintf(line, sizeof line,
+                   "stopping: what is at work comes to its end; %s leaves at once",
+                   number == SIGINT ? "Ctrl-C again" : "another SIGTERM");
+    tell(run, (struct hf_run_event){
+                  .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
+}
+
+/* The second one ends the program, by the signal itself: unfinished files have no names, but for
+ * the trace's. What sends signals to a program and to its group, as timeout(1), sends two at once:
+ * they count as one. */
 static void on_signal(uv_signal_t *handle, int number) {
     struct control *c = handle->data;
     struct hf_error e;
@@ -370,7 +380,9 @@ static void on_signal(uv_signal_t *handle, int number) {
         c->signaled = uv_hrtime();
         (void)hf_fail(&e, HF_CANCELED, "canceled by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
         run_fail(c->run, &e);
+        tell_stopping(c->run, number);
     } else if (uv_hrtime() - c->signaled > AGAIN_NS) {
+        trace_abandon(c->run->trace);
         (void)uv_signal_stop(handle);
         (void)raise(number);
     }

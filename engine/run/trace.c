@@ -77,6 +77,11 @@ enum hf_status trace_close(struct trace *t, struct hf_error *e) {
     return st;
 }
 
+void trace_abandon(struct trace *t) {
+    if (t)
+        (void)unlink(t->aside);
+}
+
 /* A JSON string; names and ids come from graphs and files. */
 static void put_text(FILE *f, const char *text) {
     (void)putc('"', f);

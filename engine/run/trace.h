@@ -17,6 +17,9 @@ enum hf_status trace_open(const char *path, struct trace **ret, struct hf_error 
 /* Ends the file and frees the trace, also on failure. */
 enum hf_status trace_close(struct trace *t, struct hf_error *e);
 
+/* Takes the unfinished file away, when the process is about to end. */
+void trace_abandon(struct trace *t);
+
 /* Nanoseconds of a clock that only runs forward. */
 int64_t trace_now(void);
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct kit kit;
@@ -213,6 +214,58 @@ static void cancel_at_any_moment(void **state) {
         assert_int_equal(st, HF_CANCELED);
         assert_non_null(strstr(e.text, "canceled"));
     }
+}
+
+/* A stage that does not look whether it should stop. */
+static enum hf_status deaf_run(struct hf_stage *s, struct hf_stream *in, struct hf_error *e) {
+    (void)s;
+    (void)in;
+    (void)e;
+    (void)sleep(30);
+    return HF_OK;
+}
+
+static const struct hf_stage_class deaf_class = {.name = "deaf", .kind = HF_SINK, .run = deaf_run};
+
+static void on_begin(void *arg, const struct hf_run_event *event) {
+    if (event->kind == HF_EVENT_JOB_START || event->kind == HF_EVENT_LOG)
+        (void)write(*(int *)arg, event->kind == HF_EVENT_LOG ? "s" : "b", 1);
+}
+
+/* The second signal ends the program there and then, and nothing half-written stays. */
+static void a_second_signal_leaves_at_once(void **state) {
+    (void)state;
+    int pipe_ends[2], status;
+    char folder[] = "/tmp/hepaflow-signal-XXXXXX", said, path[64];
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(pipe(pipe_ends), 0);
+    (void)snprintf(path, sizeof path, "%s/trace.json", folder);
+    int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 3), (const int[]){-1});
+    kit_job(&kit, kit_stage(&kit, "deaf", &deaf_class, KNOBS(0), source));
+    kit.trace = path;
+    kit.on_event = on_begin;
+    kit.arg = &pipe_ends[1];
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct hf_error e;
+        (void)kit_try(&kit, &e);
+        _exit(0);
+    }
+    assert_int_equal(read(pipe_ends[0], &said, 1), 1); /* the job has begun */
+    assert_int_equal(kill(child, SIGINT), 0);
+    do
+        assert_int_equal(read(pipe_ends[0], &said, 1), 1);
+    while (said != 's'); /* that it is stopping */
+    (void)usleep(400000);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    assert_int_equal(kill(child, SIGINT), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGINT);
+    (void)close(pipe_ends[0]);
+    (void)close(pipe_ends[1]);
+    assert_int_equal(rmdir(folder), 0); /* it is empty */
 }
 
 /* A training that gives up without a word leaves no model for those who wait. */
@@ -561,6 +614,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_first_error_ends_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_can_follow_a_failed_one, setup, teardown),
         cmocka_unit_test_setup_teardown(cancel_at_any_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_signal_leaves_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_gives_up_is_not_done, setup, teardown),
         cmocka_unit_test_setup_teardown(sources_take_files_read_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_file_is_named, setup, teardown),

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,19 @@ static void net_free(struct hf_net *net) {
     free(net);
 }
 
+static atomic_int asked, stop_after;
+
+static int stopping(const struct hf_host *h) {
+    (void)h;
+    int limit = atomic_load(&stop_after);
+    return limit > 0 && atomic_fetch_add(&asked, 1) >= limit;
+}
+
+void nn_stop_after(int layers) {
+    atomic_store(&asked, 0);
+    atomic_store(&stop_after, layers);
+}
+
 const struct hf_host *nn_host(void) {
     static const struct hf_host host = {.abi = HF_ABI_VERSION,
                                         .size = sizeof host,
@@ -58,7 +72,8 @@ const struct hf_host *nn_host(void) {
                                         .free_ = free,
                                         .net_check = hf_net_check,
                                         .spec_check = hf_exec_spec_check,
-                                        .net_copy = net_copy};
+                                        .net_copy = net_copy,
+                                        .stopping = stopping};
     return &host;
 }
 

@@ -25,6 +25,8 @@ struct nn_run {
 
 /* The services that a device asks for when it compiles. */
 const struct hf_host *nn_host(void);
+/* That the run is being stopped, once a device has asked so often; 0: never. */
+void nn_stop_after(int layers);
 
 /* Compiles; fails the running test if that fails. Tensors are zeroed, weights are 1. */
 void nn_open(struct nn_run *r, struct cpu_executor *ex, enum kn_isa isa, const struct hf_net *net,

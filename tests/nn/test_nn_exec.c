@@ -354,6 +354,29 @@ static void expect(enum hf_status s, enum hf_status expected, const char *word) 
         fail_msg("\"%s\" does not say \"%s\"", err.text, word);
 }
 
+/* A step ends between two layers once the run is being stopped, and changes no parameter. */
+static void test_stops_between_layers(void **state) {
+    (void)state;
+    struct setting s;
+    struct hf_error e = {0};
+    open_unet(&s, KN_AUTO, 8, &spec_unet);
+    struct nn_run *r = &s.run;
+    float *after = nn_alloc((size_t)r->params * sizeof *after);
+    for (int layers = 1; layers < 6; layers++) {
+        nn_stop_after(layers);
+        NN_OK(r->x->methods->step(r->x, &r->input, &r->target, NULL, 1e-2f, &r->loss, &err));
+        assert_int_equal(cpu_event_sync(r->loss.ready, &e), HF_CANCELED);
+        nn_get_params(r, after);
+        assert_memory_equal(s.params, after, (size_t)r->params * sizeof *after);
+    }
+    nn_stop_after(0);
+    nn_step(r, 0, 1e-2f);
+    nn_get_params(r, after);
+    assert_memory_not_equal(s.params, after, (size_t)r->params * sizeof *after);
+    free(after);
+    close_unet(&s);
+}
+
 static void test_refused_calls(void **state) {
     (void)state;
     struct setting s;
@@ -528,6 +551,7 @@ int main(void) {
         cmocka_unit_test(test_evaluate),
         cmocka_unit_test(test_overfits_one_batch),
         cmocka_unit_test(test_steps_queue_up),
+        cmocka_unit_test(test_stops_between_layers),
         cmocka_unit_test(test_refused_calls),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_no_reference_convolutions),

@@ -202,6 +202,8 @@ struct hf_host {
      *  without a device; what it takes is told by the executable's `memory`. */
     enum hf_status (*net_memory)(const struct hf_net *net, const struct hf_exec_spec *spec,
                                  size_t *ret_bytes, struct hf_error *e);
+    /** As `canceled`, for a device, which asks between the layers of a network. */
+    int (*stopping)(const struct hf_host *h);
 };
 
 /* ---- wrappers ---- */

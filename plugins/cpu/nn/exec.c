@@ -14,6 +14,7 @@
 struct cpu_net {
     struct hf_executable head;
     struct cpu_executor *executor;
+    const struct hf_host *host;
     const struct kn_table *kernels;
     struct dn_context *dnnl;
     struct graph graph;
@@ -161,7 +162,7 @@ static enum hf_status run_steps(struct cpu_net *n, int32_t first, int32_t end, c
                                 struct hf_error *e) {
     enum hf_status s = HF_OK;
     for (int32_t i = first; i < end && s == HF_OK; i++)
-        s = run_step(n, i, j, e);
+        s = n->host->stopping(n->host) ? hf_fail(e, HF_CANCELED, "canceled") : run_step(n, i, j, e);
     return s;
 }
 
@@ -442,6 +443,7 @@ enum hf_status cpu_nn_compile_for(struct cpu_executor *ex, enum kn_isa isa,
         return hf_fail(e, HF_NO_MEMORY, "network: out of memory");
     n->head.methods = &methods;
     n->executor = ex;
+    n->host = host;
     n->kernels = kernels;
     n->stale = 1;
     struct compile c = {n, host, net, spec};
