@@ -302,8 +302,7 @@ static void test_interrupt(void **state) {
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
     char *err = read_text("stderr.txt");
-    assert_non_null(strstr(err, "Ctrl-C again leaves at once\n"));
-    assert_non_null(strstr(err, "\ncanceled\n"));
+    assert_string_equal(err, "canceled\n");
     free(err);
     assert_int_not_equal(access("long/cases.csv", F_OK), 0);
 }
