@@ -25,7 +25,7 @@ struct options {
     struct hf_reals spread, denser;
     int64_t pressure;
     double hyperdense;
-    struct hf_reals hypo, hyper;
+    struct hf_reals hypodense_contrast, hyperdense_contrast;
     double necrosis, necrosis_radius;
     struct hf_reals necrosis_contrast, texture, texture_size, edge;
     int32_t mask; /* 0: hard, 1: soft */
@@ -71,8 +71,8 @@ static void fill_params(struct work *w) {
     p->satellites = range_of(&o->satellites);
     p->pressure = (int32_t)o->pressure;
     p->hyperdense = (float)o->hyperdense;
-    p->hypo = range_of(&o->hypo);
-    p->hyper = range_of(&o->hyper);
+    p->hypodense_contrast = range_of(&o->hypodense_contrast);
+    p->hyperdense_contrast = range_of(&o->hyperdense_contrast);
     p->necrosis = (float)o->necrosis;
     p->necrosis_radius = (float)o->necrosis_radius;
     p->necrosis_contrast = range_of(&o->necrosis_contrast);
@@ -240,8 +240,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     } ranges[] = {{"lesions", &o->lesions},
                   {"radius", &o->radius},
                   {"satellites", &o->satellites},
-                  {"hypo", &o->hypo},
-                  {"hyper", &o->hyper},
+                  {"hypodense_contrast", &o->hypodense_contrast},
+                  {"hyperdense_contrast", &o->hyperdense_contrast},
                   {"necrosis_contrast", &o->necrosis_contrast},
                   {"texture", &o->texture},
                   {"texture_size", &o->texture_size},
@@ -343,9 +343,11 @@ static const struct hf_option option_table[] = {
      .offset = OFFSET(hyperdense),
      .initial = "0.2",
      .max = 1,
-     .help = "Share of lesions that are brighter than the liver."},
-    RANGE(hypo, "[-75, -20]", "HU", -2000, 0, "Contrast of dark lesions, where they are grown."),
-    RANGE(hyper, "[20, 60]", "HU", 0, 2000, "Contrast of bright lesions, where they are grown."),
+     .help = "Share of lesions that are hyperdense, brighter than the liver."},
+    RANGE(hypodense_contrast, "[-75, -20]", "HU", -2000, 0,
+          "Contrast of hypodense lesions, where they are grown."),
+    RANGE(hyperdense_contrast, "[20, 60]", "HU", 0, 2000,
+          "Contrast of hyperdense lesions, where they are grown."),
     {.name = "necrosis",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(necrosis),

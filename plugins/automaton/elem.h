@@ -50,7 +50,7 @@ struct automaton_params {
     float denser[3];  /* HU over the region's mean, from which tissue is medium, hard, a vessel */
     int32_t pressure; /* steps beside a grown cell until a vessel gives way */
     float hyperdense; /* share of lesions brighter than the liver */
-    struct range hypo, hyper;       /* HU */
+    struct range hypodense_contrast, hyperdense_contrast; /* HU */
     float necrosis;                 /* share of large lesions that have a dead core */
     float necrosis_radius;          /* mm that make a lesion large */
     struct range necrosis_contrast; /* HU, on top */

@@ -230,7 +230,8 @@ static void add_lesions(struct volume *v, struct hf_rng *r, int32_t low, int32_t
         int satellites = hf_rng_uniform(r) < p->satellite;
         int32_t seed[3];
         l.number++;
-        l.contrast = draw_range(r, bright ? p->hyper : p->hypo) * p->unit;
+        l.contrast =
+            draw_range(r, bright ? p->hyperdense_contrast : p->hypodense_contrast) * p->unit;
         l.necrosis = draw_range(r, p->necrosis_contrast) * p->unit * (dead ? 1.0f : 0.0f);
         if (!draw_seed(v, r, low, high, voxels, seed))
             continue;

@@ -67,16 +67,16 @@ static void test_the_formula(void **state) {
         assert_int_equal(score_once(&o, window, &e), HF_OK);
         for (int i = 0; i < N; i++) {
             double hu = 300.0 * ((double)image[i] - (double)inpainted[i]);
-            double d = o.tumors == TUMORS_EITHER   ? fabs(hu)
+            double d = o.tumors == TUMORS_EITHER      ? fabs(hu)
                        : o.tumors == TUMORS_HYPODENSE ? fmax(-hu, 0)
-                                                   : fmax(hu, 0);
+                                                      : fmax(hu, 0);
             double expected = liver[i] ? fmin(d / 40, 1) : 0;
             assert_true(fabs((double)score[i] - expected) < 1e-6);
             /* As `threshold` cuts the difference at `scale: HU_difference`, `value: 20`. */
             float more = image[i] - inpainted[i], cut = 20.0f / (window[1] - window[0]);
-            float side = o.tumors == TUMORS_EITHER   ? fabsf(more)
+            float side = o.tumors == TUMORS_EITHER      ? fabsf(more)
                          : o.tumors == TUMORS_HYPODENSE ? -more
-                                                     : more;
+                                                        : more;
             assert_int_equal(score[i] >= 0.5f, liver[i] && side >= cut);
             many += score[i] > 0;
             full += score[i] == 1;
