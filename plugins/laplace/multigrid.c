@@ -26,7 +26,7 @@ static size_t level_bytes(int64_t nodes) {
 }
 
 size_t grid_bytes(int64_t nodes, int64_t voxels) {
-    return (size_t)(LEVEL_SHARE * (double)level_bytes(nodes)) + LINE +
+    return aligned((size_t)(LEVEL_SHARE * (double)level_bytes(nodes))) +
            4 * aligned((size_t)nodes * sizeof(double)) + aligned((size_t)voxels * sizeof(int32_t));
 }
 

@@ -37,7 +37,7 @@ struct grid_problem {
     int32_t rounds; /* that the solution took */
 };
 
-/** Bytes for a problem of at most so many nodes in a box of so many voxels. */
+/** Bytes for a problem of at most so many nodes in a box of so many voxels: whole lines of 64. */
 size_t grid_bytes(int64_t nodes, int64_t voxels);
 
 /** Lays out level 0 in `memory`; `x`, `right` and the level's arrays are then to be filled in. */

@@ -10,7 +10,7 @@
 
 extern const struct hf_op patchmatch_fill_cpu;
 
-/** Bytes of scratch for slices of that size. */
+/** Bytes of scratch for slices of that size: whole lines of 64. */
 size_t patchmatch_bytes(int64_t h, int64_t w, int32_t levels);
 
 #endif

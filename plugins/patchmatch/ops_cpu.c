@@ -55,7 +55,7 @@ size_t patchmatch_bytes(int64_t h, int64_t w, int32_t levels) {
         h = (h + 1) / 2;
         w = (w + 1) / 2;
     }
-    return bytes;
+    return (bytes + LINE - 1) / LINE * LINE;
 }
 
 /* ---- the pyramid ---- */
