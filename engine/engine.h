@@ -148,6 +148,7 @@ struct hf_plan {
     int64_t hold;        /* bytes of memory for held samples, in all */
     int64_t nn_threads;  /* 0 = all cores */
     int jobs_at_once;
+    bool no_store; /* its results are not kept, nor those of other runs reused */
     int stages;
     struct plan_stage *stage; /* a stage stands behind its inputs and its model */
     int jobs;

@@ -401,14 +401,38 @@ const struct hf_device_class *engine_device(const struct hf_engine *en, const ch
     return look_up(en, device_in, name, name, HF_KIND_CPU, NULL);
 }
 
-const struct hf_op *engine_op(const struct hf_engine *en, const char *name,
-                              enum hf_device_kind kind) {
+static const struct hf_op *find_op_in(const struct hf_engine *en, const char *name,
+                                      enum hf_device_kind kind, const struct module **ret_module) {
     /* "threshold.gate" is of the module threshold; a plain name is the device's, which is open. */
     char file[64] = "";
     size_t size = strcspn(name, ".");
     if (name[size] == '.' && size < sizeof file)
         memcpy(file, name, size);
-    return look_up(en, op_in, file, name, kind, NULL);
+    return look_up(en, op_in, file, name, kind, ret_module);
+}
+
+const struct hf_op *engine_op(const struct hf_engine *en, const char *name,
+                              enum hf_device_kind kind) {
+    return find_op_in(en, name, kind, NULL);
+}
+
+const struct module *engine_network_module(const struct hf_engine *en, const char *name) {
+    const struct module *m = NULL;
+    (void)look_up(en, network_in, name, name, HF_KIND_CPU, &m);
+    return m;
+}
+
+const struct module *engine_device_module(const struct hf_engine *en, const char *name) {
+    const struct module *m = NULL;
+    (void)look_up(en, device_in, name, name, HF_KIND_CPU, &m);
+    return m;
+}
+
+const struct module *engine_op_module(const struct hf_engine *en, const char *name,
+                                      enum hf_device_kind kind) {
+    const struct module *m = NULL;
+    (void)find_op_in(en, name, kind, &m);
+    return m;
 }
 
 const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_class *cls,

@@ -32,6 +32,12 @@ enum hf_status engine_device_open(const struct hf_device_class *cls,
 /* The first of the class's ops that devices of this kind of ops lack, or NULL. */
 const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_class *cls,
                               enum hf_device_kind op_kind);
+/* The module that brings a network, a device, or the op for devices that run ops of `kind`; NULL:
+ * none does. */
+const struct module *engine_network_module(const struct hf_engine *en, const char *name);
+const struct module *engine_device_module(const struct hf_engine *en, const char *name);
+const struct module *engine_op_module(const struct hf_engine *en, const char *name,
+                                      enum hf_device_kind kind);
 /* One line about the refused module of that name, or NULL. */
 const char *engine_refusal(const struct hf_engine *en, const char *name);
 /* One line about the refused companion that should bring the op for the device, or NULL. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "modules.h"
+#include "store/store.h"
 
 static const struct arg *find(const struct arg *args, const char *word, size_t size) {
     for (const struct arg *a = args; a->name; a++)
@@ -116,6 +117,19 @@ bool device_known(const struct hf_engine *engine, const char *name) {
 void print_engine_warning(const struct hf_engine *engine) {
     if (engine->warning)
         fprintf(stderr, "hepaflow: warning: %s\n", engine->warning);
+}
+
+const char *store_wanted(const char *asked, char *buffer, size_t size) {
+    struct hf_error e;
+    const char *own = getenv("HEPAFLOW_STORE");
+    if (asked)
+        return asked;
+    if (own && !*own)
+        return NULL;
+    if (store_place(buffer, size, &e) == HF_OK)
+        return buffer;
+    fprintf(stderr, "hepaflow: warning: %s\n", e.text);
+    return NULL;
 }
 
 int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret_engine,

@@ -70,6 +70,9 @@ int graph_open(const char *path, const struct sets *sets, struct hf_engine **ret
 /* Runs the plan, shows how it goes and what came out; on_event of the options is not asked. */
 int graph_run(struct hf_engine *engine, struct hf_plan *plan, const struct hf_run_options *options,
               bool json);
+/* The store: the folder that was asked for (NULL: none was), or the user's own, written into
+ * `buffer`. NULL: there is none, since HEPAFLOW_STORE is empty, or no folder to put it into. */
+const char *store_wanted(const char *asked, char *buffer, size_t size);
 
 /* ---- what a terminal shows (progress.c) ---- */
 

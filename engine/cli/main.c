@@ -16,9 +16,10 @@ struct command {
 static const struct command commands[] = {
     {"run", command_run,
      "run GRAPH [--set stage.option=value]... [--out DIR] [--device NAME] [--workers N]\n"
-     "      [--seed N] [--trace FILE] [--json]\n"
+     "      [--seed N] [--fresh] [--store DIR | --no-store] [--trace FILE] [--json]\n"
      "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>);\n"
-     "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens"},
+     "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens;\n"
+     "      results that are in the store are taken from there, unless --fresh is given"},
     {"plan", command_plan,
      "plan GRAPH [--set stage.option=value]... [--device NAME]\n"
      "      [--dot | --json | --resolved] [--scan] [--workers N]\n"
@@ -75,7 +76,9 @@ static void print_usage(FILE *out) {
     fputs(
         "\nExit status: 0 done, 1 the run failed or was canceled, 2 bad usage, a bad graph, or a\n"
         "device that is not there.\n"
-        "HEPAFLOW_PLUGIN_PATH lists folders of more modules, with ':' between them.\n",
+        "HEPAFLOW_PLUGIN_PATH lists folders of more modules, with ':' between them.\n"
+        "HEPAFLOW_STORE is the folder of the store (default: hepaflow/store in the user's cache);\n"
+        "empty: there is none.\n",
         out);
 }
 

@@ -133,6 +133,13 @@ static void on_progress(struct view *v, const struct hf_run_event *ev) {
 }
 
 static void on_job(struct view *v, const struct hf_run_event *ev) {
+    if (ev->kind == HF_EVENT_JOB_DONE && ev->state != HF_JOB_RUN) {
+        clear_line(v);
+        printf("[%d/%d] %s %s\n", ev->jobs_done, ev->jobs_total, ev->job,
+               ev->state == HF_JOB_REUSED ? "reused" : "left out: what needs it is in the store");
+        (void)fflush(stdout);
+        return;
+    }
     struct job_view *j = find_job(v, ev, ev->kind == HF_EVENT_JOB_START);
     if (!j)
         return;
@@ -206,6 +213,8 @@ static void print_json_event(const struct hf_run_event *ev) {
         cJSON_AddItemToObject(o, "loss",
                               isnan(ev->loss) ? cJSON_CreateNull() : cJSON_CreateNumber(ev->loss));
     } else if (ev->kind == HF_EVENT_JOB_DONE) {
+        static const char *const state[] = {"run", "reused", "left out"};
+        cJSON_AddStringToObject(o, "state", state[ev->state]);
         cJSON_AddNumberToObject(o, "memory_cpu", ev->memory[0]);
         if (ev->memory[1] > 0)
             cJSON_AddNumberToObject(o, "memory_device", ev->memory[1]);

@@ -14,8 +14,8 @@
 
 const char *const stage_keys[] = {"use",  "from",    "model",    "like",  "replicas", "depth",
                                   "hold", "weights", "on_error", "draws", NULL};
-const char *const graph_keys[] = {"name", "seed",   "device",   "vars",  "hold", "nn_threads",
-                                  "jobs", "stages", "on_error", "sweep", NULL};
+const char *const graph_keys[] = {"name", "seed",   "device",   "vars",  "hold",  "nn_threads",
+                                  "jobs", "stages", "on_error", "store", "sweep", NULL};
 
 static bool is_key(const char *const *keys, const char *word) {
     for (; *keys; keys++)
@@ -51,6 +51,10 @@ static void check_top(struct checker *c, const struct node *root) {
             devices_check_key(c, n);
         } else if (strcmp(key->text, "hold") == 0) {
             (void)bytes_parse(c->m, n, "hold", &p->hold);
+        } else if (strcmp(key->text, "store") == 0) {
+            bool store = true;
+            (void)yes_parse(c->m, n, "store", &store);
+            p->no_store = !store;
         } else if (strcmp(key->text, "on_error") == 0) {
             (void)on_error_parse(c->m, n, &c->on_error);
         } else if (strcmp(key->text, "nn_threads") == 0) {

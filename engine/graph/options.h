@@ -39,6 +39,8 @@ const char *unit_name(int i);
 bool unit_convert(double *value, const char *from, const char *to);
 /* A size in bytes ("2 GB"), said to be `key`'s in messages; false after an error. */
 bool bytes_parse(struct messages *m, const struct node *n, const char *key, int64_t *ret);
+/* Yes or no, said to be `key`'s. */
+bool yes_parse(struct messages *m, const struct node *n, const char *key, bool *ret);
 /* A whole number from min to max, said to be `key`'s. */
 bool whole_parse(struct messages *m, const struct node *n, const char *key, int64_t min,
                  int64_t max, int64_t *ret);

@@ -31,6 +31,9 @@ const struct schema_key schema_graph_keys[] = {
     {"on_error", "What becomes of a sample on which a stage fails, where the stage does not say: "
      "fail, skip, retry(n), [retry(n), skip]. Default: fail.",
      JSON({"$ref": "#/definitions/on_error"})},
+    {"store", "Whether results are kept, and those of earlier runs reused. Default: yes.",
+     JSON({"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "on", "off"]},
+                     {"$ref": "#/definitions/open"}]})},
     {"sweep", "What 'hepaflow sweep' runs it with; 'run' and 'plan' take no notice of it.",
      JSON({"type": ["object", "null"], "additionalProperties": false, "properties": {
              "axes": {"type": ["object", "null"], "propertyNames": {"pattern": "\\."},

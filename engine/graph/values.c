@@ -120,3 +120,15 @@ bool whole_parse(struct messages *m, const struct node *n, const char *key, int6
     *ret = value;
     return true;
 }
+
+bool yes_parse(struct messages *m, const struct node *n, const char *key, bool *ret) {
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
+    for (int i = 0; i < 6 && n->kind == NODE_SCALAR && !n->broken; i++)
+        if (strcmp(n->text, words[i]) == 0) {
+            *ret = i % 2;
+            return true;
+        }
+    if (!n->broken)
+        message_about(m, n, "'%s' must be true or false, not %s", key, node_shown(n, m->arena));
+    return false;
+}

@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "readahead.h"
 #include "results.h"
+#include "reuse.h"
 #include "run.h"
 
 #define EDGE_BYTES ((int64_t)256 << 20)
@@ -107,6 +108,7 @@ struct sink {
     int64_t taken; /* in this epoch */
     struct stall stall;
     int64_t handed; /* ns, when `next` last returned; for the trace */
+    struct made made;
     double samples; /* in all; this and the next three under the run's notes_lock */
     double done, total, loss;
 };
@@ -156,7 +158,8 @@ struct note {
 
 struct run {
     struct hf_engine *engine;
-    struct hf_plan *plan;
+    struct hf_plan *plan;        /* what is to be run */
+    const struct hf_plan *whole; /* with what need not be, since the store has it */
     const struct hf_run_options *options;
     struct services *services;
     uint64_t seed;
@@ -186,6 +189,7 @@ struct run {
     char bottleneck[512]; /* of the job whose sink waited longest; under notes_lock */
     int64_t bottleneck_ns;
     struct trace *trace; /* NULL: none */
+    struct reuse *reuse; /* NULL: nothing is kept or reused */
     struct scan *scan;   /* NULL: it is a run; else only what `plan --scan` looks at (scan.c) */
 
     /* of the loop's thread */
@@ -194,6 +198,7 @@ struct run {
     int jobs_live, jobs_done;
     struct job_times *times; /* per job of the plan */
     uint64_t began;          /* ns */
+    bool opened;             /* its devices and its results folder are there */
 };
 
 /* ---- run.c ---- */
@@ -202,8 +207,23 @@ struct run {
 void run_fail(struct run *run, const struct hf_error *e);
 void run_wake_loop(struct run *run);
 double run_seconds(const struct run *run); /* since it began */
+/* On the thread of hf_run: tells the caller. */
+void run_tell(struct run *run, struct hf_run_event event);
 /* Hands a note to the loop; the texts are copied. Without memory it is lost. */
 void run_note(struct run *run, const struct hf_run_event *event, struct job *ended);
+
+/* ---- summary.c ---- */
+
+/* Writes run.json: the jobs of the whole plan, and whether they were run or reused. */
+enum hf_status summary_write(const struct run *run, enum hf_status st, struct hf_error *e);
+
+/* ---- devices.c ---- */
+
+/* Opens the host's device and the one that is asked for. */
+enum hf_status devices_open(struct run *run, struct hf_error *e);
+void devices_close(struct run *run);
+/* Tells which device it is, unless that goes without saying. */
+void devices_tell(struct run *run);
 
 /* ---- job.c ---- */
 

@@ -215,8 +215,10 @@ static enum hf_status run_link(struct instance *in, struct task *t, struct sampl
         return instance_blame(in, NULL, st, &t->error);
     in->stage.epoch = drawn_epoch(in, t);
     in->stage.input = t->input;
+    made_enter(in);
     for (int i = 0; st == HF_OK && i < list->count; i++)
         st = process_one(in, t, list->item[i]);
+    made_enter(NULL);
     was_at(in, "process", list->count > 0 ? list->item[0] : NULL, t->epoch, from);
     samples_clear(list);
     *list = take_out(in);
@@ -231,7 +233,9 @@ static enum hf_status run_source(struct instance *in, struct task *t) {
     bool skipped;
     struct call call = {.in = in, .ticket = t->ticket, .epoch = t->epoch};
     in->stage.epoch = drawn_epoch(in, t);
+    made_enter(in);
     st = fault_call(&call, &skipped, &t->error);
+    made_enter(NULL);
     t->skipped += skipped;
     if (st != HF_OK)
         return st;
@@ -291,8 +295,10 @@ static enum hf_status run_end(struct task *t) {
     int64_t from = trace_now();
     enum hf_status st = instance_start(in, &t->error);
     in->stage.epoch = drawn_epoch(in, t);
+    made_enter(in);
     if (st == HF_OK)
         st = class_of(in)->end_of_epoch(&in->stage, &t->error);
+    made_enter(NULL);
     t->out = take_out(in);
     if (t->node->job->run->scan)
         scan_note(t->node, 0, &t->out);

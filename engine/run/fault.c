@@ -98,6 +98,8 @@ enum hf_status fault_call(const struct call *c, bool *ret_skipped, struct hf_err
         if (of_sample && attempt <= ps->on_error.retries)
             continue;
         *ret_skipped = of_sample && ps->on_error.skip;
+        if (*ret_skipped && st == HF_IO)
+            reuse_doubt(in->job->run, in->index); /* a disk, not what is on it */
         if (of_sample)
             tell(c, attempt, *ret_skipped ? LEDGER_SKIPPED : LEDGER_FAILED, last.text);
         return *ret_skipped ? HF_OK : instance_blame(in, c->sample, st, e);

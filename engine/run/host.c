@@ -9,6 +9,7 @@
 #include "nn/model.h"
 #include "nn/net.h"
 #include "readahead.h"
+#include "reuse.h"
 
 static struct hf_device *host_device(const struct hf_host *h) {
     return services_of(h)->host_device;
@@ -86,9 +87,19 @@ static enum hf_status publish(struct hf_stage *s, struct hf_model *model, struct
 static enum hf_status file_take(const struct hf_host *h, const char *path, void **ret,
                                 size_t *ret_size, struct hf_error *e) {
     struct services *sv = services_of(h);
+    if (sv->took)
+        sv->took(sv->took_arg, path);
     if (sv->readahead && readahead_take(sv->readahead, path, ret, ret_size))
         return HF_OK;
     return file_read(path, ret, ret_size, e);
+}
+
+static enum hf_status write_file(const char *path, const void *bytes, size_t size,
+                                 struct hf_error *e) {
+    enum hf_status st = file_write(path, bytes, size, e);
+    if (st == HF_OK)
+        made_file(path, bytes, size, NULL);
+    return st;
 }
 
 static void file_free(const struct hf_host *h, void *bytes) {
@@ -148,6 +159,8 @@ static enum hf_status model_save(const struct hf_model *m, const char *notes, co
     enum hf_status st = hf_model_write(m, notes, &bytes, &size, e);
     if (st == HF_OK)
         st = file_write(path, bytes, size, e);
+    if (st == HF_OK)
+        made_file(path, bytes, size, m);
     free(bytes);
     return st;
 }
@@ -190,7 +203,7 @@ static const struct hf_host host_table = {
     .result = result,
     .report = report,
     .folder = folder,
-    .write_file = file_write,
+    .write_file = write_file,
     .net_add = hf_net_add,
     .net_new = net_new,
     .net_free = net_free,

@@ -290,6 +290,13 @@ static void report_failure(struct sink *k, enum hf_status st, struct hf_error *e
     run_fail(k->job->run, e);
 }
 
+static bool is_stopping(struct run *run) {
+    pthread_mutex_lock(&run->lock);
+    bool stopping = run->stopping;
+    pthread_mutex_unlock(&run->lock);
+    return stopping || atomic_load(&run->services->canceled);
+}
+
 static void run_sink(struct sink *k) {
     struct hf_error e;
     const struct plan_stage *ps = &k->job->run->plan->stage[k->instance.index];
@@ -298,6 +305,7 @@ static void run_sink(struct sink *k) {
         return;
     bool scans = k->job->run->scan;
     enum hf_status st = scans ? scan_drain(k, &e) : instance_start(&k->instance, &e);
+    made_enter(&k->instance);
     if (st == HF_OK && !scans)
         st = ps->cls->run(&k->instance.stage, ps->inputs > 0 ? &k->stream : NULL, &e);
     if (st == HF_OK && !scans && !atomic_load(&k->job->run->services->canceled) &&
@@ -310,6 +318,9 @@ static void run_sink(struct sink *k) {
     }
     if (st != HF_OK)
         report_failure(k, st, &e);
+    else if (!scans && !is_stopping(k->job->run))
+        reuse_keep(k);
+    made_enter(NULL);
     (void)sink_was_at(k, "work", k->handed);
     sample_unref(k->current);
     k->current = NULL;
@@ -452,6 +463,7 @@ void job_free(struct job *job) {
         if (job->sink[i].started)
             (void)pthread_join(job->sink[i].thread, NULL);
         pthread_cond_destroy(&job->sink[i].arrived);
+        entry_clear(&job->sink[i].made.entry);
     }
     if (job->model)
         hf_model_unref(job->model);

@@ -33,7 +33,34 @@ static bool same(const struct ledger_line *a, const struct ledger_line *b) {
            strcmp(a->case_id, b->case_id) == 0;
 }
 
+/* The line of an earlier run about the same event. */
+static struct ledger_line *find_repeated(const struct ledger *l, const struct ledger_line *line) {
+    for (int i = 0; i < l->count; i++) {
+        struct ledger_line *k = &l->line[i];
+        if (k->repeated && k->job == line->job && k->epoch == line->epoch &&
+            k->ticket == line->ticket && same(k, line))
+            return k;
+    }
+    return NULL;
+}
+
+void ledger_repeat(struct ledger *l, const struct ledger_line *line) {
+    bool first;
+    if (find_repeated(l, line))
+        return;
+    int before = l->count;
+    ledger_add(l, line, &first);
+    if (l->count > before)
+        l->line[before].repeated = true;
+}
+
 void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_first) {
+    struct ledger_line *again = find_repeated(l, line);
+    *ret_first = again;
+    if (again) {
+        again->repeated = false;
+        return;
+    }
     *ret_first = l->count < MAX_LINES;
     for (int i = 0; *ret_first && i < l->count; i++)
         *ret_first = !same(&l->line[i], line);

@@ -23,7 +23,8 @@ struct ledger_line {
     char *case_id, *sample; /* "": not known */
     int attempts;
     enum ledger_outcome outcome;
-    char *error; /* of the last attempt that failed */
+    char *error;   /* of the last attempt that failed */
+    bool repeated; /* it is of the run that made a result which this one reuses */
 };
 
 /* Not safe by itself: whoever shares one brings a lock. */
@@ -36,6 +37,8 @@ struct ledger {
 /* Copies the texts. *ret_first: no line of that stage, sample and outcome was there. Without memory
  * it is only counted, and past a great many it is not called a first one either. */
 void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_first);
+/* Adds a line of an earlier run, once; it gives way to the same one of this run. */
+void ledger_repeat(struct ledger *l, const struct ledger_line *line);
 /* The last line of that stage in that job, or NULL. */
 const struct ledger_line *ledger_last(const struct ledger *l, int job, int stage);
 /* "2 samples were skipped, 1 succeeded when tried again"; "" if there is nothing to say. */

@@ -66,12 +66,14 @@ static void add_head(cJSON *o, const struct run *run, enum hf_status status,
 
 static cJSON *jobs_json(const struct run *run) {
     static const char *const state[] = {"waiting", "stopped", "done"};
+    static const char *const found[] = {"", "reused", "left out"};
     cJSON *ret = cJSON_CreateArray();
     for (int j = 0; j < run->plan->jobs; j++) {
         const struct job_times *t = &run->times[j];
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "name", run->plan->job[j].name);
-        cJSON_AddStringToObject(one, "state", state[t->state]);
+        enum hf_job_state how = reuse_job_state(run, j);
+        cJSON_AddStringToObject(one, "state", how == HF_JOB_RUN ? state[t->state] : found[how]);
         if (t->state != JOB_WAITING) {
             cJSON_AddNumberToObject(one, "start", t->start);
             cJSON_AddNumberToObject(one, "seconds", t->end - t->start);
@@ -147,7 +149,7 @@ enum hf_status record_write(struct run *run, enum hf_status status, const struct
     cJSON_AddItemToObject(o, "scores", results_scores(&run->results));
     cJSON_AddItemToObject(o, "ledger", ledger_json(&run->results.ledger));
     cJSON_AddItemToObject(o, "sections", sections_json(&run->results));
-    enum hf_status st = add_plan(o, run->plan, e);
+    enum hf_status st = add_plan(o, run->whole, e);
     char *text = st == HF_OK ? cJSON_PrintUnformatted(o) : NULL;
     if (st == HF_OK)
         st = text ? file_write(path, text, strlen(text), e)

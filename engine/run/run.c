@@ -10,9 +10,7 @@
 
 #include <uv.h>
 
-#include "graph/devices.h"
 #include "memory.h"
-#include "modules.h"
 #include "nn/model.h"
 #include "record.h"
 #include "trace.h"
@@ -117,11 +115,15 @@ static enum hf_status on_message(void *engine, const struct hf_stage *s, const s
     case MESSAGE_REPORT:
         pthread_mutex_lock(&run->notes_lock);
         st = results_add(&run->results, in->index, m->title, m->text, e);
+        if (st == HF_OK)
+            made_said(in, m->title, m->text);
         pthread_mutex_unlock(&run->notes_lock);
         return st;
     case MESSAGE_RESULT:
         pthread_mutex_lock(&run->notes_lock);
         st = results_set(&run->results, in->index, m->text, e);
+        if (st == HF_OK)
+            made_said(in, NULL, m->text);
         pthread_mutex_unlock(&run->notes_lock);
         if (st == HF_OK)
             run_note(run,
@@ -139,7 +141,7 @@ double run_seconds(const struct run *run) {
     return (double)(uv_hrtime() - run->began) * 1e-9;
 }
 
-static void tell(struct run *run, struct hf_run_event event) {
+void run_tell(struct run *run, struct hf_run_event event) {
     event.seconds = run_seconds(run);
     event.jobs_done = run->jobs_done;
     event.jobs_total = run->plan->jobs;
@@ -210,9 +212,10 @@ static void tell_memory(struct run *run, const struct job *job) {
     if (both)
         (void)snprintf(line + n, sizeof line - n, ", %.3g MB on %.32s", (double)job->peak[1] * 1e-6,
                        run->plan->runs_on);
-    tell(run,
-         (struct hf_run_event){
-             .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = job->plan->name, .text = line});
+    run_tell(run, (struct hf_run_event){.kind = HF_EVENT_LOG,
+                                        .level = HF_LOG_DEBUG,
+                                        .job = job->plan->name,
+                                        .text = line});
 }
 
 static void job_ended(struct run *run, struct job *job) {
@@ -239,7 +242,7 @@ static void job_ended(struct run *run, struct job *job) {
         hold_job_done(run->hold, index);
     drop_models(run);
     if (!is_stopping(run))
-        tell(run, done);
+        run_tell(run, done);
 }
 
 static bool may_start(const struct run *run, int index) {
@@ -268,7 +271,7 @@ static void start_jobs(struct run *run) {
         record_job_start(run, j);
         run->live[j] = job;
         run->jobs_live++;
-        tell(run, (struct hf_run_event){.kind = HF_EVENT_JOB_START, .job = job->plan->name});
+        run_tell(run, (struct hf_run_event){.kind = HF_EVENT_JOB_START, .job = job->plan->name});
         job_start(job);
     }
 }
@@ -304,7 +307,7 @@ static void deliver_notes(struct run *run) {
         if (n->ended)
             job_ended(run, n->ended);
         else
-            tell(run, n->event);
+            run_tell(run, n->event);
         free(n);
         n = following;
     }
@@ -349,7 +352,7 @@ static void tell_progress(struct run *run, int index) {
         event.samples = k->samples;
     }
     pthread_mutex_unlock(&run->notes_lock);
-    tell(run, event);
+    run_tell(run, event);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -366,8 +369,8 @@ static void tell_stopping(struct run *run, int number) {
     (void)snprintf(line, sizeof line,
                    "stopping: what is at work comes to its end; %s leaves at once",
                    number == SIGINT ? "Ctrl-C again" : "another SIGTERM");
-    tell(run, (struct hf_run_event){
-                  .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
+    run_tell(run, (struct hf_run_event){
+                      .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
 }
 
 /* The second one ends the program, by the signal itself: unfinished files have no names, but for
@@ -419,8 +422,8 @@ static void tell_counts(struct run *run) {
                    "read ahead %lld bytes; held %lld bytes at most, %lld hits, %lld misses",
                    (long long)readahead_taken(run->services->readahead), (long long)held.peak_bytes,
                    (long long)held.hits, (long long)held.misses);
-    tell(run, (struct hf_run_event){
-                  .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = "", .text = line});
+    run_tell(run, (struct hf_run_event){
+                      .kind = HF_EVENT_LOG, .level = HF_LOG_DEBUG, .job = "", .text = line});
 }
 
 static void tell_bottleneck(struct run *run) {
@@ -428,9 +431,10 @@ static void tell_bottleneck(struct run *run) {
     bool stopped = run->stopping;
     pthread_mutex_unlock(&run->lock);
     if (run->bottleneck[0] && !stopped)
-        tell(run,
-             (struct hf_run_event){
-                 .kind = HF_EVENT_LOG, .level = HF_LOG_INFO, .job = "", .text = run->bottleneck});
+        run_tell(run, (struct hf_run_event){.kind = HF_EVENT_LOG,
+                                            .level = HF_LOG_INFO,
+                                            .job = "",
+                                            .text = run->bottleneck});
 }
 
 static void tell_ledger(struct run *run) {
@@ -438,8 +442,8 @@ static void tell_ledger(struct run *run) {
     ledger_sum(&run->results.ledger, sum, sizeof sum);
     (void)snprintf(line, sizeof line, "%s: see %.300s/ledger.csv", sum, run->out_dir);
     if (sum[0])
-        tell(run, (struct hf_run_event){
-                      .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
+        run_tell(run, (struct hf_run_event){
+                          .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
 }
 
 /* Runs the jobs until all are done or one has failed. */
@@ -480,82 +484,6 @@ static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     return st;
 }
 
-/* ---- devices ---- */
-
-static enum hf_status open_device(struct run *run, const struct hf_device_class *cls,
-                                  struct hf_device **ret, struct hf_error *e) {
-    struct hf_device_options options = {.nn_threads = (int32_t)run->plan->nn_threads,
-                                        .host = &run->services->host};
-    return engine_device_open(cls, &options, ret, e);
-}
-
-static enum hf_status try_device(void *arg, const struct hf_device_class *cls, struct hf_error *e) {
-    struct run *run = arg;
-    return open_device(run, cls, &run->device, e);
-}
-
-/* The device that is asked for, or what `auto` comes to now. */
-static enum hf_status open_asked(struct run *run, const char *name,
-                                 const struct hf_device_class **ret, struct hf_error *e) {
-    if (strcmp(name, "auto") == 0) {
-        *ret =
-            plan_device_auto(run->engine, try_device, run, run->not_taken, sizeof run->not_taken);
-        return HF_OK;
-    }
-    const struct hf_device_class *cls = engine_device(run->engine, name);
-    const char *why = cls ? NULL : engine_refusal(run->engine, name);
-    if (!cls)
-        return hf_fail(e, HF_NOT_FOUND, "device '%s': %s", name, why ? why : "no module brings it");
-    *ret = cls;
-    return open_device(run, cls, &run->device, e) == HF_OK ? HF_OK
-                                                           : hf_fail_in(e, "device '%s'", name);
-}
-
-static enum hf_status open_devices(struct run *run, struct hf_error *e) {
-    const char *name = run->options->device ? run->options->device : run->plan->device;
-    const struct hf_device_class *cpu = engine_device(run->engine, "cpu"), *cls = cpu;
-    if (!cpu)
-        return hf_fail(e, HF_NOT_FOUND, "the module of the device 'cpu' was not found");
-    enum hf_status st = open_device(run, cpu, &run->services->host_device, e);
-    if (st != HF_OK)
-        return hf_fail_in(e, "device 'cpu'");
-    run->device = run->services->host_device;
-    if (!name || strcmp(name, "cpu") != 0)
-        st = open_asked(run, name ? name : "auto", &cls, e);
-    if (st != HF_OK)
-        return st;
-    /* What the plan came to may have gone, or the caller may want another one. */
-    if (strcmp(run->plan->runs_on, cls->name) != 0)
-        plan_place(run->plan, cls);
-    (void)snprintf(run->device_line, sizeof run->device_line, "device %s",
-                   run->device->methods->describe(run->device));
-    return HF_OK;
-}
-
-/* Which device it is, unless that goes without saying. */
-static void tell_device(struct run *run) {
-    char line[sizeof run->not_taken + 32];
-    const char *text = run->device_line;
-    if (run->device == run->services->host_device) {
-        if (!run->not_taken[0])
-            return;
-        (void)snprintf(line, sizeof line, "device cpu (%s)", run->not_taken);
-        text = line;
-    }
-    tell(run, (struct hf_run_event){
-                  .kind = HF_EVENT_LOG, .level = HF_LOG_INFO, .job = "", .text = text});
-}
-
-static void close_devices(struct run *run) {
-    struct hf_device *host = run->services->host_device;
-    services_release_device(run->services);
-    if (run->device && run->device != host)
-        run->device->methods->destroy(run->device);
-    if (host)
-        host->methods->destroy(host);
-    run->device = run->services->host_device = NULL;
-}
-
 /* ---- the run ---- */
 
 static int cores(void) {
@@ -586,15 +514,13 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     for (int i = 0; st == HF_OK && i < plan->stages; i++)
         run->results.stage[i].name = plan->stage[i].name;
     if (st == HF_OK) {
-        st = open_devices(run, e);
+        st = devices_open(run, e);
         run->engine->no_device = st != HF_OK;
     }
     if (st == HF_OK)
         st = folder_make(run->out_dir, e);
     if (st == HF_OK && run->options->trace)
         st = trace_open(run->options->trace, &run->trace, e);
-    if (st == HF_OK)
-        st = hold_new(plan, &run->hold, e);
     return st;
 }
 
@@ -603,7 +529,8 @@ static void run_close(struct run *run) {
         if (run->model[i])
             hf_model_unref(run->model[i]);
     hold_free(run->hold);
-    close_devices(run);
+    reuse_free(run->reuse);
+    devices_close(run);
     results_clear(&run->results);
     pthread_cond_destroy(&run->work);
     pthread_mutex_destroy(&run->notes_lock);
@@ -615,6 +542,22 @@ static void run_close(struct run *run) {
     free(run->times);
     free(run->worker);
     free(run);
+}
+
+/* What stands in the way of the store does not stand in that of the run. */
+static void go_without_store(struct run *run, const struct hf_error *e) {
+    char line[sizeof e->text + 64];
+    (void)snprintf(line, sizeof line, "this run goes without the store: %s", e->text);
+    run_tell(run, (struct hf_run_event){
+                      .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
+    reuse_free(run->reuse);
+    run->reuse = NULL;
+}
+
+static void source_keys(struct run *run, struct instance *in, int64_t items) {
+    struct hf_error e;
+    if (reuse_source(run->reuse, in, items, &e) != HF_OK)
+        go_without_store(run, &e);
 }
 
 /*
@@ -632,9 +575,15 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
         struct instance in;
         int64_t items;
         instance_init(&in, &none, i, 0);
+        if (run->reuse)
+            reuse_watch(run->reuse, i);
         st = instance_start(&in, e);
+        if (run->reuse)
+            reuse_watch(run->reuse, -1);
         if (st == HF_OK)
             st = ps->cls->count(&in.stage, &items, e);
+        if (st == HF_OK && run->reuse)
+            source_keys(run, &in, items);
         instance_stop(&in);
         if (st != HF_OK)
             st = hf_fail_in(e, "stage '%s'", ps->name);
@@ -642,16 +591,18 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
     return st;
 }
 
-/* Scores, ledger, report and trace; what was found out stands, even if something failed later. */
+/* Scores, ledger, report, summary and trace; what was found out stands, even if something failed
+ * later. */
 static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_error *e) {
-    struct hf_error late[4];
+    struct hf_error late[5];
     struct ledger *ledger = &run->results.ledger;
     tell_ledger(run);
-    const enum hf_status written[4] = {
+    const enum hf_status written[5] = {
         results_write(&run->results, run->out_dir, &late[0]),
         ledger_write(ledger, run->seed, run->out_dir, st == HF_OK, &late[1]),
-        record_write(run, st, e, &late[2]), trace_close(run->trace, &late[3])};
-    for (int i = 0; i < 4 && st == HF_OK; i++)
+        record_write(run, st, e, &late[2]), summary_write(run, st, &late[3]),
+        trace_close(run->trace, &late[4])};
+    for (int i = 0; i < 5 && st == HF_OK; i++)
         if (written[i] != HF_OK) {
             st = written[i];
             *e = late[i];
@@ -668,18 +619,26 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
     if (!run)
         return hf_fail(e, HF_NO_MEMORY, "no memory for the run");
     run->engine = engine;
-    run->plan = plan;
+    run->whole = run->plan = plan;
     run->options = options;
     run->scan = scan;
     run->services = services_of(engine->host);
     engine->run = run;
     enum hf_status st = run_open(run, e);
+    run->opened = st == HF_OK;
+    if (st == HF_OK && options->store && !plan->no_store && !scan &&
+        reuse_begin(run, &run->reuse, e) != HF_OK)
+        go_without_store(run, e);
     if (st == HF_OK)
         st = check_sources(run, e);
     run->services->post = on_message;
     if (st == HF_OK)
-        tell_device(run);
-    if (st == HF_OK && plan->jobs > 0)
+        devices_tell(run);
+    if (st == HF_OK && run->reuse)
+        st = reuse_find(run, e);
+    if (st == HF_OK)
+        st = hold_new(run->plan, &run->hold, e);
+    if (st == HF_OK && run->jobs_done < plan->jobs)
         st = run_loop(run, e);
     if (st == HF_OK && run->stopping) {
         *e = run->error;

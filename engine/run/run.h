@@ -44,7 +44,9 @@ struct services {
     enum hf_status (*post)(void *arg, const struct hf_stage *s, const struct message *m,
                            struct hf_error *e);
     void *arg;
-    struct readahead *readahead; /* NULL: none */
+    struct readahead *readahead;               /* NULL: none */
+    void (*took)(void *arg, const char *path); /* told of what file_take is asked for; or NULL */
+    void *took_arg;
     atomic_int canceled;
     atomic_llong tensors, samples; /* alive */
     struct transfer *transfer;     /* what copies between host and device need (transfer.c) */

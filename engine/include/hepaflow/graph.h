@@ -66,6 +66,13 @@ enum hf_event_kind {
     HF_EVENT_RESULT
 };
 
+/** How a job came to its results. */
+enum hf_job_state {
+    HF_JOB_RUN,
+    HF_JOB_REUSED,  /* they were in the store */
+    HF_JOB_LEFT_OUT /* they were not, but those of all jobs that take its model were */
+};
+
 /** What a run tells its caller, on the thread that called hf_run; the texts are lent for the call.
  */
 struct hf_run_event {
@@ -78,6 +85,7 @@ struct hf_run_event {
     double samples;          /* that reached the sink so far */
     double seconds;          /* since the run began */
     int32_t jobs_done, jobs_total;
+    enum hf_job_state state; /* JOB_DONE; only a job that is run has a JOB_START */
     double memory[2]; /* JOB_DONE: bytes that the CPU's and the run's device had handed out at most
                          while it ran, those of other jobs that ran then included */
 };
@@ -87,6 +95,8 @@ struct hf_run_options {
     const char *device;  /* NULL: the graph's word */
     int32_t workers;     /* 0: as many as cores */
     int64_t seed;        /* -1: the graph's */
+    const char *store;   /* folder of the store, made if missing; NULL: nothing is kept or reused */
+    int32_t fresh;       /* 1: reuses nothing; what is made is kept all the same */
     const char *trace;   /* a file for what was done when, to open in Perfetto; NULL: none */
     void (*on_event)(void *arg, const struct hf_run_event *event);
     void *arg;

@@ -154,7 +154,9 @@ struct hf_host {
     /** Makes the folder `<out_dir>/<name>` and writes its path. */
     enum hf_status (*folder)(const struct hf_stage *s, const char *name, char *ret_path,
                              size_t size, struct hf_error *e);
-    /** Writes a file whole or not at all: aside, fsync, rename. */
+    /** Writes a file whole or not at all: aside, fsync, rename. What a stage writes into the run's
+     *  results folder with this or model_save, on the thread on which the engine called it, is
+     *  kept in the store with its result, and is there again when that is reused. */
     enum hf_status (*write_file)(const char *path, const void *bytes, size_t size,
                                  struct hf_error *e);
 

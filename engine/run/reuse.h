@@ -1,0 +1,60 @@
+/*
+ * reuse.h - results that need not be made again: the run's side of the store (store/store.h).
+ *
+ * A result is that of one stage at the end of the graph: what it wrote into the results folder and
+ * said, and the model that it yields. Before the jobs begin reuse_find puts what the store has into
+ * its place, and the run goes on with the plan of the rest. What a stage writes and says while it
+ * works is noted with it (struct made), and kept once it has done well.
+ */
+#ifndef HEPAFLOW_RUN_REUSE_H
+#define HEPAFLOW_RUN_REUSE_H
+
+#include "engine.h"
+#include "store/store.h"
+
+struct run;
+struct sink;
+struct instance;
+struct message;
+
+/* What a stage at the end of the graph has made so far; under the run's notes_lock. */
+struct made {
+    struct entry entry;
+    const struct hf_model *model; /* that its file `model_file` holds; only to compare */
+    int model_file;
+    bool lost; /* something is missing here: it cannot be kept */
+};
+
+/* The instance that this thread is at, NULL: none; for made_file. */
+void made_enter(struct instance *in);
+/* A file was written; `model`: that it holds, or NULL. */
+void made_file(const char *path, const void *bytes, size_t size, const struct hf_model *model);
+/* Under notes_lock: a result (title NULL) or a section of the report. */
+void made_said(const struct instance *in, const char *title, const char *text);
+
+struct reuse;
+
+/* Opens the store and works out the terms of all stages. *ret NULL: the run goes without; a warning
+ * has said why, unless the caller wants none. */
+enum hf_status reuse_begin(struct run *run, struct reuse **ret, struct hf_error *e);
+/* Adds what a source reads; `in` has been started with reuse_watch on. */
+enum hf_status reuse_source(struct reuse *r, struct instance *in, int64_t items,
+                            struct hf_error *e);
+/* Takes down which files are read from now on, for the source that starts, or (-1) no longer. */
+void reuse_watch(struct reuse *r, int stage);
+/* Puts in its place what the store has; the run's plan is then that of the rest. */
+enum hf_status reuse_find(struct run *run, struct hf_error *e);
+/* On the sink's thread, which has done its work: keeps its result. */
+void reuse_keep(struct sink *k);
+/* What comes of this stage in this run may be otherwise in another one: is not kept. */
+void reuse_doubt(struct run *run, int stage);
+void reuse_free(struct reuse *r);
+
+/* How the result of a stage at the end of the graph came about. */
+enum hf_job_state reuse_state(const struct reuse *r, int stage);
+/* Of a job; it counts as run if anything of it is. */
+enum hf_job_state reuse_job_state(const struct run *run, int job);
+/* Its key as text; "": not known. */
+void reuse_key(const struct reuse *r, int stage, char ret[DIGEST_TEXT]);
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * store.h - the store: what runs have made, by the key of what made it.
+ *
+ * A key is the XXH3-128 of its terms: everything that a result depends on, as lines of text that
+ * stand beside the result and can be compared (terms.c, keys.c). An entry is a folder that is made
+ * aside and renamed, so it is there whole or not at all; every byte of it is under a checksum
+ * (entry.c). Nothing is locked that a killed process would leave locked: two runs that make the
+ * same entry make the same bytes, and the second drops its own. docs/store.md tells the layout.
+ *
+ * Threads: a `struct store` may be used by several; `struct inputs`, `struct keys` by one.
+ */
+#ifndef HEPAFLOW_STORE_H
+#define HEPAFLOW_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "engine.h"
+#include "run/ledger.h"
+
+/* ---- digests (digest.c) ---- */
+
+#define DIGEST_TEXT 33 /* 32 hexadecimal digits and a NUL */
+
+struct digest {
+    uint64_t high, low;
+};
+
+struct digest digest_bytes(const void *bytes, size_t size);
+bool digest_same(struct digest a, struct digest b);
+void digest_text(struct digest d, char ret[DIGEST_TEXT]);
+bool digest_parse(const char *text, struct digest *ret);
+/* Of a whole file; *ret_size may be NULL. */
+enum hf_status digest_file(const char *path, struct digest *ret, int64_t *ret_size,
+                           struct hf_error *e);
+/* Copies a file aside and renames it, if it has that size and digest; HF_INVALID if it has not. */
+enum hf_status digest_copy(const char *from, const char *to, int64_t size, struct digest digest,
+                           struct hf_error *e);
+
+/* ---- terms (terms.c) ---- */
+
+enum term_kind {
+    TERM_SET,    /* something that the graph or the machine says */
+    TERM_PLUGIN, /* the digest of a module; note: its name */
+    TERM_FILE    /* the digest of a file; note: its path */
+};
+
+/* The note is for people and no part of the key. Names of a stage's terms begin with its name and
+ * a dot. */
+struct term {
+    enum term_kind kind;
+    char *name, *value, *note;
+};
+
+struct terms {
+    int count, capacity;
+    struct term *term;
+    bool failed; /* there was no memory for one of them */
+};
+
+void terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
+               const char *note);
+void terms_join(struct terms *t, const struct terms *more);
+void terms_clear(struct terms *t);
+const struct term *terms_find(const struct terms *t, const char *name);
+/* The key that they amount to; false: no memory. */
+bool terms_key(const struct terms *t, struct digest *ret);
+/* A line for each; malloc'd, NULL: no memory. */
+char *terms_text(const struct terms *t);
+bool terms_parse(const char *text, struct terms *ret);
+/* The first term of `now` that `before`, which may have terms of more stages, has otherwise or not
+ * at all: "pseudo.value 0.5 -> 0.4". False: there is none. */
+bool terms_difference(const struct terms *before, const struct terms *now, char *text, size_t size);
+
+/* ---- the store (store.c) ---- */
+
+struct store {
+    char *folder;
+    pthread_mutex_t lock; /* of `asides` */
+    int asides;
+};
+
+/* Opens the store in `folder`, which is made if it is not there. */
+enum hf_status store_open(const char *folder, struct store **ret, struct hf_error *e);
+void store_close(struct store *s);
+/* The user's own: $HEPAFLOW_STORE, or hepaflow/store in the user's cache. */
+enum hf_status store_place(char *ret, size_t size, struct hf_error *e);
+/* A path in the store; "" if it would be too long. */
+const char *store_path(const struct store *s, char *buffer, size_t size, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A path under `aside` that nobody else has. */
+const char *store_aside(struct store *s, char *buffer, size_t size);
+/* Takes a file or folder out of sight at once, then apart. */
+void store_drop(struct store *s, const char *path);
+/* Marks an entry as just used. */
+void store_touch(const char *path);
+
+/* What the last run of a graph was made of: all its terms. */
+void store_remember(struct store *s, const char *graph, const struct terms *all);
+bool store_recall(struct store *s, const char *graph, struct terms *ret);
+
+/* ---- input files (inputs.c) ---- */
+
+/* Digests of files, remembered in the store by path, size and time of change. */
+struct inputs;
+
+/* `s` NULL: remembers nothing beyond itself. */
+struct inputs *inputs_new(struct store *s);
+void inputs_free(struct inputs *in);
+/* The digest of the file as text, or "missing". */
+enum hf_status inputs_digest(struct inputs *in, const char *path, char ret[DIGEST_TEXT],
+                             struct hf_error *e);
+/* The first of the files of these terms that is no longer what its digest was made of, or NULL. */
+const char *inputs_changed(const struct inputs *in, const struct terms *t);
+/* Writes down what is new. */
+void inputs_save(struct inputs *in);
+
+/* ---- keys of a plan (keys.c) ---- */
+
+/* What a run brings to the keys. */
+struct key_scope {
+    struct hf_engine *engine;
+    const struct hf_plan *plan;
+    uint64_t seed;
+    const char *cpu, *device;       /* what the devices say of themselves */
+    const char *cpu_name, *on_name; /* their classes; the same: there is only one */
+    enum hf_device_kind cpu_ops, on_ops;
+    struct inputs *inputs;
+};
+
+struct keys {
+    int stages;
+    struct terms run;    /* that all keys have */
+    struct terms *stage; /* of each stage alone */
+    struct digest *key;  /* of each stage, with all that it takes */
+};
+
+/* Works out the terms of every stage, but for the items of sources, which the caller adds. */
+enum hf_status keys_new(const struct key_scope *scope, struct keys **ret, struct hf_error *e);
+/* After all terms are there. */
+enum hf_status keys_finish(const struct hf_plan *plan, struct keys *k, struct hf_error *e);
+void keys_free(struct keys *k);
+/* The terms of a stage with all that it takes, its models' included, in an order that does not
+ * depend on that of the file. */
+enum hf_status keys_terms(const struct hf_plan *plan, const struct keys *k, int stage,
+                          struct terms *ret, struct hf_error *e);
+/* Marks the stages that have a part in `stage`, itself included; `models`: also by a model. */
+void keys_cone(const struct hf_plan *plan, int stage, bool models, bool *marked);
+
+/* ---- entries (entry.c) ---- */
+
+struct entry_file {
+    char *path; /* in the results folder; NULL: it is the model alone */
+    int64_t size;
+    struct digest digest;
+    bool model; /* it holds the model that the stage yields */
+};
+
+/* What a stage said: title NULL: the JSON of its result, else a section of the report. */
+struct entry_said {
+    char *stage, *title, *text;
+};
+
+/* The result of a stage at the end of a graph. */
+struct entry {
+    char *stage, *graph;
+    double seconds; /* that it took */
+    int files;
+    struct entry_file *file; /* in the order in which they were written */
+    int said_count;
+    struct entry_said *said;
+    struct ledger ledger; /* of the stages that it takes samples from; of no job */
+};
+
+void entry_clear(struct entry *en);
+bool entry_add_said(struct entry *en, const char *stage, const char *title, const char *text);
+bool entry_add_file(struct entry *en, const char *path, int64_t size, struct digest digest);
+/* Keeps the files of `folder` that the entry names; `model` (NULL: none) is kept beside them.
+ * `replace`: also where there is one already. */
+enum hf_status entry_save(struct store *s, struct digest key, const struct entry *en,
+                          const struct terms *terms, const char *folder, const void *model,
+                          size_t model_size, bool replace, struct hf_error *e);
+bool entry_there(const struct store *s, struct digest key);
+/* Reads what the entry says; HF_NOT_FOUND: there is none; HF_INVALID: it is damaged. */
+enum hf_status entry_load(struct store *s, struct digest key, struct entry *ret,
+                          struct hf_error *e);
+/* Puts its files into `folder`, unless they all are there; HF_INVALID as above. */
+enum hf_status entry_restore(struct store *s, struct digest key, const struct entry *en,
+                             const char *folder, struct hf_error *e);
+/* The bytes of its model, checked; HF_NOT_FOUND: it has none. */
+enum hf_status entry_model(struct store *s, struct digest key, const struct entry *en, void **ret,
+                           size_t *ret_size, struct hf_error *e);
+void entry_drop(struct store *s, struct digest key);
+
+#endif
