@@ -40,7 +40,7 @@ static cJSON *table_json(const struct hf_option *table) {
         }
         if (o->choices) {
             cJSON *choices = cJSON_AddArrayToObject(one, "choices");
-            for (const char *c = o->choices; *c;) {
+            for (const char *c = o->choices; c && *c;) {
                 char word[64];
                 (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(c, "|"), c);
                 cJSON_AddItemToArray(choices, cJSON_CreateString(word));
