@@ -153,6 +153,7 @@ struct hf_plan {
     struct plan_stage *stage; /* a stage stands behind its inputs and its model */
     int jobs;
     struct plan_job *job;          /* a job stands behind those that it waits for */
+    bool *stored;                  /* per stage at an end: its result is in the store; or NULL */
     struct memory *memory;         /* what a run takes, once somebody has asked; see run/memory.h */
     struct arena *arena;           /* owns the strings and options */
     const struct checker *checked; /* what it was made from; NULL: by hand */

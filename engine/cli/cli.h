@@ -20,6 +20,8 @@ int command_sweep(int argc, char **argv);
 int command_phantom(int argc, char **argv);
 int command_schema(int argc, char **argv);
 int command_tap(int argc, char **argv);
+int command_store(int argc, char **argv);
+int command_why(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* ---- arguments (args.c) ---- */

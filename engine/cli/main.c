@@ -47,6 +47,14 @@ static const struct command commands[] = {
      "inspect [NAME] [--json]\n"
      "      the stages, networks, devices and ops of all modules, or one with its options and "
      "fields"},
+    {"why", command_why,
+     "why GRAPH STAGE [--set stage.option=value]... [--device NAME] [--store DIR]\n"
+     "      whether a run would make what comes of the stage again, and what has changed since\n"
+     "      the last run of the graph"},
+    {"store", command_store,
+     "store list | verify | prune --size 10G  [--store DIR]\n"
+     "      the results that runs have kept: lists them, the longest unused first; reads all of\n"
+     "      them and drops what is damaged; drops the longest unused down to a size"},
     {"phantom", command_phantom,
      "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--json]\n"
      "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},

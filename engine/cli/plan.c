@@ -1,6 +1,8 @@
 /* plan.c - `hepaflow plan`: what a graph would do. */
 #include "cli/cli.h"
 
+#include <limits.h>
+
 int command_plan(int argc, char **argv) {
     const char *path = NULL, *device = NULL;
     struct sets sets = {0};
@@ -37,6 +39,11 @@ int command_plan(int argc, char **argv) {
     enum hf_status st = HF_OK;
     if (scan || !(dot || resolved))
         st = hf_plan_measure(plan, (int32_t)workers, scan, &e);
+    char place[PATH_MAX];
+    const char *store = dot || resolved ? NULL : store_wanted(NULL, place, sizeof place);
+    struct hf_error none; /* a plan is printed without marks where they cannot be had */
+    if (st == HF_OK && store)
+        (void)hf_plan_stored(plan, store, &none);
     if (st == HF_OK)
         st = hf_plan_print(plan, format, &text, &e);
     if (st != HF_OK) {

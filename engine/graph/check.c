@@ -629,5 +629,6 @@ void hf_plan_free(struct hf_plan *plan) {
     if (!plan)
         return;
     memory_free(plan->memory);
+    free(plan->stored);
     discard(plan, plan->arena);
 }

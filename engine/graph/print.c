@@ -179,7 +179,8 @@ static void print_jobs(FILE *out, const struct hf_plan *p) {
         for (int k = 0; k < j->sinks; k++) {
             char word[256];
             const struct plan_stage *s = &p->stage[j->sink[k]];
-            (void)snprintf(word, sizeof word, "%s (%s)%s", s->name, s->cls->name,
+            (void)snprintf(word, sizeof word, "%s (%s%s)%s", s->name, s->cls->name,
+                           p->stored && p->stored[j->sink[k]] ? ", stored" : "",
                            k + 1 < j->sinks || j->after > 0 ? "," : "");
             print_word(out, word, 5, &column);
         }

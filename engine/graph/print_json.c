@@ -186,6 +186,10 @@ static cJSON *job_json(const struct hf_plan *p, const struct plan_job *j) {
     cJSON *sinks = cJSON_AddArrayToObject(ret, "sinks");
     for (int k = 0; k < j->sinks; k++)
         cJSON_AddItemToArray(sinks, cJSON_CreateString(p->stage[j->sink[k]].name));
+    cJSON *stored = p->stored ? cJSON_AddArrayToObject(ret, "stored") : NULL;
+    for (int k = 0; stored && k < j->sinks; k++)
+        if (p->stored[j->sink[k]])
+            cJSON_AddItemToArray(stored, cJSON_CreateString(p->stage[j->sink[k]].name));
     cJSON *after = cJSON_AddArrayToObject(ret, "after");
     for (int k = 0; k < j->after; k++)
         cJSON_AddItemToArray(after, cJSON_CreateString(p->job[j->after_job[k]].name));

@@ -206,6 +206,10 @@ struct run {
 /* Stops the run for its first error. Takes run->lock. */
 void run_fail(struct run *run, const struct hf_error *e);
 void run_wake_loop(struct run *run);
+/* Looks at a plan with the keys of all its stages known, and runs nothing. */
+enum hf_status run_look(struct hf_plan *plan, const char *store,
+                        enum hf_status (*look)(struct run *run, void *arg, struct hf_error *e),
+                        void *arg, struct hf_error *e);
 double run_seconds(const struct run *run); /* since it began */
 /* On the thread of hf_run: tells the caller. */
 void run_tell(struct run *run, struct hf_run_event event);

@@ -190,10 +190,12 @@ static enum hf_status find(struct reuse *r, int stage, struct hf_error *e) {
     enum hf_status st = entry_load(r->store, key, &r->entry[stage], e);
     if (st == HF_OK)
         st = entry_restore(r->store, key, &r->entry[stage], r->run->out_dir, e);
-    if (st == HF_OK)
+    if (st == HF_OK) {
+        entry_touch(r->store, key);
         r->found[stage] = FOUND_RESULT;
-    else if (st == HF_INVALID)
+    } else if (st == HF_INVALID) {
         drop(r, stage, e);
+    }
     return st == HF_NOT_FOUND || st == HF_INVALID ? HF_OK : st;
 }
 
@@ -390,15 +392,35 @@ static void remember(struct reuse *r) {
     terms_clear(&all);
 }
 
+enum hf_status reuse_keys(struct reuse *r, struct hf_error *e) {
+    enum hf_status st = keys_finish(r->run->plan, r->keys, e);
+    r->keyed = st == HF_OK;
+    if (st == HF_OK)
+        inputs_save(r->inputs);
+    return st;
+}
+
+bool reuse_has(const struct reuse *r, int stage) {
+    return entry_there(r->store, r->keys->key[stage]);
+}
+
+enum hf_status reuse_terms(const struct reuse *r, int stage, struct terms *ret,
+                           struct hf_error *e) {
+    return keys_terms(r->run->plan, r->keys, stage, ret, e);
+}
+
+bool reuse_last(const struct reuse *r, struct terms *ret) {
+    return store_recall(r->store, r->run->plan->name, ret);
+}
+
 enum hf_status reuse_find(struct run *run, struct hf_error *e) {
     struct reuse *r = run->reuse;
     const struct hf_plan *plan = run->plan;
-    enum hf_status st = keys_finish(plan, r->keys, e);
+    enum hf_status st = reuse_keys(r, e);
     if (st != HF_OK)
         return st;
-    r->keyed = true;
-    inputs_save(r->inputs);
-    remember(r);
+    if (!run->options->only_case)
+        remember(r);
     bool *needed = calloc((size_t)plan->stages + 1, sizeof *needed);
     r->rest = *plan;
     r->rest.job = calloc((size_t)plan->jobs + 1, sizeof *r->rest.job);

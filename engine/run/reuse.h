@@ -42,7 +42,15 @@ enum hf_status reuse_source(struct reuse *r, struct instance *in, int64_t items,
                             struct hf_error *e);
 /* Takes down which files are read from now on, for the source that starts, or (-1) no longer. */
 void reuse_watch(struct reuse *r, int stage);
-/* Puts in its place what the store has; the run's plan is then that of the rest. */
+/* After all sources have been added: works out the keys. */
+enum hf_status reuse_keys(struct reuse *r, struct hf_error *e);
+/* After that: whether the store has the stage's result, what it depends on, and what the last run
+ * of the graph was made of. */
+bool reuse_has(const struct reuse *r, int stage);
+enum hf_status reuse_terms(const struct reuse *r, int stage, struct terms *ret, struct hf_error *e);
+bool reuse_last(const struct reuse *r, struct terms *ret);
+/* Does all that, and puts in its place what the store has; the run's plan is then that of the rest.
+ */
 enum hf_status reuse_find(struct run *run, struct hf_error *e);
 /* On the sink's thread, which has done its work: keeps its result. */
 void reuse_keep(struct sink *k);

@@ -525,6 +525,8 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
 }
 
 static void run_close(struct run *run) {
+    run->engine->run = NULL;
+    run->services->post = NULL;
     for (int i = 0; run->model && i < run->plan->stages; i++)
         if (run->model[i])
             hf_model_unref(run->model[i]);
@@ -610,9 +612,9 @@ static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_e
     return st;
 }
 
-enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
-                        const struct hf_run_options *options, struct scan *scan,
-                        struct hf_error *e) {
+static enum hf_status run_new(struct hf_engine *engine, struct hf_plan *plan,
+                              const struct hf_run_options *options, struct run **ret,
+                              struct hf_error *e) {
     if (engine->run)
         return hf_fail(e, HF_INVALID, "this engine is running a graph already");
     struct run *run = calloc(1, sizeof *run);
@@ -621,10 +623,45 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
     run->engine = engine;
     run->whole = run->plan = plan;
     run->options = options;
-    run->scan = scan;
     run->services = services_of(engine->host);
     engine->run = run;
-    enum hf_status st = run_open(run, e);
+    *ret = run;
+    return HF_OK;
+}
+
+enum hf_status run_look(struct hf_plan *plan, const char *store,
+                        enum hf_status (*look)(struct run *run, void *arg, struct hf_error *e),
+                        void *arg, struct hf_error *e) {
+    const struct hf_run_options options = {
+        .out_dir = ".", .workers = 1, .seed = -1, .store = store};
+    struct run *run = NULL;
+    enum hf_status st = run_new(plan->engine, plan, &options, &run, e);
+    if (st != HF_OK)
+        return st;
+    st = run_open(run, e);
+    if (st == HF_OK)
+        st = reuse_begin(run, &run->reuse, e);
+    if (st == HF_OK)
+        st = check_sources(run, e);
+    if (st == HF_OK && !run->reuse)
+        st = hf_fail(e, HF_IO, "the files that the graph names cannot be read");
+    if (st == HF_OK)
+        st = reuse_keys(run->reuse, e);
+    if (st == HF_OK)
+        st = look(run, arg, e);
+    run_close(run);
+    return st;
+}
+
+enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
+                        const struct hf_run_options *options, struct scan *scan,
+                        struct hf_error *e) {
+    struct run *run = NULL;
+    enum hf_status st = run_new(engine, plan, options, &run, e);
+    if (st != HF_OK)
+        return st;
+    run->scan = scan;
+    st = run_open(run, e);
     run->opened = st == HF_OK;
     if (st == HF_OK && options->store && !plan->no_store && !scan &&
         reuse_begin(run, &run->reuse, e) != HF_OK)
@@ -648,8 +685,6 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
         st = write_down(run, st, e);
     else if (st == HF_OK)
         st = scan_finish(run, e);
-    engine->run = NULL;
-    run->services->post = NULL;
     run_close(run);
     /* Not when it begins: a cancel that comes just before it is heeded. */
     atomic_store(&services_of(engine->host)->canceled, 0);

@@ -433,3 +433,24 @@ void entry_drop(struct store *s, struct digest key) {
     char path[PATH_MAX];
     store_drop(s, entry_path(s, path, sizeof path, key, ""));
 }
+
+void entry_touch(struct store *s, struct digest key) {
+    char path[PATH_MAX];
+    store_touch(entry_path(s, path, sizeof path, key, "entry"));
+}
+
+enum hf_status entry_check(struct store *s, struct digest key, struct hf_error *e) {
+    struct entry en;
+    enum hf_status st = entry_load(s, key, &en, e);
+    for (int i = 0; st == HF_OK && i < en.files; i++) {
+        char path[PATH_MAX];
+        struct digest found;
+        st = digest_file(file_path(s, path, sizeof path, key, i), &found, NULL, e);
+        if (st == HF_OK && !digest_same(found, en.file[i].digest))
+            st = damaged(path, "its checksum is wrong", e);
+        else if (st != HF_OK && st != HF_NO_MEMORY)
+            st = e->status = HF_INVALID;
+    }
+    entry_clear(&en);
+    return st;
+}

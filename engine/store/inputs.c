@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +182,18 @@ void inputs_save(struct inputs *in) {
         errno = 0;
     if (fd >= 0)
         (void)close(fd);
+    free(text);
+}
+
+void inputs_compact(struct inputs *in) {
+    char path[PATH_MAX];
+    struct hf_error ignored;
+    size_t size = 0;
+    for (int i = 0; i < in->count; i++)
+        in->known[i].fresh = same_stamp(in->known[i].stamp, stamp_now(in->known[i].path));
+    char *text = print_new(in, &size);
+    if (text)
+        (void)file_write(store_path(in->store, path, sizeof path, "files"), text, size, &ignored);
     free(text);
 }
 

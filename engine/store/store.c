@@ -143,6 +143,12 @@ static const char *last_path(const struct store *s, char *buffer, size_t size, c
     return store_path(s, buffer, size, "last/%s", text);
 }
 
+bool store_knows(const char *folder, const char *graph) {
+    const struct store s = {.folder = (char *)(uintptr_t)folder};
+    char path[PATH_MAX];
+    return access(last_path(&s, path, sizeof path, graph), R_OK) == 0;
+}
+
 void store_remember(struct store *s, const char *graph, const struct terms *all) {
     char path[PATH_MAX];
     struct hf_error ignored; /* nothing but an answer of `why` depends on it */

@@ -98,6 +98,9 @@ void store_touch(const char *path);
 
 /* What the last run of a graph was made of: all its terms. */
 void store_remember(struct store *s, const char *graph, const struct terms *all);
+/* Whether a graph of that name has been run with the store of that folder, which need not be there.
+ */
+bool store_knows(const char *folder, const char *graph);
 bool store_recall(struct store *s, const char *graph, struct terms *ret);
 
 /* ---- input files (inputs.c) ---- */
@@ -113,6 +116,8 @@ enum hf_status inputs_digest(struct inputs *in, const char *path, char ret[DIGES
                              struct hf_error *e);
 /* The first of the files of these terms that is no longer what its digest was made of, or NULL. */
 const char *inputs_changed(const struct inputs *in, const struct terms *t);
+/* Forgets the files that are gone, and writes the rest anew. */
+void inputs_compact(struct inputs *in);
 /* Writes down what is new. */
 void inputs_save(struct inputs *in);
 
@@ -191,6 +196,39 @@ enum hf_status entry_restore(struct store *s, struct digest key, const struct en
 /* The bytes of its model, checked; HF_NOT_FOUND: it has none. */
 enum hf_status entry_model(struct store *s, struct digest key, const struct entry *en, void **ret,
                            size_t *ret_size, struct hf_error *e);
+/* Looks at every byte; errors as of entry_load. */
+enum hf_status entry_check(struct store *s, struct digest key, struct hf_error *e);
+void entry_touch(struct store *s, struct digest key);
 void entry_drop(struct store *s, struct digest key);
+
+/* ---- the store as a whole (tidy.c) ---- */
+
+struct store_item {
+    struct digest key;
+    int64_t bytes, used; /* when it was last used: seconds since 1970 */
+};
+
+struct store_list {
+    int count;
+    struct store_item *item; /* the longest unused first */
+    int64_t bytes;
+};
+
+struct store_counts {
+    int kept, dropped, left_behind;
+    int64_t kept_bytes, dropped_bytes;
+};
+
+enum hf_status store_list(const struct store *s, struct store_list *ret, struct hf_error *e);
+void store_list_clear(struct store_list *list);
+/* Drops what has been unused for longest, down to `most` bytes. */
+enum hf_status store_prune(struct store *s, int64_t most, struct store_counts *ret,
+                           struct hf_error *e);
+/* Reads all of it, and drops what is damaged. */
+enum hf_status store_verify(struct store *s,
+                            void (*damaged)(void *arg, struct digest key, const char *why),
+                            void *arg, struct store_counts *ret, struct hf_error *e);
+/* Removes what programs that are no more have left aside; how much. */
+int store_sweep(struct store *s);
 
 #endif

@@ -68,6 +68,46 @@ run --out fresh --fresh
 state_is fresh filler run
 same first fresh
 
+# What would be made again, and why.
+why() { # ANSWER STAGE...
+    "$program" why "$graph" --set "vars.data=$where/data/cases.csv" "${@:2}" >log 2>&1 ||
+        fail "why ${*:2} failed"
+    grep -qF -- "$1" log || fail "why ${*:2}: expected '$1'"
+}
+run --out first
+why 'filler: nothing: it is in the store' filler
+why '  would run: finder, scores, masks, pictures' filler --set pseudo.value=0.7
+why 'pseudo: pseudo.value 0.2 -> 0.7' pseudo --set pseudo.value=0.7
+why 'never run before' filler --set name=unheard --set filler.steps=5
+"$program" plan "$graph" --set "vars.data=$where/data/cases.csv" >log
+grep -q 'filler (train, stored)' log || fail "the plan does not mark what is stored"
+image=$(ls data/train*_image.nii.gz | sed -n 1p)
+cp -p "$image" image
+cp "$(ls data/train*_image.nii.gz | sed -n 2p)" "$image"
+why "$image changed" filler
+mv image "$image"
+why 'nothing: it is in the store' filler
+
+# The store as a whole.
+"$program" store list >log
+grep -q 'filler of small' log || fail "the store does not list what it has"
+mkdir store/aside/999999999-0-0
+"$program" store verify >log
+grep -q 'are whole, 0 were damaged' log || fail "a good store does not verify"
+[ -z "$(ls store/aside)" ] || fail "what a stopped run left aside stays"
+cp -r store kept
+echo more >>"$(ls -d store/results/*/*/ | sed -n 1p)/0"
+"$program" store verify >log
+grep -q ' 1 were damaged' log || fail "verify does not find damage"
+"$program" store prune --size 20kB >log
+[ "$(du -sb store/results | cut -f1)" -lt 2000000 ] || fail "prune leaves too much"
+[ "$(find store/results -name entry | wc -l)" -lt "$(find kept/results -name entry | wc -l)" ]
+"$program" store prune --size 0 >log
+[ -z "$(find store/results -name entry)" ] || fail "prune to nothing leaves something"
+why 'filler: nothing has changed, but it is not in the store' filler
+rm -rf store
+mv kept store
+
 # A damaged file of an entry is found, told and made again.
 entry_of() { # RESULT of the first run
     python3 - "$1" <<'PY'

@@ -47,6 +47,15 @@ HF_EXPORT void hf_plan_free(struct hf_plan *plan);
 HF_EXPORT enum hf_status hf_plan_measure(struct hf_plan *plan, int32_t workers, int32_t scan,
                                          struct hf_error *e);
 
+/** Looks up which results of the plan are in the store of that folder, for hf_plan_print to mark;
+ *  a graph that was never run with that store has none. */
+HF_EXPORT enum hf_status hf_plan_stored(struct hf_plan *plan, const char *store,
+                                        struct hf_error *e);
+/** Whether a run would make again what comes of a stage, what has changed since the last run of
+ *  the graph, and which results of it are there; free with hf_free. */
+HF_EXPORT enum hf_status hf_plan_why(struct hf_plan *plan, const char *store, const char *stage,
+                                     char **ret_text, struct hf_error *e);
+
 enum hf_plan_format {
     HF_PLAN_TEXT,
     HF_PLAN_DOT,
