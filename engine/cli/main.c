@@ -32,7 +32,7 @@ static const struct command commands[] = {
     {"sweep", command_sweep,
      "sweep GRAPH [--axis stage.option=a,b,c]... [--seeds N] [--baseline ARM] [--metric NAME]\n"
      "      [--set stage.option=value]... [--out DIR] [--jobs N] [--device NAME] [--workers N]\n"
-     "      [--list]\n"
+     "      [--store DIR | --no-store] [--list]\n"
      "      runs every combination of the axes' values, and the arms of the graph's own sweep:, "
      "each\n"
      "      with N seeds, N at once; compares their scores, case by case, with those of ARM "

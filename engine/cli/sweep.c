@@ -4,6 +4,7 @@
  */
 #include "cli/sweep.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,8 +83,36 @@ static void print_complaints(const struct complaints *all, const struct sweep *s
     }
 }
 
+/* Loads the plan of an arm and takes down what it makes; false: no memory. */
+static bool check_arm(const struct sweep *sw, int arm, struct hf_engine *engine,
+                      const struct sweep_start *how, struct complaints *all, bool *bad) {
+    const struct sweep_arm *a = &sw->arm[arm];
+    struct sets of = *how->sets;
+    struct hf_plan *plan = NULL;
+    struct hf_error e;
+    char *messages = NULL;
+    if (of.count + a->sets > MAX_SETS - 8) {
+        fprintf(stderr, "hepaflow sweep: the arm %s and --set make more than %d settings\n",
+                a->name, MAX_SETS - 8);
+        *bad = true;
+        return true;
+    }
+    for (int i = 0; i < a->sets; i++)
+        of.item[of.count++] = a->set[i];
+    *bad = hf_plan_load(engine, how->graph, of.item, of.count, &plan, &messages) != HF_OK || *bad;
+    bool memory = !messages || take_messages(all, messages, arm);
+    if (plan && how->share && share_add(how->share, arm, engine, plan, &e) != HF_OK) {
+        fprintf(stderr, "hepaflow: %s\n", e.text);
+        *bad = true;
+    }
+    hf_free(messages);
+    hf_plan_free(plan);
+    return memory;
+}
+
 /* The exit status: whether all arms can run. */
-static int check_plans(const struct sweep *sw, const char *path, const struct sets *sets) {
+static int check_plans(const struct sweep *sw, const struct sweep_start *how) {
+    const struct sets *sets = how->sets;
     struct hf_error e = {0};
     struct hf_engine *engine = NULL;
     struct complaints all = {0};
@@ -96,24 +125,8 @@ static int check_plans(const struct sweep *sw, const char *path, const struct se
         hf_engine_close(engine);
         return EXIT_USAGE;
     }
-    for (int a = 0; a < sw->arms && memory; a++) {
-        const struct sweep_arm *arm = &sw->arm[a];
-        struct sets of = *sets;
-        if (of.count + arm->sets > MAX_SETS - 8) {
-            fprintf(stderr, "hepaflow sweep: the arm %s and --set make more than %d settings\n",
-                    arm->name, MAX_SETS - 8);
-            bad = true;
-            continue;
-        }
-        for (int i = 0; i < arm->sets; i++)
-            of.item[of.count++] = arm->set[i];
-        struct hf_plan *plan = NULL;
-        char *messages = NULL;
-        bad = hf_plan_load(engine, path, of.item, of.count, &plan, &messages) != HF_OK || bad;
-        memory = !messages || take_messages(&all, messages, a);
-        hf_free(messages);
-        hf_plan_free(plan);
-    }
+    for (int a = 0; a < sw->arms && memory; a++)
+        memory = check_arm(sw, a, engine, how, &all, &bad);
     print_complaints(&all, sw);
     if (!memory)
         fputs("hepaflow sweep: out of memory\n", stderr);
@@ -180,7 +193,7 @@ static void list_arms(const struct sweep *sw) {
 static int sweep_here(const struct sweep *sw, const struct sweep_start *how, const char *metric,
                       bool list) {
     struct hf_error e;
-    int status = check_plans(sw, how->graph, how->sets);
+    int status = check_plans(sw, how);
     if (status == EXIT_DONE && list)
         list_arms(sw);
     if (status != EXIT_DONE || list)
@@ -202,7 +215,8 @@ static int sweep_here(const struct sweep *sw, const struct sweep_start *how, con
 int command_sweep(int argc, char **argv) {
     const char *path = NULL, *out = NULL, *device = NULL, *baseline = NULL, *metric = NULL;
     int64_t workers = 0, seeds = 0, at_once = 1;
-    bool list = false;
+    const char *store = NULL;
+    bool list = false, no_store = false;
     struct sets sets = {0}, axes = {0};
     const struct arg args[] = {{"--axis", ARG_SETS, &axes},
                                {"--seeds", ARG_WHOLE, &seeds},
@@ -214,12 +228,18 @@ int command_sweep(int argc, char **argv) {
                                {"--metric", ARG_TEXT, &metric},
                                {"--workers", ARG_WHOLE, &workers},
                                {"--list", ARG_FLAG, &list},
+                               {"--store", ARG_TEXT, &store},
+                               {"--no-store", ARG_FLAG, &no_store},
                                {NULL, ARG_FLAG, NULL}};
     if (!args_read("sweep", args, argc, argv, &path, "GRAPH", 1))
         return EXIT_USAGE;
     if (workers > 1024 || at_once < 1 || at_once > 64) {
         fprintf(stderr, "hepaflow sweep: %s\n",
                 workers > 1024 ? "--workers takes at most 1024" : "--jobs takes 1 to 64");
+        return EXIT_USAGE;
+    }
+    if (store && no_store) {
+        fputs("hepaflow sweep: one of --store and --no-store\n", stderr);
         return EXIT_USAGE;
     }
     const struct sweep_options options = {.set = sets.item,
@@ -236,21 +256,24 @@ int command_sweep(int argc, char **argv) {
     free(messages);
     if (st != HF_OK)
         return EXIT_USAGE;
-    char *folder = NULL, device_set[DEVICE_SET];
+    char *folder = NULL, device_set[DEVICE_SET], place[PATH_MAX];
     if (device)
         set_device(&sets, device, device_set);
     int status = EXIT_FAILED;
+    struct hf_error e;
+    struct sweep_start how = {
+        .graph = path, .out = out, .sets = &sets, .workers = workers, .at_once = at_once};
+    how.store = no_store ? NULL : store_wanted(store, place, sizeof place);
     if (!out && asprintf(&folder, "out/%s-sweep", sw->graph) < 0) {
         folder = NULL;
         fputs("hepaflow sweep: out of memory\n", stderr);
+    } else if (how.store && at_once > 1 && share_new(sw, &how.share, &e) != HF_OK) {
+        fprintf(stderr, "hepaflow: %s\n", e.text);
     } else {
-        const struct sweep_start how = {.graph = path,
-                                        .out = out ? out : folder,
-                                        .sets = &sets,
-                                        .workers = workers,
-                                        .at_once = at_once};
+        how.out = out ? out : folder;
         status = sweep_here(sw, &how, metric, list);
     }
+    share_free(how.share);
     free(folder);
     sweep_free(sw);
     return status;

@@ -3,6 +3,7 @@
 #define HEPAFLOW_CLI_SWEEP_H
 
 #include "cli/cli.h"
+#include "sweep/share.h"
 #include "sweep/sweep.h"
 
 /* How the runs of a sweep are started. */
@@ -11,6 +12,8 @@ struct sweep_start {
     const struct sets *sets; /* of all arms */
     int64_t workers;         /* of each run; 0: the cores, shared by those at once */
     int64_t at_once;
+    const char *store;   /* NULL: none */
+    struct share *share; /* NULL: no run waits for another */
 };
 
 /* Runs all that wait, each in a process of its own, and shows how it goes (sweep_run.c). False

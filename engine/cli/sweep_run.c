@@ -39,7 +39,8 @@ struct child {
     char said[512]; /* its last line on stderr */
     int64_t exit;
     int signal;
-    bool ended;     /* it has said how */
+    bool ended; /* it has said how */
+    int jobs, reused;
     uint64_t began; /* ns */
 };
 
@@ -47,7 +48,8 @@ struct all {
     const struct sweep *sw;
     const struct sweep_start *how;
     struct sweep_run *run;
-    int runs, next, over; /* runs that are over */
+    bool *begun;    /* per run */
+    int runs, over; /* runs that are over */
     uv_loop_t loop;
     uv_signal_t stop[2];
     int signal; /* that canceled it, or 0 */
@@ -59,6 +61,7 @@ struct all {
 };
 
 static void finish(struct child *c);
+static void start_more(struct all *all);
 
 /* ---- what is shown ---- */
 
@@ -122,6 +125,8 @@ static void tell_end(struct child *c) {
     print_time(spent, sizeof spent, (double)(uv_hrtime() - c->began) * 1e-9);
     printf("%d/%d %s %s in %s", all->over, all->runs, title_of(all, c->run, title, sizeof title),
            sweep_state_name(c->run->state), spent);
+    if (c->reused > 0)
+        printf(", %d of %d jobs reused", c->reused, c->jobs);
     printf(c->run->state == SWEEP_FAILED ? ": %s\n" : "\n", c->run->error);
     (void)fflush(stdout);
 }
@@ -134,6 +139,18 @@ static void keep_error(struct sweep_run *run, const char *text) {
         size = sizeof run->error - 1;
     memcpy(run->error, text, size);
     run->error[size] = 0;
+}
+
+static void on_job_done(struct child *c, const cJSON *event) {
+    const char *job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "job"));
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "state"));
+    c->jobs++;
+    c->reused += state && strcmp(state, "reused") == 0;
+    draw(c, event);
+    if (c->all->how->share && job) {
+        share_made(c->all->how->share, c->run, job);
+        start_more(c->all);
+    }
 }
 
 static void on_event(struct child *c, const char *text) {
@@ -155,6 +172,8 @@ static void on_event(struct child *c, const char *text) {
             clear_line(c->all);
             printf("warning: %s: %s\n", title_of(c->all, c->run, title, sizeof title), said);
         }
+    } else if (kind && strcmp(kind, "job_done") == 0) {
+        on_job_done(c, event);
     } else if (kind) {
         draw(c, event);
     }
@@ -227,7 +246,7 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal) {
 
 /* The arguments of a run, in one block with the texts that are made for it. */
 struct arguments {
-    const char *word[2 * MAX_SETS + 16];
+    const char *word[2 * MAX_SETS + 20];
     char out[PATH_MAX], seed[32], workers[32];
 };
 
@@ -252,6 +271,9 @@ static bool make_arguments(const struct all *all, const struct sweep_run *run,
                                  ret->out,     "--seed", ret->seed,  "--workers", ret->workers};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         ret->word[n++] = first[i];
+    ret->word[n++] = how->store ? "--store" : "--no-store";
+    if (how->store)
+        ret->word[n++] = how->store;
     for (int i = 0; i < how->sets->count + arm->sets; i++) {
         ret->word[n++] = "--set";
         ret->word[n++] = i < how->sets->count ? how->sets->item[i] : arm->set[i - how->sets->count];
@@ -290,10 +312,13 @@ static int spawn(struct child *c, struct arguments *a) {
 
 static void start(struct child *c, struct sweep_run *run) {
     struct arguments *a = calloc(1, sizeof *a);
+    if (c->all->how->share)
+        share_begins(c->all->how->share, run);
     c->run = run;
     c->busy = true;
     c->all->busy++;
     c->ended = false;
+    c->jobs = c->reused = 0;
     c->said[0] = 0;
     c->exit = 0;
     c->signal = 0;
@@ -316,10 +341,22 @@ static void start(struct child *c, struct sweep_run *run) {
         finish(c);
 }
 
+/* The first run that need not wait for what another is making; NULL: none. */
+static struct sweep_run *next_run(struct all *all) {
+    for (int i = 0; i < all->runs && all->signal == 0; i++)
+        if (!all->begun[i] &&
+            !(all->how->share && share_must_wait(all->how->share, &all->run[i]))) {
+            all->begun[i] = true;
+            return &all->run[i];
+        }
+    return NULL;
+}
+
 static void start_more(struct all *all) {
-    for (int i = 0; i < all->how->at_once && all->signal == 0; i++)
-        if (!all->child[i].busy && all->next < all->runs)
-            start(&all->child[i], &all->run[all->next++]);
+    struct sweep_run *run;
+    for (int i = 0; i < all->how->at_once; i++)
+        if (!all->child[i].busy && (run = next_run(all)))
+            start(&all->child[i], run);
     if (all->busy == 0)
         for (int i = 0; i < 2; i++)
             if (!uv_is_closing((uv_handle_t *)&all->stop[i]))
@@ -340,6 +377,8 @@ static void finish(struct child *c) {
     }
     if (all->signal != 0 && run->state == SWEEP_FAILED)
         run->state = SWEEP_CANCELED;
+    if (all->how->share)
+        share_ends(all->how->share, run);
     all->over++;
     all->busy--;
     c->busy = false;
@@ -374,9 +413,11 @@ static int open_all(struct all *all) {
 bool sweep_run_all(const struct sweep *sw, struct sweep_run *run, const struct sweep_start *how) {
     struct all *all = calloc(1, sizeof *all);
     struct child *child = calloc((size_t)how->at_once, sizeof *child);
-    int code = all && child ? uv_loop_init(&all->loop) : UV_ENOMEM;
+    bool *begun = calloc((size_t)(sw->arms * sw->seeds), sizeof *begun);
+    int code = all && child && begun ? uv_loop_init(&all->loop) : UV_ENOMEM;
     if (code != 0) {
         fprintf(stderr, "hepaflow sweep: %s\n", uv_strerror(code));
+        free(begun);
         free(child);
         free(all);
         return false;
@@ -386,6 +427,7 @@ bool sweep_run_all(const struct sweep *sw, struct sweep_run *run, const struct s
     all->run = run;
     all->runs = sw->arms * sw->seeds;
     all->child = child;
+    all->begun = begun;
     all->terminal = isatty(STDOUT_FILENO);
     for (int i = 0; i < how->at_once; i++)
         child[i].all = all;
@@ -403,6 +445,7 @@ bool sweep_run_all(const struct sweep *sw, struct sweep_run *run, const struct s
     for (int i = 0; i < how->at_once; i++)
         for (int k = 0; k < 2; k++)
             free(child[i].line[k].bytes);
+    free(begun);
     free(child);
     free(all);
     return code == 0;
