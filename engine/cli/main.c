@@ -56,7 +56,7 @@ static const struct command commands[] = {
      "      the results that runs have kept: lists them, the longest unused first; reads all of\n"
      "      them and drops what is damaged; drops the longest unused down to a size"},
     {"phantom", command_phantom,
-     "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--json]\n"
+     "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--workers N] [--json]\n"
      "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},
     {"tap", command_tap,
      "tap GRAPH STAGE [--case ID] [--count N] [--epoch N] [--set stage.option=value]...\n"

@@ -57,6 +57,14 @@ done <"$where/shipped"
     exit 1
 }
 
+# So are the manual page and what shells complete by.
+for file in man/man1/hepaflow.1 bash-completion/completions/hepaflow zsh/site-functions/_hepaflow; do
+    find "$where" -path "*/share/$file" | grep -q . || {
+        echo "share/$file is not installed"
+        exit 1
+    }
+done
+
 # Editors find the schema of the shipped stages, and no others.
 schema=$(find "$where" -path '*/share/hepaflow/graph.schema.json')
 grep -q '"stage-tumor_synthesis"' "$schema" && ! grep -q '"stage-noise"' "$schema" &&
