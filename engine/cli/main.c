@@ -40,7 +40,7 @@ static const struct command commands[] = {
      "      the first); results go to DIR (default: out/<name of the graph>-sweep);\n"
      "      --list: checks and shows the arms, and runs none"},
     {"report", command_report,
-     "report DIR [-o FILE]\n"
+     "report DIR [--out FILE]\n"
      "      makes the page of the run or the sweep in DIR again: one HTML file with its slices,\n"
      "      curves, tables and graph (default: DIR/report.html, which the run made itself)"},
     {"inspect", command_inspect,
