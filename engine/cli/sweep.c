@@ -159,9 +159,11 @@ static int finish(const struct sweep *sw, const struct sweep_run *run, const cha
     enum hf_status st = sweep_compare(sw, run, out, &t, &e);
     if (st == HF_OK)
         st = sweep_write(sw, run, &t, out, &e);
+    if (st == HF_OK)
+        st = hf_report(out, NULL, &e);
     if (st == HF_OK) {
         sweep_print(sw, run, &t, metric);
-        printf("\n%s/sweep.csv\n%s/sweep.json\n", out, out);
+        printf("\n%s/sweep.csv\n%s/sweep.json\n%s/report.html\n", out, out, out);
     }
     sweep_table_free(&t);
     (void)fflush(stdout);

@@ -165,7 +165,8 @@ static enum hf_status read_data(const char *folder, char *ret_path, size_t path_
     enum hf_status st = HF_NOT_FOUND;
     void *bytes = NULL;
     size_t size = 0;
-    for (int i = 0; i < 2 && st == HF_NOT_FOUND; i++) {
+    int i = 0;
+    for (; i < 2 && st == HF_NOT_FOUND; i++) {
         int n = snprintf(ret_path, path_size, "%s/%s", folder, names[i]);
         if (n < 0 || (size_t)n >= path_size)
             return hf_fail(e, HF_INVALID, "the path of folder '%.200s' is too long", folder);
@@ -180,10 +181,14 @@ static enum hf_status read_data(const char *folder, char *ret_path, size_t path_
         return st;
     *ret = cJSON_ParseWithLength(bytes, size);
     free(bytes);
-    if (cJSON_IsObject(*ret))
+    bool good = cJSON_IsObject(*ret);
+    if (good)
+        cJSON_DeleteItemFromObjectCaseSensitive(*ret, "kind");
+    if (good && cJSON_AddStringToObject(*ret, "kind", i == 1 ? "sweep" : "run"))
         return HF_OK;
     cJSON_Delete(*ret);
-    return hf_fail(e, HF_INVALID, "%s: is no JSON object", ret_path);
+    return good ? hf_fail(e, HF_NO_MEMORY, "%s: no memory for it", ret_path)
+                : hf_fail(e, HF_INVALID, "%s: is no JSON object", ret_path);
 }
 
 /* Where a page elsewhere finds what lies in the folder. */

@@ -4,7 +4,8 @@
 const SECTION_ORDER = ['slices', 'pictures', 'curves', 'table', 'text'];
 
 function addHead() {
-    const state = data.state || 'done', ended = data.ended ? new Date(data.ended) : null;
+    const broken = (data.arms || []).some(arm => arm.state !== 'done');
+    const state = data.state || (broken ? 'failed' : 'done'), ended = data.ended ? new Date(data.ended) : null;
     const facts = [el('span', {class: `state ${state}`}, state)];
     if (isNumber(data.seconds))
         facts.push(showSeconds(data.seconds));
@@ -65,13 +66,16 @@ function makeSection(spec, title) {
     }
 }
 
-/* Slices first, which one looks at first; all curves in one section; the rest as it came. */
+/* Slices first, which one looks at first; all curves in one section, all tables in another. */
 function addSections(sections) {
     for (const kind of SECTION_ORDER) {
         const these = sections.filter(s => s.data && s.data.kind === kind);
         if (kind === 'curves' && these.length)
             guarded('Training', () => addSection('Training', null, el('div', {class: 'curves'},
                 these.map(s => makeCurves(s.data, s.title)))));
+        else if (kind === 'table' && these.length > 1)
+            addSection('Tables', null, these.map(s => el('div', {class: 'part'}, el('h3', {}, s.title,
+                s.title.includes(s.stage) ? null : el('small', {}, s.stage)), makeSection(s.data, s.title))));
         else
             these.forEach(s => guarded(`'${s.title}' of '${s.stage}'`, () =>
                 addSection(s.title, s.title.includes(s.stage) ? null : s.stage, makeSection(s.data, s.title))));

@@ -76,7 +76,7 @@ function drawLayer(canvas, volume, layer, at, opacity, ready) {
     pen.save();
     pen.imageSmoothingEnabled = layer.look !== 'mask' && layer.look !== 'labels';
     pen.imageSmoothingQuality = 'high';
-    pen.globalAlpha = layer.look === 'mask' ? 0.25 * opacity : opacity;
+    pen.globalAlpha = layer.look === 'mask' ? 0.16 * opacity : opacity;
     pen.drawImage(image, sx, sy, volume.width, volume.height, 0, 0, w, h);
     if (layer.look === 'mask') {
         pen.globalAlpha = opacity;
@@ -155,7 +155,7 @@ class Viewer {
         const chooser = el('select', {onchange: () => this.select(Number(chooser.value))},
             this.cases.map((c, i) => el('option', {value: i, selected: i === this.index}, c.case)));
         const over = this.volume.layers.filter(l => l.look !== 'grey');
-        const ways = ['One over the other', 'Side by side'].map((text, k) => el('label', {},
+        const ways = ['Overlaid', 'Side by side'].map((text, k) => el('label', {},
             el('input', {type: 'radio', name: `${name}-way`, checked: this.beside === (k === 1),
                 onchange: () => {
                     this.beside = k === 1;

@@ -11,6 +11,15 @@ function isNumeric(rows, k) {
     return values.length > 0 && values.every(v => typeof v === 'number');
 }
 
+/* As many digits behind the point as tell the numbers of a column apart. */
+function digitsOf(rows, k) {
+    const values = rows.map(row => cellValue(row[k])).filter(isNumber);
+    const most = Math.max(0, ...values.map(Math.abs));
+    if (values.every(Number.isInteger) || most >= 1e6 || (most > 0 && most < 0.01))
+        return null;
+    return most < 10 ? 3 : most < 1000 ? 1 : 0;
+}
+
 /* What has no value comes last, whichever way. */
 function compareCells(a, b, way) {
     const x = cellValue(a), y = cellValue(b);
@@ -35,7 +44,8 @@ function showCell(cell, column, numeric, tag) {
  * there at first, and a button brings the others.
  */
 function makeTable(spec) {
-    const columns = spec.columns, few = spec.few || columns.length;
+    const columns = spec.columns.map((c, k) => ({...c, digits: c.digits ?? digitsOf(spec.rows, k)}));
+    const few = spec.few || columns.length;
     const numeric = columns.map((c, k) => isNumeric(spec.rows, k));
     const heads = columns.map((column, k) => el('th', {scope: 'col', class: numeric[k] ? 'number' : null},
         el('button', {type: 'button', title: column.help, onclick: () => sort(k)}, column.name)));

@@ -44,7 +44,6 @@ static void add_time(cJSON *o, const char *name) {
 
 static void add_head(cJSON *o, const struct run *run, enum hf_status status,
                      const struct hf_error *why) {
-    cJSON_AddStringToObject(o, "kind", "run");
     cJSON_AddStringToObject(o, "hepaflow", HF_VERSION);
     cJSON_AddStringToObject(o, "graph", run->plan->name ? run->plan->name : "");
     char seed[32]; /* may be larger than what a number of JSON holds */
