@@ -85,8 +85,10 @@ static void put_text(FILE *out, const char *text) {
 
 /* The given graph without what the stage does not need, and with the stage that writes. */
 static void put_graph(FILE *out, const struct tap *t, const char *path) {
+    char name_of[256]; /* its own: the store remembers the graph itself by its last run */
+    (void)snprintf(name_of, sizeof name_of, "%.240s-tap", t->whole->name);
     fputs("name: ", out);
-    put_text(out, t->whole->name);
+    put_text(out, name_of);
     fputs("\ninclude: ", out);
     put_text(out, path);
     fputs("\nstages:\n", out);
@@ -221,7 +223,7 @@ static void tell_trainings(const struct tap *t) {
 }
 
 static int tap_run(struct tap *t, const struct sets *sets) {
-    char *folder = NULL;
+    char *folder = NULL, place[4096];
     struct hf_plan *plan = NULL;
     int status = plan_tap(t, sets, &plan);
     if (status != EXIT_DONE)
@@ -234,7 +236,8 @@ static int tap_run(struct tap *t, const struct sets *sets) {
         const struct hf_run_options options = {.out_dir = t->out,
                                                .workers = (int32_t)t->workers,
                                                .seed = -1,
-                                               .only_case = t->only_case};
+                                               .only_case = t->only_case,
+                                               .store = store_wanted(NULL, place, sizeof place)};
         if (!t->json)
             tell_trainings(t);
         status = graph_run(t->whole->engine, plan, &options, t->json);

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 
 program = sys.argv[1]
 work = pathlib.Path(tempfile.mkdtemp(prefix="tap-"))
+os.environ["HEPAFLOW_STORE"] = str(work / "store")
 GRAPH = """
 stages:
   cases: {use: load, dataset: DATA}
@@ -101,6 +103,9 @@ assert nifti(work / "e0" / first) == nifti(work / "again" / first) != nifti(work
 told = hepaflow("tap", graph, "filled", "--set", "net.steps=1", "--set", "other.steps=1", "--out", work / "m")
 assert "needs the models of 'other'" in told and "net begins" not in told and "scores begins" not in told, told
 assert next((work / "m").glob("*_predicted.nii.gz"))
+# Of another case the model is in the store.
+told = hepaflow("tap", graph, "filled", "--set", "other.steps=1", "--case", names[1], "--out", work / "m")
+assert "other begins" not in told and "other reused" in told, told
 
 for args, says in [
     (["segmnts"], "did you mean 'segments'?"),
