@@ -15,6 +15,8 @@ void made_enter(struct instance *in) {
 /* Whether what `in` makes is a part of the sink's result. */
 static bool belongs(const struct instance *in, const struct sink *k) {
     const struct hf_plan *plan = in->job->run->plan;
+    if (k->made.closed)
+        return false;
     if (in->index == k->instance.index)
         return true;
     bool *tree = in->sink ? NULL : calloc((size_t)plan->stages + 1, sizeof *tree);

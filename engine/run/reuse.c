@@ -383,12 +383,29 @@ static enum hf_status tell_job(struct reuse *r, int index, struct hf_error *e) {
     return HF_OK;
 }
 
+/* Whether the term is of a stage that the plan does not have. */
+static bool is_elsewhere(const struct hf_plan *plan, const struct term *t) {
+    size_t size = strcspn(t->name, ".");
+    for (int i = 0; t->name[size] && i < plan->stages; i++)
+        if (strlen(plan->stage[i].name) == size && strncmp(plan->stage[i].name, t->name, size) == 0)
+            return false;
+    return t->name[size];
+}
+
+/* Of each stage what it was when it last had a part in a run. */
 static void remember(struct reuse *r) {
-    struct terms all = {0};
+    struct terms all = {0}, before = {0};
     terms_join(&all, &r->keys->run);
     for (int i = 0; i < r->keys->stages; i++)
         terms_join(&all, &r->keys->stage[i]);
+    (void)reuse_last(r, &before);
+    for (int i = 0; i < before.count; i++) {
+        const struct term *t = &before.term[i];
+        if (is_elsewhere(r->run->plan, t))
+            terms_add(&all, t->kind, t->name, t->value, t->note);
+    }
     store_remember(r->store, r->run->plan->name, &all);
+    terms_clear(&before);
     terms_clear(&all);
 }
 
@@ -419,8 +436,7 @@ enum hf_status reuse_find(struct run *run, struct hf_error *e) {
     enum hf_status st = reuse_keys(r, e);
     if (st != HF_OK)
         return st;
-    if (!run->options->only_case)
-        remember(r);
+    remember(r);
     bool *needed = calloc((size_t)plan->stages + 1, sizeof *needed);
     r->rest = *plan;
     r->rest.job = calloc((size_t)plan->jobs + 1, sizeof *r->rest.job);
@@ -549,6 +565,9 @@ void reuse_keep(struct sink *k) {
     char text[1024], line[3200];
     if (!r || !r->keyed || is_partial(run, k->instance.index))
         return;
+    pthread_mutex_lock(&run->notes_lock);
+    k->made.closed = true;
+    pthread_mutex_unlock(&run->notes_lock);
     bool *cone = calloc((size_t)run->plan->stages + 1, sizeof *cone);
     enum hf_status st = cone ? keys_terms(run->plan, r->keys, k->instance.index, &terms, &e)
                              : hf_fail(&e, HF_NO_MEMORY, "no memory is left");

@@ -22,7 +22,8 @@ struct made {
     struct entry entry;
     const struct hf_model *model; /* that its file `model_file` holds; only to compare */
     int model_file;
-    bool lost; /* something is missing here: it cannot be kept */
+    bool closed; /* its stage has done its work */
+    bool lost;   /* something is missing here: it cannot be kept */
 };
 
 /* The instance that this thread is at, NULL: none; for made_file. */
