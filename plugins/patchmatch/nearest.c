@@ -7,11 +7,12 @@
 
 /* ---- what there is ---- */
 
-/* Steps to what is known, through the hole, into `inside`. `queue` has room for all pixels. */
+/* Steps to what is known, through the hole, into `inside`. `queue` has room for all pixels, and
+ * each comes into it once: none that has been there looks unvisited, however far it lies. */
 static void find_depths(struct level *l, int32_t *queue) {
     int32_t n = l->to.h * l->to.w, end = 0;
     for (int32_t i = 0; i < n; i++) {
-        l->inside[i] = l->to.pixel[i] == PIXEL_HOLE ? UINT16_MAX : 0;
+        l->inside[i] = l->to.pixel[i] == PIXEL_HOLE ? NOT_REACHED : 0;
         if (l->to.pixel[i] == PIXEL_KNOWN)
             queue[end++] = i;
     }
@@ -20,9 +21,9 @@ static void find_depths(struct level *l, int32_t *queue) {
         int32_t i = queue[at], y = i / l->to.w, x = i % l->to.w;
         for (int k = 0; k < 4; k++) {
             int32_t y2 = y + beside[k][0], x2 = x + beside[k][1], j = y2 * l->to.w + x2;
-            if (y2 < 0 || x2 < 0 || y2 >= l->to.h || x2 >= l->to.w || l->inside[j] != UINT16_MAX)
+            if (y2 < 0 || x2 < 0 || y2 >= l->to.h || x2 >= l->to.w || l->inside[j] != NOT_REACHED)
                 continue;
-            l->inside[j] = (uint16_t)(l->inside[i] + 1);
+            l->inside[j] = (uint16_t)(l->inside[i] + (l->inside[i] < FARTHEST));
             queue[end++] = j;
         }
     }

@@ -9,6 +9,10 @@
 
 #include "elem.h"
 
+/* Steps from what is known: FARTHEST for that many and more, NOT_REACHED where no way leads. */
+#define NOT_REACHED UINT16_MAX
+#define FARTHEST    (NOT_REACHED - 1)
+
 struct level {
     const struct patchmatch_params *p;
     int32_t number; /* 0: the finest */

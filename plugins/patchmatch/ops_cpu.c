@@ -86,7 +86,7 @@ static int32_t hole_depth(const struct level *l) {
     int32_t most = 0;
     for (int32_t k = 0; k < l->centres; k++) {
         uint16_t inside = l->inside[l->centre[k]];
-        most = inside != UINT16_MAX && inside > most ? inside : most;
+        most = inside != NOT_REACHED && inside > most ? inside : most;
     }
     return most;
 }

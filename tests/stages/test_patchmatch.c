@@ -163,6 +163,36 @@ static void test_the_search_beside_a_search_of_everything(void **state) {
     free(l);
 }
 
+/* A hole one pixel wide that winds on for 80000 steps, more than `inside` can count. */
+static void test_a_hole_longer_than_depths_count(void **state) {
+    (void)state;
+    enum {
+        WIDE = 400
+    };
+    const struct patchmatch_params p = {.radius = 2};
+    struct level *l = new_level(WIDE, &p);
+    int32_t steps = 0;
+    l->to_pixel[0] = PIXEL_KNOWN;
+    for (int pass = 0; pass < 2; pass++, steps = 0) {
+        for (int y = 0; y < WIDE; y += 2)
+            for (int k = 0; k < WIDE + 1 && y * WIDE + k + 1 < WIDE * WIDE; k++) {
+                /* A row, to the right or to the left, and a step down from where it ends. */
+                int along = k < WIDE ? k : WIDE - 1, x = y % 4 ? WIDE - 1 - along : along;
+                int i = (y + (k == WIDE)) * WIDE + x;
+                if (pass == 0 && i > 0)
+                    l->to_pixel[i] = PIXEL_HOLE;
+                if (pass == 1)
+                    assert_int_equal(l->inside[i], steps < FARTHEST ? steps : FARTHEST);
+                steps++;
+            }
+        assert_true(steps > 80000);
+        if (pass == 0)
+            level_survey(l);
+    }
+    free(l->to_value);
+    free(l);
+}
+
 /* ---- fillings ---- */
 
 /* Stripes and spots of periods that a patch sees: they go on through a hole five patches wide. */
@@ -275,6 +305,7 @@ static void test_what_is_declared(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_search_beside_a_search_of_everything),
+        cmocka_unit_test(test_a_hole_longer_than_depths_count),
         cmocka_unit_test(test_a_texture_goes_on),
         cmocka_unit_test(test_only_tissue_is_copied),
         cmocka_unit_test(test_where_a_slice_has_no_tissue),
