@@ -3,22 +3,22 @@
  * from known tissue, without a network.
  *
  * Each slice is filled so that every patch which touches the region looks like some patch of the
- * tissue outside of it. Patches are looked for at random, by draws that belong to place and step
- * and change neither with the epoch nor with the run's seed: the filling depends on the sample and
- * the options alone.
+ * tissue outside of it. Patches are looked for at random, by draws of the run's seed, the stage and
+ * the sample, but not of the epoch: a sample that comes again is filled alike, so the class is not
+ * HF_STAGE_RANDOM and what it makes may be held.
  */
 #include "../fill/fill.h"
 #include "ops.h"
 
 struct options {
     struct fill_options fill;
-    int64_t patch, levels, rounds, sweeps, seed;
+    int64_t patch, levels, rounds, sweeps;
 };
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
     const struct patchmatch_params params = {
-        .rng = hf_rng_init((uint64_t)o->seed, "patchmatch", "", 0),
+        .rng = hf_rng_init(s->seed, s->name, in->id, 0), /* in any epoch */
         .radius = (int32_t)(o->patch / 2),
         .levels = (int32_t)o->levels,
         .rounds = (int32_t)o->rounds,
@@ -87,12 +87,6 @@ static const struct hf_option option_table[] = {
      .min = 1,
      .max = 100,
      .help = "Passes of each search, in turn from the first pixel and from the last."},
-    {.name = "seed",
-     .type = HF_OPTION_INT,
-     .offset = OFFSET(seed),
-     .initial = "0",
-     .max = 1e15,
-     .help = "Of the random search: another one gives another filling."},
     {.name = NULL}};
 
 static const char *const ops_used[] = {"patchmatch.fill", NULL};

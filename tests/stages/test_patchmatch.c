@@ -31,20 +31,25 @@ static struct options usual(void) {
     return o;
 }
 
+/* Whose draws a filling has. */
+static struct {
+    uint64_t seed, epoch;
+    const char *stage, *sample;
+} drawn = {66, 0, "removed", "case"};
+
 static void fill_once(const struct options *o, int slices, int tissue) {
-    static uint64_t epoch;
     size_t n = (size_t)slices * PLANE;
     struct hf_error e;
     struct harness *h = harness_open();
     harness_add(h, &hf_plugin);
-    struct hf_sample *in = harness_sample(h, "case", slices, SIDE, SIDE, 1);
+    struct hf_sample *in = harness_sample(h, drawn.sample, slices, SIDE, SIDE, 1);
     harness_set_f32(h, in, "image", 1, image);
     harness_set_u8(h, in, "segments", 1, region);
     if (tissue)
         harness_set_u8(h, in, "liver", 1, liver);
-    struct hf_stage *s = harness_stage(h, &patchmatch, o, "removed");
-    s->epoch = epoch++; /* which makes no difference */
-    s->seed += epoch;
+    struct hf_stage *s = harness_stage(h, &patchmatch, o, drawn.stage);
+    s->epoch = drawn.epoch;
+    s->seed = drawn.seed;
     assert_int_equal(harness_process(s, in, &e), HF_OK);
     memcpy(inpainted, harness_f32(harness_out(s, 0), "inpainted"), n * sizeof(float));
     const float *difference = harness_f32(harness_out(s, 0), "difference");
@@ -231,7 +236,6 @@ static void make_liver(void) {
 
 static void test_only_tissue_is_copied(void **state) {
     (void)state;
-    static float before[N];
     struct options o = usual();
     double sum = 0, square = 0;
     int n = 0;
@@ -249,12 +253,34 @@ static void test_only_tissue_is_copied(void **state) {
     double mean = sum / n, deviation = sqrt(square / n - mean * mean);
     assert_true(fabs(mean - 0.6) < 0.01);
     assert_true(deviation > 0.04);
+}
+
+/* The run's seed, the stage and the sample draw; the epoch does not, so samples may be held. */
+static void test_whose_draws_they_are(void **state) {
+    (void)state;
+    static float before[N];
+    struct options o = usual();
+    make_liver();
+    fill_once(&o, D, 1);
     memcpy(before, inpainted, sizeof before);
+    drawn.epoch = 5;
     fill_once(&o, D, 1);
     assert_memory_equal(before, inpainted, sizeof before);
-    o.seed = 1;
+    assert_int_equal(patchmatch.flags & HF_STAGE_RANDOM, 0);
+    drawn.seed = 67;
     fill_once(&o, D, 1);
     assert_memory_not_equal(before, inpainted, sizeof before);
+    drawn.seed = 66;
+    drawn.stage = "pairs";
+    fill_once(&o, D, 1);
+    assert_memory_not_equal(before, inpainted, sizeof before);
+    drawn.stage = "removed";
+    drawn.sample = "case/2";
+    fill_once(&o, D, 1);
+    assert_memory_not_equal(before, inpainted, sizeof before);
+    drawn.sample = "case";
+    fill_once(&o, D, 1);
+    assert_memory_equal(before, inpainted, sizeof before);
 }
 
 /* A slice that is all region is filled from another; with no tissue at all, by `unknown`. */
@@ -308,6 +334,7 @@ int main(void) {
         cmocka_unit_test(test_a_hole_longer_than_depths_count),
         cmocka_unit_test(test_a_texture_goes_on),
         cmocka_unit_test(test_only_tissue_is_copied),
+        cmocka_unit_test(test_whose_draws_they_are),
         cmocka_unit_test(test_where_a_slice_has_no_tissue),
         cmocka_unit_test(test_what_is_declared),
     };
