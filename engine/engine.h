@@ -141,6 +141,8 @@ struct hf_plan {
     struct hf_engine *engine;
     char *name;
     char *path;
+    const char **set; /* the settings that it was made with */
+    int sets;
     uint64_t seed;
     char *device;        /* "auto", "cpu", ... */
     const char *runs_on; /* the device class that this comes to */

@@ -568,6 +568,9 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     plan->engine = engine;
     plan->arena = arena;
     plan->path = arena_strdup(arena, path);
+    plan->set = arena_array(arena, (size_t)count + 1, sizeof *plan->set);
+    for (plan->sets = 0; plan->sets < count; plan->sets++)
+        plan->set[plan->sets] = arena_strdup(arena, sets[plan->sets]);
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     plan->name = arena_strndup(arena, base, strcspn(base, "."));
     plan->device = arena_strdup(arena, "auto");

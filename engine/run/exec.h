@@ -198,7 +198,8 @@ struct run {
     int jobs_live, jobs_done;
     struct job_times *times; /* per job of the plan */
     uint64_t began;          /* ns */
-    bool opened;             /* its devices and its results folder are there */
+    time_t started;
+    bool opened; /* its devices and its results folder are there */
 };
 
 /* ---- run.c ---- */
@@ -218,8 +219,9 @@ void run_note(struct run *run, const struct hf_run_event *event, struct job *end
 
 /* ---- summary.c ---- */
 
-/* Writes run.json: the jobs of the whole plan, and whether they were run or reused. */
-enum hf_status summary_write(const struct run *run, enum hf_status st, struct hf_error *e);
+/* Writes run.json, the record of the run, and resolved.yaml, its graph; `why`: of a failure. */
+enum hf_status summary_write(const struct run *run, enum hf_status st, const struct hf_error *why,
+                             struct hf_error *e);
 
 /* ---- devices.c ---- */
 

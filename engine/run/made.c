@@ -30,7 +30,7 @@ static bool belongs(const struct instance *in, const struct sink *k) {
 
 void made_said(const struct instance *in, const char *title, const char *text) {
     struct job *job = in->job;
-    for (int i = 0; job->run->reuse && i < job->sinks; i++) {
+    for (int i = 0; reuse_keeps(job->run->reuse) && i < job->sinks; i++) {
         struct made *made = &job->sink[i].made;
         if (belongs(in, &job->sink[i]))
             made->lost = !entry_add_said(&made->entry, in->stage.name, title, text) || made->lost;
@@ -87,7 +87,7 @@ static void note(struct made *made, const char *path, size_t size, struct digest
 void made_file(const char *path, const void *bytes, size_t size, const struct hf_model *model) {
     struct instance *in = at_work;
     struct run *run = in ? in->job->run : NULL;
-    const char *name = run && run->reuse ? below(run->out_dir, path) : NULL;
+    const char *name = run && reuse_keeps(run->reuse) ? below(run->out_dir, path) : NULL;
     if (!name)
         return;
     struct digest digest = digest_bytes(bytes, size);

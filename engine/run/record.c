@@ -33,12 +33,10 @@ void record_job_end(struct run *run, const struct job *job, bool done) {
 
 /* ---- in the end ---- */
 
-/* "2026-01-31T08:59:00Z" */
-static void add_time(cJSON *o, const char *name) {
+void record_time(cJSON *o, const char *name, time_t when) {
     char text[32];
-    time_t now = time(NULL);
     struct tm utc;
-    if (gmtime_r(&now, &utc) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) > 0)
+    if (gmtime_r(&when, &utc) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) > 0)
         cJSON_AddStringToObject(o, name, text);
 }
 
@@ -57,7 +55,7 @@ static void add_head(cJSON *o, const struct run *run, enum hf_status status,
                                                     : "failed");
     if (status != HF_OK)
         cJSON_AddStringToObject(o, "error", why->text);
-    add_time(o, "ended");
+    record_time(o, "ended", time(NULL));
     cJSON_AddNumberToObject(o, "seconds", run_seconds(run));
     if (run->bottleneck[0])
         cJSON_AddStringToObject(o, "bottleneck", run->bottleneck);

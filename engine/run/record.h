@@ -3,15 +3,20 @@
 #define HEPAFLOW_RUN_RECORD_H
 
 #include <stdbool.h>
+#include <time.h>
 
 #include <hepaflow/base.h>
 
+struct cJSON;
 struct job;
 struct run;
 
 /* The times of its jobs. */
 void record_job_start(struct run *run, int job);
 void record_job_end(struct run *run, const struct job *job, bool done);
+
+/* "2026-01-31T08:59:00Z" */
+void record_time(struct cJSON *o, const char *name, time_t when);
 
 /* Written once the run has succeeded, and where it ended with `status` and `why` if any stage had
  * something to say by then: else the report of an earlier run stands. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
+
 #include "graph/devices.h"
 #include "modules.h"
 #include "nn/model.h"
@@ -123,8 +125,10 @@ enum hf_status reuse_begin(struct run *run, struct reuse **ret, struct hf_error 
     r->entry = calloc(stages, sizeof *r->entry);
     r->doubted = calloc(stages, sizeof *r->doubted);
     enum hf_status st = r->found && r->entry && r->doubted
-                            ? store_open(run->options->store, &r->store, e)
+                            ? HF_OK
                             : hf_fail(e, HF_NO_MEMORY, "no memory for the store");
+    if (st == HF_OK && run->options->store && !run->plan->no_store)
+        st = store_open(run->options->store, &r->store, e);
     if (st == HF_OK) {
         r->inputs = inputs_new(r->store);
         st = r->inputs ? make_keys(r, e) : hf_fail(e, HF_NO_MEMORY, "no memory for the store");
@@ -418,7 +422,7 @@ enum hf_status reuse_keys(struct reuse *r, struct hf_error *e) {
 }
 
 bool reuse_has(const struct reuse *r, int stage) {
-    return entry_there(r->store, r->keys->key[stage]);
+    return r->store && entry_there(r->store, r->keys->key[stage]);
 }
 
 enum hf_status reuse_terms(const struct reuse *r, int stage, struct terms *ret,
@@ -427,14 +431,14 @@ enum hf_status reuse_terms(const struct reuse *r, int stage, struct terms *ret,
 }
 
 bool reuse_last(const struct reuse *r, struct terms *ret) {
-    return store_recall(r->store, r->run->plan->name, ret);
+    return r->store && store_recall(r->store, r->run->plan->name, ret);
 }
 
 enum hf_status reuse_find(struct run *run, struct hf_error *e) {
     struct reuse *r = run->reuse;
     const struct hf_plan *plan = run->plan;
     enum hf_status st = reuse_keys(r, e);
-    if (st != HF_OK)
+    if (st != HF_OK || !r->store)
         return st;
     remember(r);
     bool *needed = calloc((size_t)plan->stages + 1, sizeof *needed);
@@ -476,6 +480,59 @@ void reuse_key(const struct reuse *r, int stage, char ret[DIGEST_TEXT]) {
     ret[0] = 0;
     if (r && r->keyed)
         digest_text(r->keys->key[stage], ret);
+}
+
+bool reuse_keeps(const struct reuse *r) {
+    return r && r->store;
+}
+
+/* ---- what it was made of ---- */
+
+static bool add_plugins(cJSON *to, const struct terms *t) {
+    bool good = true;
+    for (int i = 0; i < t->count && good; i++)
+        if (t->term[i].kind == TERM_PLUGIN &&
+            !cJSON_GetObjectItemCaseSensitive(to, t->term[i].note))
+            good = cJSON_AddStringToObject(to, t->term[i].note, t->term[i].value);
+    return good;
+}
+
+cJSON *reuse_plugins(const struct reuse *r) {
+    cJSON *ret = cJSON_CreateObject();
+    bool good = ret && add_plugins(ret, &r->keys->run);
+    for (int i = 0; i < r->keys->stages && good; i++)
+        good = add_plugins(ret, &r->keys->stage[i]);
+    if (good)
+        return ret;
+    cJSON_Delete(ret);
+    return NULL;
+}
+
+static bool add_inputs(cJSON *to, const struct terms *t) {
+    bool good = true;
+    for (int i = 0; i < t->count && good; i++) {
+        const struct term *one = &t->term[i];
+        if (one->kind != TERM_FILE)
+            continue;
+        cJSON *o = cJSON_CreateObject();
+        good = cJSON_AddStringToObject(o, "of", one->name) &&
+               cJSON_AddStringToObject(o, "file", one->note) &&
+               cJSON_AddStringToObject(o, "digest", one->value) && cJSON_AddItemToArray(to, o);
+        if (!good)
+            cJSON_Delete(o);
+    }
+    return good;
+}
+
+cJSON *reuse_inputs(const struct reuse *r) {
+    cJSON *ret = cJSON_CreateArray();
+    bool good = ret;
+    for (int i = 0; i < r->keys->stages && good; i++)
+        good = add_inputs(ret, &r->keys->stage[i]);
+    if (good)
+        return ret;
+    cJSON_Delete(ret);
+    return NULL;
 }
 
 /* ---- keeping ---- */
@@ -563,7 +620,7 @@ void reuse_keep(struct sink *k) {
     struct terms terms = {0};
     struct hf_error e = {0};
     char text[1024], line[3200];
-    if (!r || !r->keyed || is_partial(run, k->instance.index))
+    if (!r || !r->store || !r->keyed || is_partial(run, k->instance.index))
         return;
     pthread_mutex_lock(&run->notes_lock);
     k->made.closed = true;

@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "store/store.h"
 
+struct cJSON;
 struct run;
 struct sink;
 struct instance;
@@ -35,8 +36,7 @@ void made_said(const struct instance *in, const char *title, const char *text);
 
 struct reuse;
 
-/* Opens the store and works out the terms of all stages. *ret NULL: the run goes without; a warning
- * has said why, unless the caller wants none. */
+/* Opens the store, if the run has one, and works out the terms of all stages. */
 enum hf_status reuse_begin(struct run *run, struct reuse **ret, struct hf_error *e);
 /* Adds what a source reads; `in` has been started with reuse_watch on. */
 enum hf_status reuse_source(struct reuse *r, struct instance *in, int64_t items,
@@ -45,6 +45,12 @@ enum hf_status reuse_source(struct reuse *r, struct instance *in, int64_t items,
 void reuse_watch(struct reuse *r, int stage);
 /* After all sources have been added: works out the keys. */
 enum hf_status reuse_keys(struct reuse *r, struct hf_error *e);
+/* Whether there is a store: else only the terms are worked out, for the record of the run. */
+bool reuse_keeps(const struct reuse *r);
+/* The modules that work for the run, digests by name, and the files that it reads, as JSON; NULL:
+ * no memory. */
+struct cJSON *reuse_plugins(const struct reuse *r);
+struct cJSON *reuse_inputs(const struct reuse *r);
 /* After that: whether the store has the stage's result, what it depends on, and what the last run
  * of the graph was made of. */
 bool reuse_has(const struct reuse *r, int stage);

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -499,6 +500,7 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     run->out_dir = run->options->out_dir ? run->options->out_dir : ".";
     run->last_note = &run->first_note;
     run->began = uv_hrtime();
+    run->started = time(NULL);
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->notes_lock, NULL);
     pthread_cond_init(&run->work, NULL);
@@ -549,7 +551,11 @@ static void run_close(struct run *run) {
 /* What stands in the way of the store does not stand in that of the run. */
 static void go_without_store(struct run *run, const struct hf_error *e) {
     char line[sizeof e->text + 64];
-    (void)snprintf(line, sizeof line, "this run goes without the store: %s", e->text);
+    bool wanted = run->options->store && !run->plan->no_store;
+    (void)snprintf(line, sizeof line, "%s: %s",
+                   wanted ? "this run goes without the store"
+                          : "what this run is made of goes unrecorded",
+                   e->text);
     run_tell(run, (struct hf_run_event){
                       .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = "", .text = line});
     reuse_free(run->reuse);
@@ -602,7 +608,7 @@ static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_e
     const enum hf_status written[5] = {
         results_write(&run->results, run->out_dir, &late[0]),
         ledger_write(ledger, run->seed, run->out_dir, st == HF_OK, &late[1]),
-        record_write(run, st, e, &late[2]), summary_write(run, st, &late[3]),
+        record_write(run, st, e, &late[2]), summary_write(run, st, e, &late[3]),
         trace_close(run->trace, &late[4])};
     for (int i = 0; i < 5 && st == HF_OK; i++)
         if (written[i] != HF_OK) {
@@ -663,7 +669,8 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
     run->scan = scan;
     st = run_open(run, e);
     run->opened = st == HF_OK;
-    if (st == HF_OK && options->store && !plan->no_store && !scan &&
+    /* Without a store too: what it is made of stands in its record. */
+    if (st == HF_OK && (plan->checked || options->store) && !scan &&
         reuse_begin(run, &run->reuse, e) != HF_OK)
         go_without_store(run, e);
     if (st == HF_OK)
