@@ -87,13 +87,6 @@ void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_firs
         clear_line(&copy);
 }
 
-const struct ledger_line *ledger_last(const struct ledger *l, int job, int stage) {
-    for (int i = l->count - 1; i >= 0; i--)
-        if (l->line[i].job == job && l->line[i].stage == stage)
-            return &l->line[i];
-    return NULL;
-}
-
 const char *ledger_outcome_name(enum ledger_outcome o) {
     static const char *const name[] = {"recovered", "skipped", "failed"};
     return name[o];
@@ -132,6 +125,16 @@ void ledger_sort(struct ledger *l) {
         qsort(l->line, (size_t)l->count, sizeof *l->line, compare);
 }
 
+const struct ledger_line *ledger_last(const struct ledger *l, int job, int stage) {
+    const struct ledger_line *last = NULL;
+    for (int i = 0; i < l->count; i++) {
+        const struct ledger_line *k = &l->line[i];
+        if (k->job == job && k->stage == stage && (!last || compare(k, last) > 0))
+            last = k;
+    }
+    return last;
+}
+
 /* A value of a CSV line; a line break in it becomes a space. */
 static void put(FILE *f, const char *text) {
     bool quoted = strpbrk(text, ",\"\r\n") != NULL;
@@ -162,7 +165,7 @@ static void put_all(FILE *f, const struct ledger *l, uint64_t seed) {
     }
 }
 
-enum hf_status ledger_write(struct ledger *l, uint64_t seed, const char *folder, bool fresh,
+enum hf_status ledger_write(const struct ledger *l, uint64_t seed, const char *folder, bool fresh,
                             struct hf_error *e) {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/ledger.csv", folder);
@@ -178,7 +181,6 @@ enum hf_status ledger_write(struct ledger *l, uint64_t seed, const char *folder,
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return hf_fail(e, HF_NO_MEMORY, "%s: no memory for the ledger", path);
-    ledger_sort(l);
     put_all(f, l, seed);
     bool bad = ferror(f);
     bad = fclose(f) != 0 || bad;

@@ -39,15 +39,16 @@ struct ledger {
 void ledger_add(struct ledger *l, const struct ledger_line *line, bool *ret_first);
 /* Adds a line of an earlier run, once; it gives way to the same one of this run. */
 void ledger_repeat(struct ledger *l, const struct ledger_line *line);
-/* The last line of that stage in that job, or NULL. */
+/* The line of that stage in that job which stands last in order, whoever was first; or NULL. */
 const struct ledger_line *ledger_last(const struct ledger *l, int job, int stage);
 /* "2 samples were skipped, 1 succeeded when tried again"; "" if there is nothing to say. */
 void ledger_sum(const struct ledger *l, char *text, size_t size);
 const char *ledger_outcome_name(enum ledger_outcome o);
 /* In the order of jobs, stages, epochs and samples, whatever the workers did. */
 void ledger_sort(struct ledger *l);
-/* Writes FOLDER/ledger.csv, or with `fresh` removes that of an earlier run if nothing failed. */
-enum hf_status ledger_write(struct ledger *l, uint64_t seed, const char *folder, bool fresh,
+/* Writes FOLDER/ledger.csv of a sorted ledger, or with `fresh` removes that of an earlier run if
+ * nothing failed. */
+enum hf_status ledger_write(const struct ledger *l, uint64_t seed, const char *folder, bool fresh,
                             struct hf_error *e);
 void ledger_clear(struct ledger *l);
 

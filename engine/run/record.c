@@ -140,7 +140,6 @@ enum hf_status record_write(struct run *run, enum hf_status status, const struct
     if (snprintf(path, sizeof path, "%s/" REPORT_DATA, run->out_dir) >= (int)sizeof path)
         return hf_fail(e, HF_INVALID, "the path of the results folder is too long");
     cJSON *o = cJSON_CreateObject();
-    ledger_sort(&run->results.ledger);
     add_head(o, run, status, why);
     cJSON_AddItemToObject(o, "jobs", jobs_json(run));
     cJSON_AddItemToObject(o, "scores", results_scores(&run->results));

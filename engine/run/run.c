@@ -604,6 +604,7 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
 static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_error *e) {
     struct hf_error late[5];
     struct ledger *ledger = &run->results.ledger;
+    ledger_sort(ledger);
     tell_ledger(run);
     const enum hf_status written[5] = {
         results_write(&run->results, run->out_dir, &late[0]),

@@ -29,6 +29,8 @@ int trace_track(struct trace *t, int job, const char *stage, int replica);
 /* Something that took from `from` to `to`; `id` of the sample, or NULL; epoch < 0: of none. */
 void trace_span(struct trace *t, int job, int track, const char *what, const char *id,
                 int64_t epoch, int64_t from, int64_t to);
+/* A counter as it is now. Does not write, so that a lock may be held; `what` lives until the trace
+ * is closed. */
 void trace_count(struct trace *t, int job, const char *what, int64_t count, int64_t bytes);
 
 #endif

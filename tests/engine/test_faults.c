@@ -222,6 +222,9 @@ static void after_the_last_try_the_run_fails_or_goes_on(void **state) {
     assert_int_equal(log->count, 19);
     assert_string_equal(log->line[6].id, "case007");
     check_ledger(HEADER "sink,map,case006,case006,0,66,3,skipped,planned in process\n");
+    char *report = read_text("report.html");
+    assert_non_null(strstr(report, "\"skipped\":1,\"failed\":0,\"count\":1,"));
+    free(report);
     log_free(log);
 }
 
