@@ -24,18 +24,35 @@ enum hf_status fill_declare(const struct fill_options *o, struct hf_io *io, stru
     return HF_OK;
 }
 
-enum hf_status fill_inputs(const struct hf_stage *s, const struct fill_options *o,
-                           const struct hf_sample *in, struct hf_op_call *ret, struct hf_error *e) {
+enum hf_status fill_check_size(const int64_t size[3], int dims, struct hf_error *e) {
+    int64_t pixels = size[1] * size[2], voxels = size[0] * pixels;
+    if (dims == 3 && voxels > FILL_MOST)
+        return hf_fail(e, HF_INVALID,
+                       "a volume of %lld voxels; at most %d are filled at once: fill it slice by "
+                       "slice",
+                       (long long)voxels, FILL_MOST);
+    if (pixels > FILL_MOST)
+        return hf_fail(e, HF_INVALID,
+                       "slices of %lld x %lld pixels; at most %d in all are filled at once: set "
+                       "`spacing` or `size` in `prepare`",
+                       (long long)size[1], (long long)size[2], FILL_MOST);
+    return HF_OK;
+}
+
+enum hf_status fill_inputs(const struct fill_options *o, int dims, const struct hf_sample *in,
+                           struct hf_op_call *ret, struct hf_error *e) {
     struct hf_tensor *image = hf_sample_get(in, "image");
     const char *region = region_of(o, hf_sample_get(in, "hole") != NULL);
     struct hf_tensor *mask = hf_sample_get(in, region);
     struct hf_tensor *within = hf_sample_get(in, o->within ? o->within : "liver");
-    (void)s;
     if (!mask)
         return hf_fail(e, HF_INVALID, "no field '%s' to fill", region);
     if (image->shape[0] != 1)
         return hf_fail(e, HF_INVALID, "'image' has %lld channels; expected 1",
                        (long long)image->shape[0]);
+    enum hf_status st = fill_check_size(image->shape + 1, dims, e);
+    if (st != HF_OK)
+        return st;
     *ret = (struct hf_op_call){.in = {image, mask, within}, .inputs = within ? 3 : 2};
     return HF_OK;
 }

@@ -37,9 +37,16 @@ struct fill_options {
 /** Reads image, region and tissue; writes `inpainted` and `difference`. */
 enum hf_status fill_declare(const struct fill_options *o, struct hf_io *io, struct hf_error *e);
 
-/** A call with in[0] image f32, in[1] region u8, in[2] tissue u8 (or absent): borrowed. */
-enum hf_status fill_inputs(const struct hf_stage *s, const struct fill_options *o,
-                           const struct hf_sample *in, struct hf_op_call *ret, struct hf_error *e);
+/** Voxels that are filled at once, at most: int32 counts twice as many. */
+#define FILL_MOST (INT32_MAX / 2)
+
+/** Whether a volume of that size can be filled, slice by slice (`dims` 2) or at once (3). */
+enum hf_status fill_check_size(const int64_t size[3], int dims, struct hf_error *e);
+
+/** A call with in[0] image f32, in[1] region u8, in[2] tissue u8 (or absent): borrowed; their size
+ *  is checked. */
+enum hf_status fill_inputs(const struct fill_options *o, int dims, const struct hf_sample *in,
+                           struct hf_op_call *ret, struct hf_error *e);
 
 /** Runs the op on such a call, whose out[0] is the inpainted image and out[1] what the image has
  *  more than it, both f32 [1,D,H,W]; emits the sample that has them. */

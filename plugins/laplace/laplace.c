@@ -35,10 +35,8 @@ static enum hf_status find_most(struct hf_stage *s, const struct hf_op_call *fil
     }
     s->host->tensor_unref(counts);
     s->host->tensor_unref(read);
-    if (st == HF_OK && most > INT32_MAX / 2)
-        return hf_fail(e, HF_INVALID, "the region has %lld voxels; fill it slice by slice, dims 2",
-                       (long long)most);
-    *ret = (int32_t)most;
+    if (st == HF_OK)
+        *ret = (int32_t)most; /* not more than are filled at once */
     return st;
 }
 
@@ -51,7 +49,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     geometry_spacing(&in->grid, spacing);
     for (int a = 0; a < 3; a++)
         params.spacing[a] = (float)spacing[a];
-    enum hf_status st = fill_inputs(s, &o->fill, in, &call, e);
+    enum hf_status st = fill_inputs(&o->fill, params.dims, in, &call, e);
     if (st == HF_OK)
         st = find_most(s, &call, params.dims, &params.most, e);
     if (st != HF_OK)
@@ -67,7 +65,9 @@ static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q
     const struct options *o = s->options;
     const int64_t *size = q->largest->grid.size;
     int64_t volume = size[0] * size[1] * size[2], box = o->dims == 1 ? volume : size[1] * size[2];
-    (void)e;
+    enum hf_status st = fill_check_size(size, o->dims + 2, e);
+    if (st != HF_OK)
+        return st;
     ret->work = 2 * volume * (int64_t)sizeof(float) + (int64_t)grid_bytes(box, box) +
                 2 * box * (int64_t)sizeof(int32_t);
     ret->held = 0;

@@ -133,7 +133,7 @@ void grid_coarsen(struct grid_problem *g, const float spacing[3]) {
         if (fine->nodes <= COARSEST_NODES)
             return;
         int32_t nodes = number_boxes(g, fine, by, coarse->size);
-        if (nodes > fine->nodes * 3 / 4 || level_bytes(nodes) > g->room_left)
+        if (nodes > (int64_t)fine->nodes * 3 / 4 || level_bytes(nodes) > g->room_left)
             return;
         take_level(g, coarse, nodes);
         add_up(fine, by, coarse);

@@ -25,7 +25,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         .sweeps = (int32_t)o->sweeps,
         .unknown = (float)o->fill.unknown};
     struct hf_op_call call;
-    enum hf_status st = fill_inputs(s, &o->fill, in, &call, e);
+    enum hf_status st = fill_inputs(&o->fill, 2, in, &call, e);
     if (st != HF_OK)
         return st;
     call.params = &params;
@@ -37,7 +37,9 @@ static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q
                              struct hf_memory *ret, struct hf_error *e) {
     const struct options *o = s->options;
     const int64_t *size = q->largest->grid.size;
-    (void)e;
+    enum hf_status st = fill_check_size(size, 2, e);
+    if (st != HF_OK)
+        return st;
     ret->work = 2 * size[0] * size[1] * size[2] * (int64_t)sizeof(float) +
                 (int64_t)patchmatch_bytes(size[1], size[2], (int32_t)o->levels) +
                 size[0] * (int64_t)sizeof(int32_t);

@@ -243,6 +243,34 @@ static void test_nothing_known(void **state) {
         assert_true(inpainted[i] == image[i]);
 }
 
+/* More voxels than are filled at once are refused before anything is made of them, and to `plan`.
+ */
+static void test_what_is_too_large(void **state) {
+    (void)state;
+    static struct hf_sample in = {.id = "case", .fields = 2};
+    struct hf_tensor t = {.shape = {1, 4, 40000, 30000}};
+    const struct hf_memory_query q = {.largest = &in};
+    struct hf_memory told;
+    struct hf_error e;
+    in.grid.size[0] = 4;
+    in.grid.size[1] = 40000;
+    in.grid.size[2] = 30000;
+    in.field[0] = (struct hf_field){"image", &t, HF_ON_GRID};
+    in.field[1] = (struct hf_field){"segments", &t, HF_ON_GRID};
+    struct hf_stage s = {.name = "removed", .options = &slices};
+    assert_int_equal(process(&s, &in, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "slices of 40000 x 30000 pixels"));
+    assert_int_equal(memory(&s, &q, &told, &e), HF_INVALID);
+    /* Slices that can be filled one by one, and not at once. */
+    in.grid.size[2] = t.shape[3] = 20000;
+    assert_int_equal(memory(&s, &q, &told, &e), HF_OK);
+    s.options = &volume;
+    assert_int_equal(process(&s, &in, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "a volume of 3200000000 voxels"));
+    assert_non_null(strstr(e.text, "slice by slice"));
+    assert_int_equal(memory(&s, &q, &told, &e), HF_INVALID);
+}
+
 static void test_what_is_refused_and_declared(void **state) {
     (void)state;
     const struct box b = {1, 8, 8, {1, 1, 1}, 0};
@@ -270,6 +298,7 @@ int main(void) {
         cmocka_unit_test(test_a_harmonic_function_through_slices),
         cmocka_unit_test(test_any_shape_beside_a_dense_solution),
         cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_what_is_too_large),
         cmocka_unit_test(test_what_is_refused_and_declared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -315,6 +315,29 @@ static void test_where_a_slice_has_no_tissue(void **state) {
     assert_memory_equal(inpainted, image, sizeof image);
 }
 
+/* More voxels than are filled at once are refused before anything is made of them, and to `plan`.
+ */
+static void test_what_is_too_large(void **state) {
+    (void)state;
+    static struct hf_sample in = {.id = "case", .fields = 2};
+    struct hf_tensor t = {.shape = {1, 4, 40000, 30000}};
+    const struct hf_memory_query q = {.largest = &in};
+    struct hf_memory told;
+    struct hf_error e;
+    in.grid.size[0] = 4;
+    in.grid.size[1] = 40000;
+    in.grid.size[2] = 30000;
+    in.field[0] = (struct hf_field){"image", &t, HF_ON_GRID};
+    in.field[1] = (struct hf_field){"segments", &t, HF_ON_GRID};
+    struct options o = usual();
+    struct hf_stage s = {.name = "removed", .options = &o};
+    assert_int_equal(process(&s, &in, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "slices of 40000 x 30000 pixels"));
+    e.text[0] = 0;
+    assert_int_equal(memory(&s, &q, &told, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "slices of 40000 x 30000 pixels"));
+}
+
 static void test_what_is_declared(void **state) {
     (void)state;
     struct io_stub io;
@@ -336,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_only_tissue_is_copied),
         cmocka_unit_test(test_whose_draws_they_are),
         cmocka_unit_test(test_where_a_slice_has_no_tissue),
+        cmocka_unit_test(test_what_is_too_large),
         cmocka_unit_test(test_what_is_declared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
