@@ -18,6 +18,7 @@ struct laplace_params {
     float spacing[3]; /* mm, D, H, W */
     int32_t dims;     /* 2: slice by slice; 3: through the volume */
     int32_t most;     /* voxels of the region in a slice, or in the volume: "laplace.count" */
+    int32_t rounds;   /* of the solver, at most */
     float tolerance;  /* in the image's units */
     float unknown;    /* what fills a region in a volume without known tissue */
 };

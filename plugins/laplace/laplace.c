@@ -11,6 +11,9 @@
 #include "multigrid.h"
 #include "ops.h"
 
+/* Some ten are enough for any shape: more say that there is something wrong. */
+#define MOST_ROUNDS 500
+
 struct options {
     struct fill_options fill;
     int32_t dims; /* 0: 2, 1: 3 */
@@ -42,8 +45,10 @@ static enum hf_status find_most(struct hf_stage *s, const struct hf_op_call *fil
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
-    struct laplace_params params = {
-        .dims = o->dims + 2, .tolerance = (float)o->tolerance, .unknown = (float)o->fill.unknown};
+    struct laplace_params params = {.dims = o->dims + 2,
+                                    .rounds = MOST_ROUNDS,
+                                    .tolerance = (float)o->tolerance,
+                                    .unknown = (float)o->fill.unknown};
     struct hf_op_call call;
     double spacing[3];
     geometry_spacing(&in->grid, spacing);

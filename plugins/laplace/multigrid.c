@@ -10,7 +10,6 @@
 #define OVERCORRECTION  1.7
 #define COARSEST_NODES  12
 #define COARSEST_SWEEPS 12
-#define MOST_ROUNDS     500
 #define LEVEL_SHARE     1.6 /* nodes of all levels over those of level 0, at most */
 #define LINE            64
 
@@ -204,19 +203,20 @@ static double largest(const double *a, int32_t n) {
     return most;
 }
 
-int grid_solve(struct grid_problem *g, double tolerance) {
+int grid_solve(struct grid_problem *g, double tolerance, int32_t most_rounds) {
     struct grid_level *l = &g->level[0];
     int32_t n = l->nodes;
     double *residual = l->right, *z = l->value, energy = 0;
     for (int32_t i = 0; i < n; i++)
         residual[i] = g->right[i] + pull(l, g->x, i) - l->diagonal[i] * g->x[i];
     memset(g->search, 0, (size_t)n * sizeof(double));
-    for (g->rounds = 0; g->rounds < MOST_ROUNDS; g->rounds++) {
+    for (g->rounds = 0; g->rounds < most_rounds; g->rounds++) {
         cycle(g, 0);
         double now = dot(residual, z, n), again = energy > 0 ? now / energy : 0;
+        g->change = largest(z, n);
         if (!isfinite(now))
             return 0;
-        if (largest(z, n) <= tolerance)
+        if (g->change <= tolerance)
             return 1;
         energy = now;
         for (int32_t i = 0; i < n; i++)

@@ -35,6 +35,7 @@ struct grid_problem {
     char *room;                         /* left for more levels */
     size_t room_left;
     int32_t rounds; /* that the solution took */
+    double change;  /* of a node, at most, by the last V-cycle */
 };
 
 /** Bytes for a problem of at most so many nodes in a box of so many voxels: whole lines of 64. */
@@ -47,7 +48,7 @@ void grid_begin(struct grid_problem *g, void *memory, int32_t nodes, const int32
 void grid_coarsen(struct grid_problem *g, const float spacing[3]);
 
 /** Solves from the x that is there, until what a V-cycle would still change is `tolerance` at most
- *  at every node. 0: it does not come there (an image that is not finite). */
-int grid_solve(struct grid_problem *g, double tolerance);
+ *  at every node. 0: it did not come there, in so many rounds or before numbers ran out. */
+int grid_solve(struct grid_problem *g, double tolerance, int32_t most_rounds);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "ops.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "multigrid.h"
@@ -121,9 +122,11 @@ static enum hf_status fill_hole(const struct hole *o, void *memory, float mean, 
         grid_begin(&g, memory, nodes, o->size);
         fill_in(o, &g, (double)mean);
         grid_coarsen(&g, o->p->spacing);
-        if (!grid_solve(&g, (double)o->p->tolerance))
+        if (!grid_solve(&g, (double)o->p->tolerance, o->p->rounds))
             return hf_fail(e, HF_INVALID,
-                           "no harmonic filling was found: is there a NaN in the image?");
+                           "no harmonic filling of %d voxels: after %d rounds one still changes by "
+                           "%g; set 'tolerance', which is %g, higher",
+                           nodes, g.rounds, g.change, (double)o->p->tolerance);
     }
     for (int64_t i = 0; i < voxels; i++)
         if (o->index[i] != OUTSIDE)
@@ -172,6 +175,9 @@ static enum hf_status fill(const struct hf_op_call *call, void *scratch, void *s
     whole.index = (int32_t *)(void *)(memory + grid_bytes(p->most, voxels));
     whole.queue = whole.index + voxels;
     float mean = mean_known(&whole, all);
+    if (p->most > 0 && !isfinite(mean))
+        return hf_fail(e, HF_INVALID,
+                       "'image' is NaN or infinite in the tissue that the region is filled from");
     memcpy(out, whole.image, (size_t)all * sizeof *out);
     enum hf_status st = HF_OK;
     for (int64_t at = 0; at < all && st == HF_OK; at += voxels) {

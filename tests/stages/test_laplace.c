@@ -45,7 +45,7 @@ static enum hf_status fill_once(const struct options *o, const struct box *b, st
         memcpy(inpainted, harness_f32(harness_out(s, 0), "inpainted"), n * sizeof(float));
         memcpy(difference, harness_f32(harness_out(s, 0), "difference"), n * sizeof(float));
         for (size_t i = 0; i < n; i++) {
-            assert_true(region[i] || inpainted[i] == image[i]);
+            assert_true(region[i] || inpainted[i] == image[i] || isnan(image[i]));
             assert_true(difference[i] == image[i] - inpainted[i] || isnan(image[i]));
         }
     }
@@ -243,6 +243,50 @@ static void test_nothing_known(void **state) {
         assert_true(inpainted[i] == image[i]);
 }
 
+/* A solution that is not reached is told from an image that has none, with how far it came. */
+static void test_too_few_rounds(void **state) {
+    (void)state;
+    enum {
+        SIDE = 128
+    };
+    struct laplace_params p = {
+        .spacing = {1, 1, 1}, .dims = 2, .rounds = 2, .tolerance = 1e-6f, .most = SIDE * SIDE};
+    struct hf_error e;
+    struct harness *h = harness_open();
+    struct hf_sample *in = harness_sample(h, "case", 1, SIDE, SIDE, 1);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        int x = i % SIDE, y = i / SIDE;
+        image[i] = sinf(0.1f * (float)x) + (float)(y % 7);
+        region[i] = x > 3 && x < SIDE - 4 && y > 3 && y < SIDE - 4;
+    }
+    harness_set_f32(h, in, "image", 1, image);
+    harness_set_u8(h, in, "segments", 1, region);
+    harness_set_f32(h, in, "inpainted", 1, NULL);
+    harness_set_f32(h, in, "difference", 1, NULL);
+    struct hf_op_call call = {
+        .in = {hf_sample_get(in, "image"), hf_sample_get(in, "segments")},
+        .out = {hf_sample_get(in, "inpainted"), hf_sample_get(in, "difference")},
+        .inputs = 2,
+        .outputs = 2,
+        .params = &p,
+        .params_size = sizeof p};
+    void *scratch = aligned_alloc(64, (laplace_fill_cpu.scratch(&call) + 63) / 64 * 64);
+    assert_non_null(scratch);
+    assert_int_equal(laplace_fill_cpu.launch(&call, scratch, NULL, &e), HF_INVALID);
+    double change = 0, tolerance = 0;
+    assert_int_equal(sscanf(e.text,
+                            "no harmonic filling of 14400 voxels: after 2 rounds one still changes "
+                            "by %lf; set 'tolerance', which is %lf, higher",
+                            &change, &tolerance),
+                     2);
+    assert_true(change > 1e-4 && change < 7 && fabs(tolerance - 1e-6) < 1e-12);
+    p.rounds = 50;
+    assert_int_equal(laplace_fill_cpu.launch(&call, scratch, NULL, &e), HF_OK);
+    free(scratch);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
 /* More voxels than are filled at once are refused before anything is made of them, and to `plan`.
  */
 static void test_what_is_too_large(void **state) {
@@ -281,7 +325,17 @@ static void test_what_is_refused_and_declared(void **state) {
         region[i] = i == 10;
     }
     assert_int_equal(fill_once(&slices, &b, &e), HF_INVALID);
-    assert_non_null(strstr(e.text, "NaN in the image"));
+    assert_non_null(strstr(e.text, "'image' is NaN or infinite in the tissue"));
+    image[9] = INFINITY;
+    assert_int_equal(fill_once(&volume, &b, &e), HF_INVALID);
+    assert_non_null(strstr(e.text, "'image' is NaN or infinite in the tissue"));
+    /* What is not taken from may be anything. */
+    region[9] = 1;
+    assert_int_equal(fill_once(&slices, &b, &e), HF_OK);
+    assert_true(fabsf(inpainted[9] - 0.5f) < 1e-4f);
+    memset(region, 0, sizeof region);
+    image[9] = NAN;
+    assert_int_equal(fill_once(&slices, &b, &e), HF_OK);
     assert_int_equal(io_stub_declare(&io, &laplace, &slices, " image segments ", &e), HF_OK);
     assert_string_equal(io.text, "read image@0\nread segments@0\nmay read liver@0\n"
                                  "write inpainted@0 < all\nwrite difference@0 < all\n");
@@ -298,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_a_harmonic_function_through_slices),
         cmocka_unit_test(test_any_shape_beside_a_dense_solution),
         cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_too_few_rounds),
         cmocka_unit_test(test_what_is_too_large),
         cmocka_unit_test(test_what_is_refused_and_declared),
     };
