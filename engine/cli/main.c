@@ -51,6 +51,11 @@ static const struct command commands[] = {
      "why GRAPH STAGE [--set stage.option=value]... [--device NAME] [--store DIR]\n"
      "      whether a run would make what comes of the stage again, and what has changed since\n"
      "      the last run of the graph"},
+    {"diff", command_diff,
+     "diff DIR DIR\n"
+     "      what two runs differ in: versions, seed, device, plugins, inputs, options, scores, "
+     "and\n"
+     "      files byte by byte; exit status 0: nothing, 1: something"},
     {"store", command_store,
      "store list | verify | prune --size 10G  [--store DIR]\n"
      "      the results that runs have kept: lists them, the longest unused first; reads all of\n"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# capsule_check.sh PROGRAM GRAPH: every run leaves a record of what it was made of and how it went.
+# capsule_check.sh PROGRAM GRAPH: every run leaves a record of what it was made of and how it
+# went, and two of them can be compared.
 set -eu
 program=$(realpath "$1") graph=$(realpath "$2")
 where=$(mktemp -d)
@@ -46,3 +47,31 @@ assert all(k["seconds"] > 0 and k["state"] == "run" for k in first["jobs"])
 PY
 cmp first/resolved.yaml second/resolved.yaml || fail "one graph resolved in two ways"
 "$program" plan first/resolved.yaml >log 2>&1 || fail "what a run leaves is no graph"
+
+# What two runs differ in.
+differ() { # STATUS DIR DIR LINE...
+    local status=0
+    "$program" diff "$2" "$3" >log 2>&1 || status=$?
+    [ $status = "$1" ] || fail "diff $2 $3: exit status $status, not $1"
+    for line in "${@:4}"; do
+        grep -qE -- "$line" log || fail "diff $2 $3: expected '$line'"
+    done
+}
+differ 0 first second
+[ ! -s log ] || fail "two runs of the same differ"
+run --out other --set pseudo.value=0.1 --seed 4
+differ 1 first other '^seed 3 -> 4$' '^pseudo.value 0.2 -> 0.1$' '^finder/.* differs$' '^scores '
+cp -r first touched
+echo more >>touched/masks/cases.csv
+rm touched/finder/loss.csv
+differ 1 first touched '^masks/cases.csv differs$' '^finder/loss.csv is only in first$'
+differ 1 touched first '^finder/loss.csv is only in first$'
+[ "$(wc -l <log)" = 2 ] || fail "more differs than was changed"
+image=data/train-000_image.nii.gz
+cp -p $image image
+gzip -dc image | gzip -1 >$image
+run --out inputs
+mv image $image
+differ 1 first inputs "^input $image changed \(cases.item 0 file 0\)$"
+differ 2 first data/none 'is no folder of a run'
+differ 2 first "" 'is no folder of a run'
