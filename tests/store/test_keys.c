@@ -257,6 +257,7 @@ static void terms_survive_their_text(void **state) {
     assert_string_equal(back.term[0].value, t.term[0].value);
     assert_string_equal(back.term[1].note, t.term[1].note);
     assert_int_equal(back.term[1].kind, TERM_FILE);
+    terms_clear(&back);
     assert_false(terms_parse("what is this", &back));
     free(written);
     terms_clear(&t);
