@@ -23,6 +23,7 @@ int command_tap(int argc, char **argv);
 int command_store(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_diff(int argc, char **argv);
+int command_rerun(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* ---- arguments (args.c) ---- */

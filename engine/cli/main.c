@@ -56,6 +56,12 @@ static const struct command commands[] = {
      "      what two runs differ in: versions, seed, device, plugins, inputs, options, scores, "
      "and\n"
      "      files byte by byte; exit status 0: nothing, 1: something"},
+    {"rerun", command_rerun,
+     "rerun DIR [--out DIR] [--anyway]\n"
+     "      makes the run of a folder again, with its graph, seed and device, and says whether "
+     "the\n"
+     "      files are the same bit for bit (default of --out: DIR-rerun); refuses if a plugin, an\n"
+     "      input or a version has changed, unless --anyway is given"},
     {"store", command_store,
      "store list | verify | prune --size 10G  [--store DIR]\n"
      "      the results that runs have kept: lists them, the longest unused first; reads all of\n"

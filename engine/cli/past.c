@@ -57,7 +57,8 @@ static void flatten(struct terms *to, const struct node *root) {
     for (int i = 0; i < root->count; i++) {
         const struct node *item = root->item[i];
         const char *key = root->key[i]->text;
-        if (strcmp(key, "stages") != 0 && strcmp(key, "seed") != 0)
+        /* Seed and device stand in the record as what they came to. */
+        if (strcmp(key, "stages") != 0 && strcmp(key, "seed") != 0 && strcmp(key, "device") != 0)
             add_option(to, "", key, item);
         for (int k = 0; strcmp(key, "stages") == 0 && item->kind == NODE_MAP && k < item->count;
              k++)

@@ -12,6 +12,7 @@
 
 #include "cli/config.h"
 #include "graph/print.h"
+#include "made_of.h"
 #include "record.h"
 
 static const char *const states[] = {"run", "reused", "left out"};
@@ -67,6 +68,29 @@ static bool add_given(cJSON *o, const struct run *run) {
     return cJSON_AddNumberToObject(o, "workers", run->workers);
 }
 
+static bool add_parts(cJSON *o, const struct run *run) {
+    return cJSON_AddItemToObject(o, "plugins", reuse_plugins(run->reuse)) &&
+           cJSON_AddItemToObject(o, "inputs", reuse_inputs(run->reuse));
+}
+
+static enum hf_status tell_made_of(struct run *run, void *arg, struct hf_error *e) {
+    cJSON *o = cJSON_CreateObject(), **ret = arg;
+    *ret = o;
+    return o && add_given(o, run) && add_parts(o, run)
+               ? HF_OK
+               : hf_fail(e, HF_NO_MEMORY, "no memory for the record");
+}
+
+enum hf_status run_made_of(struct hf_plan *plan, const char *store, cJSON **ret,
+                           struct hf_error *e) {
+    enum hf_status st = run_look(plan, store, tell_made_of, ret, e);
+    if (st != HF_OK) {
+        cJSON_Delete(*ret);
+        *ret = NULL;
+    }
+    return st;
+}
+
 static void add_course(cJSON *o, const struct run *run, enum hf_status st,
                        const struct hf_error *why) {
     cJSON_AddStringToObject(o, "outcome",
@@ -112,8 +136,7 @@ enum hf_status summary_write(const struct run *run, enum hf_status st, const str
     cJSON *o = cJSON_CreateObject();
     bool good = o && add_given(o, run);
     if (good && run->reuse)
-        good = cJSON_AddItemToObject(o, "plugins", reuse_plugins(run->reuse)) &&
-               cJSON_AddItemToObject(o, "inputs", reuse_inputs(run->reuse));
+        good = add_parts(o, run);
     if (good)
         add_course(o, run, st, why);
     char *text = good ? cJSON_Print(o) : NULL;

@@ -71,7 +71,20 @@ image=data/train-000_image.nii.gz
 cp -p $image image
 gzip -dc image | gzip -1 >$image
 run --out inputs
-mv image $image
+cp -p image $image
 differ 1 first inputs "^input $image changed \(cases.item 0 file 0\)$"
 differ 2 first data/none 'is no folder of a run'
 differ 2 first "" 'is no folder of a run'
+
+# A run again, from another folder.
+mkdir elsewhere
+(cd elsewhere && "$program" rerun ../first --out again) >log 2>&1 || fail "rerun failed"
+grep -q "^bit for bit the same" log || fail "rerun does not say that it is the same"
+differ 0 first elsewhere/again
+gzip -dc image | gzip -1 >$image
+if "$program" rerun first >log 2>&1; then
+    fail "rerun takes another input"
+fi
+grep -q "^input $image changed" log || fail "rerun does not say what changed"
+[ ! -e first-rerun ] || fail "rerun ran before it refused"
+"$program" rerun first --anyway >log 2>&1 || fail "rerun --anyway failed"
