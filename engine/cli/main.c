@@ -60,8 +60,9 @@ static const struct command commands[] = {
      "rerun DIR [--out DIR] [--anyway]\n"
      "      makes the run of a folder again, with its graph, seed and device, and says whether "
      "the\n"
-     "      files are the same bit for bit (default of --out: DIR-rerun); refuses if a plugin, an\n"
-     "      input or a version has changed, unless --anyway is given"},
+     "      files are the same bit for bit; results go to DIR-rerun by default;\n"
+     "      refuses if a plugin, an input or a version has changed;\n"
+     "      --anyway: runs all the same"},
     {"store", command_store,
      "store list | verify | prune --size 10G  [--store DIR]\n"
      "      the results that runs have kept: lists them, the longest unused first; reads all of\n"
