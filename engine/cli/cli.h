@@ -78,6 +78,20 @@ int graph_run(struct hf_engine *engine, struct hf_plan *plan, const struct hf_ru
  * `buffer`. NULL: there is none, since HEPAFLOW_STORE is empty, or no folder to put it into. */
 const char *store_wanted(const char *asked, char *buffer, size_t size);
 
+/* ---- rounds of a graph (watch.c) ---- */
+
+/* What `hepaflow run` was asked for. */
+struct run_request {
+    const char *graph, *out, *device, *trace, *store; /* NULL: not given */
+    int64_t workers, seed;                            /* 0, -1: not given */
+    bool json, fresh, no_store, watch;
+    struct sets sets;
+};
+
+/* Runs the graph, and again whenever what it is made of has changed, until it is stopped; the exit
+ * status of the last round. */
+int run_watch(const struct run_request *r);
+
 /* ---- what a terminal shows (progress.c) ---- */
 
 /* "1:05" or "2:01:05". */

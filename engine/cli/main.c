@@ -16,10 +16,13 @@ struct command {
 static const struct command commands[] = {
     {"run", command_run,
      "run GRAPH [--set stage.option=value]... [--out DIR] [--device NAME] [--workers N]\n"
-     "      [--seed N] [--fresh] [--store DIR | --no-store] [--trace FILE] [--json]\n"
+     "      [--seed N] [--fresh | --watch] [--store DIR | --no-store] [--trace FILE] [--json]\n"
      "      checks a graph and runs it; results go to DIR (default: out/<name of the graph>);\n"
      "      NAME is cpu, cuda, ..., or auto (the graph's default): the best that opens;\n"
-     "      results that are in the store are taken from there, unless --fresh is given"},
+     "      results that are in the store are taken from there, unless --fresh is given;\n"
+     "      --watch: waits afterwards, and runs again what a change of the graph, of a file that "
+     "it\n"
+     "      names or of a module concerns, until Ctrl-C"},
     {"plan", command_plan,
      "plan GRAPH [--set stage.option=value]... [--device NAME]\n"
      "      [--dot | --json | --resolved] [--scan] [--workers N]\n"

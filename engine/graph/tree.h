@@ -16,6 +16,7 @@ struct source {
     const char *name; /* a location's `file` is this very pointer */
     const char *text;
     size_t size;
+    bool is_file;          /* or that should be one: where it cannot be read, it has no text */
     struct location asked; /* where the `include` stands that led to it; file NULL: nowhere */
     struct source *older;
 };

@@ -498,6 +498,8 @@ const struct source *yaml_open(struct messages *m, const char *path, struct loca
     FILE *file = fopen(path, "rb");
     if (!file) {
         message_error(m, asked, "cannot open the graph '%s': %s", path, strerror(errno));
+        (void)source_new(m, path, "", 0);
+        m->sources->is_file = true;
         return NULL;
     }
     struct stat info;
@@ -528,6 +530,7 @@ const struct source *yaml_open(struct messages *m, const char *path, struct loca
         m->arena->out_of_memory = &here;
         ret = source_new(m, path, text, size);
         m->sources->asked = asked;
+        m->sources->is_file = true;
         m->arena->out_of_memory = outer;
     }
     free(text);

@@ -1,0 +1,50 @@
+/*
+ * files.c - the files that a graph is made of, as its text alone tells them: a graph with errors
+ * has files as well.
+ */
+#include "graph/files.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "graph/tree.h"
+
+struct teller {
+    void (*tell)(void *arg, const char *file);
+    void *arg;
+};
+
+/* Options of type `path` are relative to the working folder, as they are here. */
+static void tell_named(const struct teller *t, const struct node *n) {
+    struct stat info;
+    if (n->kind == NODE_SCALAR && stat(n->text, &info) == 0 && S_ISREG(info.st_mode))
+        t->tell(t->arg, n->text);
+    for (int i = 0; i < n->count; i++)
+        tell_named(t, n->item[i]);
+}
+
+bool graph_files(const char *path, const char *const *sets, int count,
+                 void (*tell)(void *arg, const char *file), void *arg) {
+    const struct teller t = {tell, arg};
+    struct arena *arena = arena_new();
+    volatile bool whole = false;
+    jmp_buf here;
+    if (!arena)
+        return false;
+    arena->out_of_memory = &here;
+    if (setjmp(here) == 0) {
+        struct messages *m = arena_alloc(arena, sizeof *m);
+        m->arena = arena;
+        const struct node *root = graph_load(m, path, sets, count);
+        for (const struct source *s = m->sources; s; s = s->older)
+            if (s->is_file)
+                tell(arg, s->name);
+        const struct node *stages =
+            root && root->kind == NODE_MAP ? node_get(root, "stages") : NULL;
+        if (stages)
+            tell_named(&t, stages);
+        whole = m->errors == 0;
+    }
+    arena_free(arena);
+    return whole;
+}
