@@ -111,6 +111,24 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     return st;
 }
 
+/* The difference and the score, or what is smoothed, its scratch ("blur": at most one more volume,
+ * and kernels) and the result. */
+static enum hf_status memory(struct hf_stage *s, const struct hf_memory_query *q,
+                             struct hf_memory *ret, struct hf_error *e) {
+    const struct options *o = s->options;
+    const int64_t *size = q->largest->grid.size;
+    int64_t volume = size[0] * size[1] * size[2] * (int64_t)sizeof(float), kernels = 0;
+    (void)e;
+    for (int a = 0; a < 3; a++) {
+        double sigma = o->smooth.value[o->smooth.count == 1 ? 0 : a];
+        if (sigma > 0)
+            kernels += (int64_t)(3 * sigma + 2 + (double)size[a]) * (int64_t)sizeof(float) + 128;
+    }
+    ret->work = kernels > 0 ? 3 * volume + kernels + 128 : 2 * volume;
+    ret->held = 0;
+    return HF_OK;
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
     char from[3 * HF_FIELD_NAME];
@@ -181,6 +199,7 @@ static const struct hf_stage_class absdiff = {
     .ops = ops_used,
     .declare = declare,
     .process = process,
+    .memory = memory,
 };
 
 static const struct hf_stage_class *const stages[] = {&absdiff, NULL};

@@ -37,6 +37,10 @@ static void make_volume(void) {
     image[10] = 0;
 }
 
+/* That a call had in use beside its input, and what the stage tells of it. */
+static size_t used;
+static struct hf_memory told;
+
 static enum hf_status score_once(const struct options *o, const float *hu, struct hf_error *e) {
     const int64_t two = 2;
     struct harness *h = harness_open();
@@ -48,7 +52,14 @@ static enum hf_status score_once(const struct options *o, const float *hu, struc
     harness_set_u8(h, in, "liver", 1, liver);
     harness_set(h, in, "window", HF_ON_HOST, HF_F32, 1, &two, hu);
     struct hf_stage *s = harness_stage(h, &absdiff, o, "difference");
+    const struct hf_memory_query q = {.largest = in, .samples = 1, .slices = D};
+    size_t now, peak;
+    assert_int_equal(absdiff.memory(s, &q, &told, e), HF_OK);
+    s->device->methods->memory(s->device, 1, &now, &peak);
     enum hf_status st = harness_process(s, in, e);
+    used = now;
+    s->device->methods->memory(s->device, 0, &now, &peak);
+    used = peak - used;
     if (st == HF_OK)
         memcpy(score, harness_f32(harness_out(s, 0), o->output), sizeof score);
     harness_stage_free(s);
@@ -111,6 +122,23 @@ static void test_smoothed_while_signs_cancel(void **state) {
         assert_true(score[i] > 0.7f);
 }
 
+/* `plan` is told what a call takes, and not much more. */
+static void test_memory_is_told(void **state) {
+    (void)state;
+    static const struct hf_reals smooth[] = {
+        {1, {0}}, {1, {1}}, {1, {30}}, {3, {0, 2, 2}}, {3, {2, 0, 0}}};
+    struct hf_error e;
+    struct options o = {.within = "liver", .output = "score", .half = 20};
+    make_volume();
+    for (size_t i = 0; i < sizeof smooth / sizeof *smooth; i++) {
+        o.smooth = smooth[i];
+        assert_int_equal(score_once(&o, window, &e), HF_OK);
+        assert_true(used >= 2 * N * sizeof(float));
+        assert_true(told.held == 0 && told.work >= (int64_t)used);
+        assert_true(told.work <= (int64_t)used * 3 / 2);
+    }
+}
+
 static void test_what_is_refused(void **state) {
     (void)state;
     struct io_stub io;
@@ -131,6 +159,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_formula),
         cmocka_unit_test(test_smoothed_while_signs_cancel),
+        cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
