@@ -392,7 +392,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct all *all = handle->data;
     all->signal = number;
     for (int i = 0; i < all->how->at_once; i++)
-        if (all->child[i].busy)
+        if (all->child[i].busy && uv_is_active((uv_handle_t *)&all->child[i].process))
             (void)uv_process_kill(&all->child[i].process, number);
 }
 

@@ -173,3 +173,10 @@ enum hf_status folder_make(const char *path, struct hf_error *e) {
         return hf_fail(e, HF_IO, "%s: is in the way; expected a folder", path);
     return HF_OK;
 }
+
+bool path_goes_up(const char *path) {
+    for (const char *at = path; (at = strstr(at, "..")); at += 2)
+        if ((at == path || at[-1] == '/') && (at[2] == 0 || at[2] == '/'))
+            return true;
+    return false;
+}

@@ -47,13 +47,6 @@ static const char *below(const char *folder, const char *path) {
     return path + size + strspn(path + size, "/");
 }
 
-static bool goes_up(const char *path) {
-    for (const char *at = path; (at = strstr(at, "..")); at += 2)
-        if ((at == path || at[-1] == '/') && (at[2] == 0 || at[2] == '/'))
-            return true;
-    return false;
-}
-
 /* Of a file that is written again only the last version counts. */
 static void forget(struct made *made, const char *path) {
     struct entry *en = &made->entry;
@@ -74,7 +67,7 @@ static void forget(struct made *made, const char *path) {
 static void note(struct made *made, const char *path, size_t size, struct digest digest,
                  const struct hf_model *model) {
     forget(made, path);
-    if (goes_up(path) || !entry_add_file(&made->entry, path, (int64_t)size, digest)) {
+    if (path_goes_up(path) || !entry_add_file(&made->entry, path, (int64_t)size, digest)) {
         made->lost = true;
         return;
     }

@@ -192,5 +192,7 @@ enum hf_status file_read(const char *path, void **ret, size_t *ret_size, struct 
 enum hf_status file_write(const char *path, const void *bytes, size_t size, struct hf_error *e);
 /* Makes a folder and the ones above it. */
 enum hf_status folder_make(const char *path, struct hf_error *e);
+/* Whether a part of the path is "..". */
+bool path_goes_up(const char *path);
 
 #endif

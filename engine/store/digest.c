@@ -61,13 +61,16 @@ static enum hf_status put_all(int fd, const char *path, const char *bytes, size_
     return HF_OK;
 }
 
-/* Reads a file to its end, with a copy to `out` (-1: none). */
-static enum hf_status pass(const char *path, int out, const char *to, struct digest *ret,
-                           int64_t *ret_size, struct hf_error *e) {
+/* Reads a file to its end, or until it has more than `most` bytes, with a copy to `out` (-1: none).
+ * *ret_readable: an error, if there is one, is not that of the file that is read. */
+static enum hf_status pass(const char *path, int64_t most, int out, const char *to,
+                           struct digest *ret, int64_t *ret_size, bool *ret_readable,
+                           struct hf_error *e) {
     enum hf_status st = HF_OK;
     int64_t size = 0;
     ssize_t n = 1;
     int in = open(path, O_RDONLY | O_CLOEXEC);
+    *ret_readable = in >= 0;
     if (in < 0)
         return io_error(e, path, "cannot be opened");
     XXH3_state_t *state = XXH3_createState();
@@ -76,7 +79,7 @@ static enum hf_status pass(const char *path, int out, const char *to, struct dig
         st = hf_fail(e, HF_NO_MEMORY, "%s: no memory to read it", path);
     else
         (void)XXH3_128bits_reset(state);
-    while (st == HF_OK && n > 0) {
+    while (st == HF_OK && n > 0 && size <= most) {
         n = read(in, chunk, CHUNK);
         if (n < 0 && errno == EINTR) {
             n = 1;
@@ -84,6 +87,7 @@ static enum hf_status pass(const char *path, int out, const char *to, struct dig
         }
         if (n < 0) {
             st = io_error(e, path, "cannot be read");
+            *ret_readable = false;
         } else if (n > 0) {
             (void)XXH3_128bits_update(state, chunk, (size_t)n);
             size += n;
@@ -104,7 +108,8 @@ static enum hf_status pass(const char *path, int out, const char *to, struct dig
 enum hf_status digest_file(const char *path, struct digest *ret, int64_t *ret_size,
                            struct hf_error *e) {
     int64_t size = 0;
-    enum hf_status st = pass(path, -1, NULL, ret, &size, e);
+    bool readable;
+    enum hf_status st = pass(path, INT64_MAX, -1, NULL, ret, &size, &readable, e);
     if (st == HF_OK && ret_size)
         *ret_size = size;
     return st;
@@ -115,6 +120,7 @@ enum hf_status digest_copy(const char *from, const char *to, int64_t size, struc
     char aside[PATH_MAX];
     struct digest found;
     int64_t copied = 0;
+    bool readable;
     int n = snprintf(aside, sizeof aside, "%s.%ld-%lx.part", to, (long)getpid(),
                      (unsigned long)pthread_self());
     if (n < 0 || (size_t)n >= sizeof aside)
@@ -124,7 +130,9 @@ enum hf_status digest_copy(const char *from, const char *to, int64_t size, struc
         (void)io_error(e, to, "cannot be written");
         return e->status = HF_IO;
     }
-    enum hf_status st = pass(from, fd, to, &found, &copied, e);
+    enum hf_status st = pass(from, size, fd, to, &found, &copied, &readable, e);
+    if (!readable)
+        st = e->status = HF_INVALID;
     if (st == HF_OK && (copied != size || !digest_same(found, digest)))
         st = hf_fail(e, HF_INVALID, "%s: its checksum is wrong", from);
     if (st == HF_OK && fsync(fd) != 0)

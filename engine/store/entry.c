@@ -17,7 +17,8 @@
 
 #include "run/run.h"
 
-#define TITLE "hepaflow entry 1 "
+#define TITLE     "hepaflow entry 1 "
+#define TEXT_MOST ((off_t)1 << 30) /* bytes of the file `entry` */
 
 static const char *entry_path(const struct store *s, char *buffer, size_t size, struct digest key,
                               const char *file) {
@@ -149,8 +150,9 @@ static bool parse_files(const cJSON *list, struct entry *ret) {
     cJSON_ArrayForEach(one, list) {
         const char *digest = text_at(one, "digest");
         struct digest d;
-        if (!digest || !digest_parse(digest, &d) ||
-            !entry_add_file(ret, text_at(one, "path"), (int64_t)number_at(one, "size"), d))
+        const char *path = text_at(one, "path");
+        if (!digest || !digest_parse(digest, &d) || (path && path_goes_up(path)) ||
+            !entry_add_file(ret, path, (int64_t)number_at(one, "size"), d))
             return false;
         ret->file[ret->files - 1].model =
             cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(one, "model"));
@@ -301,6 +303,9 @@ static enum hf_status damaged(const char *path, const char *what, struct hf_erro
 static enum hf_status read_text(const char *path, char **ret, struct hf_error *e) {
     void *bytes = NULL;
     size_t size = 0;
+    struct stat info;
+    if (stat(path, &info) == 0 && info.st_size > TEXT_MOST)
+        return damaged(path, "it is too long", e);
     enum hf_status st = file_read(path, &bytes, &size, e);
     if (st != HF_OK)
         return st == HF_NO_MEMORY ? st : (e->status = HF_INVALID);
@@ -388,7 +393,7 @@ static enum hf_status restore_one(struct store *s, struct digest key, const stru
     st = folder_make(above, e);
     if (st == HF_OK)
         st = digest_copy(file_path(s, from, sizeof from, key, which), path, f->size, f->digest, e);
-    return st == HF_NOT_FOUND ? (e->status = HF_INVALID) : st;
+    return st;
 }
 
 enum hf_status entry_restore(struct store *s, struct digest key, const struct entry *en,
@@ -419,7 +424,11 @@ enum hf_status entry_model(struct store *s, struct digest key, const struct entr
         which++;
     if (which == en->files)
         return hf_fail(e, HF_NOT_FOUND, "the store's result of '%s' has no model", en->stage);
-    enum hf_status st = file_read(file_path(s, path, sizeof path, key, which), ret, ret_size, e);
+    struct stat info;
+    (void)file_path(s, path, sizeof path, key, which);
+    if (stat(path, &info) != 0 || info.st_size != en->file[which].size)
+        return damaged(path, "it has not the size that it should have", e);
+    enum hf_status st = file_read(path, ret, ret_size, e);
     if (st != HF_OK)
         return st == HF_NO_MEMORY ? st : (e->status = HF_INVALID);
     if ((int64_t)*ret_size == en->file[which].size &&

@@ -139,9 +139,9 @@ static void load(struct inputs *in) {
     free(bytes);
 }
 
-/* A path that fits into a line, and that means the same wherever a run is started. */
+/* A path that means the same wherever a run is started. */
 static bool full_path(const char *path, char ret[PATH_MAX]) {
-    return realpath(path, ret) && !strchr(ret, '\n');
+    return realpath(path, ret);
 }
 
 static char *print_new(struct inputs *in, size_t *ret_size) {
@@ -153,7 +153,7 @@ static char *print_new(struct inputs *in, size_t *ret_size) {
     for (int i = 0; i < in->count; i++) {
         struct known *k = &in->known[i];
         char digest[DIGEST_TEXT], sum[DIGEST_TEXT];
-        if (!k->fresh || !k->settled)
+        if (!k->fresh || !k->settled || strchr(k->path, '\n')) /* it must fit into a line */
             continue;
         k->fresh = false;
         digest_text(k->digest, digest);

@@ -49,6 +49,9 @@ static void add_digest(struct maker *m, enum term_kind kind, const char *name, c
     if (m->status != HF_OK)
         return;
     m->status = inputs_digest(m->scope->inputs, path, text, m->e);
+    /* Code that works but whose file is gone could be that of any build. */
+    if (m->status == HF_OK && kind == TERM_PLUGIN && strcmp(text, "missing") == 0)
+        m->status = hf_fail(m->e, HF_NOT_FOUND, "%s: is gone, though it is in use", path);
     if (m->status == HF_OK)
         terms_add(m->to, kind, name, text, note);
 }
@@ -78,6 +81,15 @@ static void add_path(struct maker *m, const char *option, const char *path) {
 static void add_options(struct maker *m, const char *prefix, const struct hf_option *table,
                         const void *options);
 
+/* A name with a comma in it is not two. */
+static void put_name(FILE *f, const char *name) {
+    for (; *name; name++) {
+        if (strchr(",:\\", *name))
+            (void)fputc('\\', f);
+        (void)fputc(*name, f);
+    }
+}
+
 static void add_list(struct maker *m, const char *name, int32_t count, const char *const *names,
                      const double *values) {
     char *text = NULL;
@@ -90,7 +102,9 @@ static void add_list(struct maker *m, const char *name, int32_t count, const cha
     for (int32_t i = 0; i < count; i++) {
         (void)fputs(i > 0 ? ", " : "", f);
         if (names && names[i])
-            (void)fprintf(f, values ? "%s: " : "%s", names[i]);
+            put_name(f, names[i]);
+        if (names && names[i] && values)
+            (void)fputs(": ", f);
         if (values)
             (void)fprintf(f, "%.17g", values[i]);
     }

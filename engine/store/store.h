@@ -34,7 +34,8 @@ bool digest_parse(const char *text, struct digest *ret);
 /* Of a whole file; *ret_size may be NULL. */
 enum hf_status digest_file(const char *path, struct digest *ret, int64_t *ret_size,
                            struct hf_error *e);
-/* Copies a file aside and renames it, if it has that size and digest; HF_INVALID if it has not. */
+/* Copies a file aside and renames it, if it has that size and digest; HF_INVALID if it has not, or
+ * cannot be read. */
 enum hf_status digest_copy(const char *from, const char *to, int64_t size, struct digest digest,
                            struct hf_error *e);
 

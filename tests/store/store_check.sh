@@ -132,6 +132,15 @@ PY
     same first out
 done
 for file in "$masks"/entry "$masks"/0 "$filler"/0; do
+    truncate -s +9T "$file" 2>>log || truncate -s +1G "$file"
+    rm -rf mended
+    run --out mended
+    grep -q 'its result in the store is damaged' log || fail "$file, too long: not told"
+    same first mended
+    rm -rf "$file" mended && mkdir "$file"
+    run --out mended
+    grep -q 'its result in the store is damaged' log || fail "$file, a folder: not told"
+    same first mended
     truncate -s -1 "$file"
     rm -rf out
     run --out out

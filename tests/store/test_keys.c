@@ -240,6 +240,44 @@ static void files_count_with_their_content(void **state) {
     (void)rmdir(folder);
 }
 
+static void any_path_is_read(void **state) {
+    (void)state;
+    char folder[] = "/tmp/hepaflow-keys-XXXXXX", path[64];
+    char digest[2][DIGEST_TEXT];
+    struct hf_error e;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/two\nlines", folder);
+    for (int i = 0; i < 2; i++) {
+        struct inputs *inputs = inputs_new(NULL);
+        write_text(path, i ? "b" : "a");
+        assert_int_equal(inputs_digest(inputs, path, digest[i], &e), HF_OK);
+        assert_string_not_equal(digest[i], "missing");
+        inputs_free(inputs);
+    }
+    assert_string_not_equal(digest[0], digest[1]);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
+/* Its code works on, but which build that is cannot be told. */
+static void a_plugin_that_is_gone_has_no_key(void **state) {
+    (void)state;
+    struct hf_plan *plan = plan_with(NULL, 0);
+    struct plan_stage *ps = &plan->stage[stage_of(plan, "pseudo")];
+    struct module copy = *ps->module;
+    char path[] = "/tmp/hepaflow-no-such-plugin.so";
+    struct inputs *inputs = inputs_new(NULL);
+    const struct key_scope scope = scope_of(plan, inputs);
+    struct keys *k = NULL;
+    struct hf_error e;
+    copy.path = path;
+    ps->module = &copy;
+    assert_int_equal(keys_new(&scope, &k, &e), HF_NOT_FOUND);
+    assert_non_null(strstr(e.text, path));
+    inputs_free(inputs);
+    hf_plan_free(plan);
+}
+
 /* ---- the text of terms ---- */
 
 static void terms_survive_their_text(void **state) {
@@ -276,6 +314,8 @@ int main(void) {
         cmocka_unit_test(devices_and_seeds_count),
         cmocka_unit_test(a_rebuilt_plugin_counts),
         cmocka_unit_test(files_count_with_their_content),
+        cmocka_unit_test(any_path_is_read),
+        cmocka_unit_test(a_plugin_that_is_gone_has_no_key),
         cmocka_unit_test(terms_survive_their_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
