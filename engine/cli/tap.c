@@ -4,10 +4,9 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -62,6 +61,8 @@ static int tapped_stage(const struct tap *t) {
 
 static void need(const struct tap *t, int stage) {
     const struct plan_stage *s = &t->whole->stage[stage];
+    if (t->needed[stage])
+        return;
     t->needed[stage] = true;
     for (int i = 0; i < s->inputs; i++)
         need(t, s->input[i]);
@@ -74,6 +75,10 @@ static void need(const struct tap *t, int stage) {
 static void put_text(FILE *out, const char *text) {
     fputc('"', out);
     for (; *text; text++) {
+        if ((unsigned char)*text < 32 || *text == 127) {
+            fprintf(out, "\\x%02x", (unsigned)*text);
+            continue;
+        }
         if (*text == '"' || *text == '\\')
             fputc('\\', out);
         else if (text[0] == '$' && text[1] == '{')
@@ -121,27 +126,31 @@ static struct sets settings_of(const struct tap *t, const struct sets *sets) {
 
 /* The plan of that graph, which exists in memory alone. */
 static int plan_tap(const struct tap *t, const struct sets *sets, struct hf_plan **ret) {
-    char *path = realpath(t->graph, NULL), *messages = NULL, name[64];
-    int fd = memfd_create("tap", 0);
-    FILE *out = path && fd >= 0 ? fdopen(dup(fd), "w") : NULL;
-    int status = EXIT_FAILED;
-    if (out) {
-        put_graph(out, t, path);
-        if (fclose(out) == 0) {
-            const struct sets own = settings_of(t, sets);
-            (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-            if (hf_plan_load(t->whole->engine, name, own.item, own.count, ret, &messages) == HF_OK)
-                status = EXIT_DONE;
-        }
+    char *path = realpath(t->graph, NULL), *text = NULL, *messages = NULL;
+    size_t size = 0;
+    if (!path) {
+        fprintf(stderr, "hepaflow tap: %s: %s\n", t->graph, strerror(errno));
+        return EXIT_FAILED;
     }
-    if (status != EXIT_DONE)
-        fprintf(stderr, "hepaflow tap: the graph for it cannot be made\n%s",
-                messages ? messages : "");
-    hf_free(messages);
+    FILE *out = open_memstream(&text, &size);
+    if (out)
+        put_graph(out, t, path);
     free(path);
-    if (fd >= 0)
-        (void)close(fd);
-    return status;
+    bool bad = !out || ferror(out);
+    if (out && fclose(out) != 0)
+        bad = true;
+    if (bad) {
+        free(text);
+        return fail("out of memory");
+    }
+    const struct sets own = settings_of(t, sets);
+    enum hf_status st =
+        plan_load_text(t->whole->engine, "tap", text, own.item, own.count, ret, &messages);
+    if (st != HF_OK)
+        fprintf(stderr, "hepaflow tap: the graph for it cannot be made\n%s", messages);
+    hf_free(messages);
+    free(text);
+    return st == HF_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- what it tells ---- */

@@ -559,8 +559,8 @@ static void check_graph(struct checker *c, const struct node *root) {
 
 /* *ret is there as soon as something may hang on it, also after an error. */
 static enum hf_status load(struct hf_engine *engine, struct arena *arena, const char *path,
-                           const char *const *sets, int count, struct hf_plan *volatile *ret,
-                           char **ret_messages) {
+                           const char *text, const char *const *sets, int count,
+                           struct hf_plan *volatile *ret, char **ret_messages) {
     struct messages *m = arena_alloc(arena, sizeof *m);
     m->arena = arena;
     struct hf_plan *plan = arena_alloc(arena, sizeof *plan);
@@ -583,7 +583,7 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     c->plan = plan;
     if (engine->warning)
         message_warning(m, (struct location){0}, "%s", engine->warning);
-    const struct node *root = graph_load(m, path, sets, count);
+    const struct node *root = graph_load(m, path, text, sets, count);
     if (root && root->kind == NODE_MAP)
         check_graph(c, root);
     c->root = root;
@@ -600,8 +600,9 @@ static void discard(struct hf_plan *plan, struct arena *arena) {
     arena_free(arena);
 }
 
-enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const char *const *sets,
-                            int32_t set_count, struct hf_plan **ret, char **ret_messages) {
+enum hf_status plan_load_text(struct hf_engine *engine, const char *path, const char *text,
+                              const char *const *sets, int count, struct hf_plan **ret,
+                              char **ret_messages) {
     *ret_messages = NULL;
     struct arena *arena = arena_new();
     /* Numbers are read and written the same way wherever the embedding program is at home. */
@@ -613,7 +614,7 @@ enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const ch
         jmp_buf here;
         arena->out_of_memory = &here;
         if (setjmp(here) == 0)
-            st = load(engine, arena, path, sets, set_count, &plan, ret_messages);
+            st = load(engine, arena, path, text, sets, count, &plan, ret_messages);
         arena->out_of_memory = NULL;
         (void)uselocale(before);
     }
@@ -626,6 +627,11 @@ enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const ch
     if (st == HF_NO_MEMORY && !*ret_messages)
         *ret_messages = strdup("out of memory while reading the graph\n");
     return st;
+}
+
+enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const char *const *sets,
+                            int32_t set_count, struct hf_plan **ret, char **ret_messages) {
+    return plan_load_text(engine, path, NULL, sets, set_count, ret, ret_messages);
 }
 
 void hf_plan_free(struct hf_plan *plan) {

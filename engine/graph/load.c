@@ -249,9 +249,10 @@ struct opened {
     const struct opened *by;
 };
 
-/* What a graph is read with: messages and `--set`. */
+/* What a graph is read with: messages, its text where it is no file, and `--set`. */
 struct loading {
     struct messages *m;
+    const char *text;
     const char *const *sets;
     int count;
 };
@@ -365,7 +366,8 @@ static struct node *load_file(const struct loading *l, const char *path, struct 
             message_error(m, asked, "'%s' includes itself", path);
             return NULL;
         }
-    const struct source *source = yaml_open(m, path, asked);
+    const struct source *source =
+        !by && l->text ? source_new(m, path, l->text, strlen(l->text)) : yaml_open(m, path, asked);
     struct node *root = source ? yaml_parse(m, source, 0) : NULL;
     if (!root)
         return NULL;
@@ -391,9 +393,10 @@ static struct node *load_file(const struct loading *l, const char *path, struct 
 
 /* ---- all together ---- */
 
-struct node *graph_load(struct messages *m, const char *path, const char *const *sets, int count) {
+struct node *graph_load(struct messages *m, const char *path, const char *text,
+                        const char *const *sets, int count) {
     struct location nowhere = {0};
-    const struct loading l = {m, sets, count};
+    const struct loading l = {m, text, sets, count};
     struct node *root = load_file(&l, path, nowhere, NULL, 0);
     if (!root)
         return NULL;

@@ -144,8 +144,17 @@ const char *node_shown(const struct node *n, struct arena *a);
 
 /*
  * The graph as one map: included files below, `sets` on top, vars filled in, `like` left to do.
- * NULL if a file could not be read as YAML.
+ * It is read from the file `path`, or from `text` unless that is NULL. NULL if a file could not be
+ * read as YAML.
  */
-struct node *graph_load(struct messages *m, const char *path, const char *const *sets, int count);
+struct node *graph_load(struct messages *m, const char *path, const char *text,
+                        const char *const *sets, int count);
+
+/* ---- a plan (check.c) ---- */
+
+/* hf_plan_load of a graph that is no file: messages call it `path`. */
+enum hf_status plan_load_text(struct hf_engine *engine, const char *path, const char *text,
+                              const char *const *sets, int count, struct hf_plan **ret,
+                              char **ret_messages);
 
 #endif

@@ -368,12 +368,13 @@ static void *sink_main(void *arg) {
 
 /* Whether what becomes of a sample hangs on what else there is: then all have to come. */
 static bool sees_several(const struct hf_plan *plan, int stage) {
-    const struct plan_stage *ps = &plan->stage[stage];
-    bool several = (ps->cls->flags & (HF_STAGE_SERIAL | HF_STAGE_YIELDS_MODEL)) ||
-                   ps->cls->kind == HF_MIX || ps->cls->end_of_epoch;
-    for (int i = 0; i < ps->inputs && !several; i++)
-        several = sees_several(plan, ps->input[i]);
-    return several;
+    for (const struct plan_stage *ps = &plan->stage[stage];; ps = &plan->stage[ps->input[0]]) {
+        if ((ps->cls->flags & (HF_STAGE_SERIAL | HF_STAGE_YIELDS_MODEL)) ||
+            ps->cls->kind == HF_MIX || ps->cls->end_of_epoch)
+            return true;
+        if (ps->inputs == 0) /* no other than a mix has more than one */
+            return false;
+    }
 }
 
 bool job_passes_over(const struct job *job, struct hf_stage *source,

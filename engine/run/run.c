@@ -599,24 +599,32 @@ static enum hf_status check_sources(struct run *run, struct hf_error *e) {
     return st;
 }
 
-/* Scores, ledger, report, summary and trace; what was found out stands, even if something failed
- * later. */
+/* What came of the run so far, with what came last: the first error stays. */
+static enum hf_status with_late(enum hf_status st, struct hf_error *e, enum hf_status late_st,
+                                const struct hf_error *late) {
+    if (st != HF_OK || late_st == HF_OK)
+        return st;
+    *e = *late;
+    return late_st;
+}
+
+/* Scores, ledger, trace, report and summary; what was found out stands, even if something failed
+ * later. The last two say how the run ended, so all else is written before. */
 static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_error *e) {
-    struct hf_error late[5];
-    struct ledger *ledger = &run->results.ledger;
-    ledger_sort(ledger);
+    struct results *results = &run->results;
+    struct hf_error late;
+    ledger_sort(&results->ledger);
     tell_ledger(run);
-    const enum hf_status written[5] = {
-        results_write(&run->results, run->out_dir, &late[0]),
-        ledger_write(ledger, run->seed, run->out_dir, st == HF_OK, &late[1]),
-        record_write(run, st, e, &late[2]), summary_write(run, st, e, &late[3]),
-        trace_close(run->trace, &late[4])};
-    for (int i = 0; i < 5 && st == HF_OK; i++)
-        if (written[i] != HF_OK) {
-            st = written[i];
-            *e = late[i];
-        }
-    return st;
+    enum hf_status now = results_write(results, run->out_dir, &late);
+    st = with_late(st, e, now, &late);
+    now = ledger_write(&results->ledger, run->seed, run->out_dir, st == HF_OK, &late);
+    st = with_late(st, e, now, &late);
+    now = trace_close(run->trace, &late);
+    st = with_late(st, e, now, &late);
+    now = record_write(run, st, e, &late);
+    st = with_late(st, e, now, &late);
+    now = summary_write(run, st, e, &late);
+    return with_late(st, e, now, &late);
 }
 
 static enum hf_status run_new(struct hf_engine *engine, struct hf_plan *plan,

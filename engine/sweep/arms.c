@@ -342,7 +342,7 @@ static enum hf_status load(struct reader *r, const char *path, const struct swee
     struct sweep *sw = r->sw;
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     sw->axis = arena_array(r->a, MAX_AXES, sizeof *sw->axis);
-    const struct node *root = graph_load(r->m, path, o->set, o->sets);
+    const struct node *root = graph_load(r->m, path, NULL, o->set, o->sets);
     const struct node *name = root && root->kind == NODE_MAP ? node_get(root, "name") : NULL;
     sw->graph = name && name->kind == NODE_SCALAR ? arena_strdup(r->a, name->text)
                                                   : arena_strndup(r->a, base, strcspn(base, "."));

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -486,6 +487,14 @@ static void results_are_written_in_the_order_of_stages(void **state) {
     free(html);
 }
 
+static cJSON *read_json(const char *name) {
+    char *text = read_text(name);
+    cJSON *ret = cJSON_Parse(text);
+    assert_non_null(ret);
+    free(text);
+    return ret;
+}
+
 static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
     (void)state;
     struct hf_error e;
@@ -498,6 +507,30 @@ static void results_outlive_a_failure_and_bad_ones_are_refused(void **state) {
     assert_non_null(strstr(json, "\"best\""));
     assert_null(strstr(json, "\"weak\""));
     free(json);
+}
+
+/* What is written last says so if anything could not be written before. */
+static void a_file_that_cannot_be_written_fails_the_run(void **state) {
+    (void)state;
+    static const char *const files[] = {"scores.json", "ledger.csv"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct hf_error e;
+        char path[300];
+        kit_close(&kit);
+        kit_open(&kit);
+        build_scores();
+        (void)snprintf(path, sizeof path, "%s/%s", kit.folder, files[i]);
+        assert_int_equal(mkdir(path, 0777), 0);
+        assert_int_equal(kit_try(&kit, &e), HF_IO);
+        assert_non_null(strstr(e.text, path));
+        cJSON *summary = read_json("run.json"), *report = read_json("report.json");
+        assert_string_equal(text_of(summary, "outcome"), "failed");
+        assert_string_equal(text_of(report, "state"), "failed");
+        assert_string_equal(text_of(report, "error"), e.text);
+        cJSON_Delete(summary);
+        cJSON_Delete(report);
+        assert_int_equal(rmdir(path), 0);
+    }
 }
 
 static void sections_that_are_none_are_refused(void **state) {
@@ -625,6 +658,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_job_tells_of_its_progress_once_for_all_sinks, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(results_outlive_a_failure_and_bad_ones_are_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_cannot_be_written_fails_the_run, setup,
                                         teardown),
         cmocka_unit_test(sections_that_are_none_are_refused),
         cmocka_unit_test(an_early_cancel_is_heeded),

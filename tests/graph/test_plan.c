@@ -2,7 +2,6 @@
 #include "graph_test.h"
 
 #include <dirent.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
@@ -613,35 +612,6 @@ static void test_shipped_graphs(void **state) {
     (void)closedir(dir);
 }
 
-/* In under 0.1 s, so that trying an ablation out costs nothing; sanitized builds are given more. */
-static void test_plan_is_quick(void **state) {
-    (void)state;
-    struct timespec from, to;
-    double best = 1e9;
-    for (int i = 0; i < 3; i++) {
-        struct hf_engine *engine = NULL;
-        struct hf_error e;
-        char path[4096], *messages = NULL;
-        struct hf_plan *p = NULL;
-        (void)snprintf(path, sizeof path, "%s/graphs/couinaudnet.yaml", getenv("HEPAFLOW_SOURCE"));
-        (void)clock_gettime(CLOCK_MONOTONIC, &from);
-        assert_int_equal(hf_engine_open(&engine, &e), HF_OK);
-        assert_int_equal(hf_plan_load(engine, path, NULL, 0, &p, &messages), HF_OK);
-        (void)clock_gettime(CLOCK_MONOTONIC, &to);
-        hf_plan_free(p);
-        hf_engine_close(engine);
-        double seconds =
-            (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
-        best = seconds < best ? seconds : best;
-    }
-    print_message("couinaudnet.yaml is planned in %.1f ms\n", 1e3 * best);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    assert_true(best < 1.0);
-#else
-    assert_true(best < 0.1);
-#endif
-}
-
 static void test_unused(void **state) {
     (void)state;
     struct hf_plan *p = NULL;
@@ -704,17 +674,17 @@ static void test_on_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),           cmocka_unit_test(test_regrid_and_mix),
-        cmocka_unit_test(test_missing_ops),      cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_jobs_and_order),   cmocka_unit_test(test_sinks_join),
-        cmocka_unit_test(test_engine_keys),      cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),           cmocka_unit_test(test_include_folder),
-        cmocka_unit_test(test_include_vars),     cmocka_unit_test(test_graph_dir),
-        cmocka_unit_test(test_var_is_a_list),    cmocka_unit_test(test_supervision),
-        cmocka_unit_test(test_weak_branch),      cmocka_unit_test(test_masks_leak),
-        cmocka_unit_test(test_shipped_graphs),   cmocka_unit_test(test_weak_branch_small),
-        cmocka_unit_test(test_plan_is_quick),    cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_slices_supervise), cmocka_unit_test(test_on_error),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_regrid_and_mix),
+        cmocka_unit_test(test_missing_ops),    cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_jobs_and_order), cmocka_unit_test(test_sinks_join),
+        cmocka_unit_test(test_engine_keys),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),         cmocka_unit_test(test_include_folder),
+        cmocka_unit_test(test_include_vars),   cmocka_unit_test(test_graph_dir),
+        cmocka_unit_test(test_var_is_a_list),  cmocka_unit_test(test_supervision),
+        cmocka_unit_test(test_weak_branch),    cmocka_unit_test(test_masks_leak),
+        cmocka_unit_test(test_shipped_graphs), cmocka_unit_test(test_weak_branch_small),
+        cmocka_unit_test(test_unused),         cmocka_unit_test(test_slices_supervise),
+        cmocka_unit_test(test_on_error),
     };
     return cmocka_run_group_tests(tests, graph_setup, graph_teardown);
 }

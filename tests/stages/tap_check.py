@@ -107,6 +107,14 @@ assert next((work / "m").glob("*_predicted.nii.gz"))
 told = hepaflow("tap", graph, "filled", "--set", "other.steps=1", "--case", names[1], "--out", work / "m")
 assert "other begins" not in told and "other reused" in told, told
 
+# Paths and cases of any kind.
+odd = work / 'odd\n\t"${x}"'
+odd.mkdir()
+(odd / "graph.yaml").write_text(graph.read_text())
+hepaflow("tap", odd / "graph.yaml", "cases", "--out", work / "o")
+says = hepaflow("tap", odd / "graph.yaml", "cases", "--out", work / "o", "--case", 'a"\n', status=1)
+assert "no sample of case 'a\"" in says, says
+
 for args, says in [
     (["segmnts"], "did you mean 'segments'?"),
     (["net"], "stage 'net' (train) hands on no samples; what it takes leaves 'holes'"),
