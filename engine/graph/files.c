@@ -35,7 +35,7 @@ bool graph_files(const char *path, const char *const *sets, int count,
     if (setjmp(here) == 0) {
         struct messages *m = arena_alloc(arena, sizeof *m);
         m->arena = arena;
-        const struct node *root = graph_load(m, path, sets, count);
+        const struct node *root = graph_load(m, path, NULL, sets, count);
         for (const struct source *s = m->sources; s; s = s->older)
             if (s->is_file)
                 tell(arg, s->name);
