@@ -130,6 +130,7 @@ wait_for 11 'Ctrl-C ends'
 kill -INT "$watch"
 ends 0
 [ -z "$(ls store/aside)" ] || fail "something stayed aside: $(ls store/aside)"
+: >log # before the next one starts: its lines are waited for
 set -m
 "$program" run top.yaml --watch --out out --set filler.steps=100000 >log 2>&1 &
 watch=$!
