@@ -71,7 +71,7 @@ class Programs:
                                stdout=subprocess.DEVNULL)
             self.hepaflow = os.path.join(build, 'hepaflow')
             self.folder = os.path.join(build, 'tools')
-        self.env = dict(os.environ)
+        self.env = dict(os.environ, HEPAFLOW_STORE='')  # what is measured must be done
         found = subprocess.run([os.path.join(TOP, 'tools', 'find-cudnn')], capture_output=True,
                                text=True, check=False)
         if found.returncode == 0:
