@@ -71,6 +71,7 @@ void instance_init(struct instance *in, struct job *job, int stage, int replica)
         .module_dir = ps->module ? ps->module->dir : NULL,
         .out_dir = run->out_dir,
         .engine = in,
+        .items_may_fail = ps->on_error.skip || ps->on_error.retries > 0,
     };
 }
 

@@ -52,35 +52,17 @@ static enum hf_status check_there(const struct load_options *o, const struct hf_
                    c->path[f], what);
 }
 
-static enum hf_status item_fill(const struct load_options *o, const struct hf_case *c,
-                                struct load_item *it, struct hf_error *e) {
-    it->c = c;
-    for (int f = 0; f < HF_CASE_FILES; f++) {
-        if (!c->path[f] || !load_wants(o, (enum hf_case_file)f))
-            continue;
-        char header[LOAD_PATH_BYTES], image[LOAD_PATH_BYTES];
-        enum hf_status st = check_there(o, c, (enum hf_case_file)f, e);
-        if (st == HF_OK)
-            st = hf_nifti_paths(c->path[f], header, image, sizeof header, e);
-        if (st != HF_OK)
-            return st;
-        it->header[f] = strdup(header);
-        it->image[f] = image[0] ? strdup(image) : NULL;
-        if (!it->header[f] || (image[0] && !it->image[f]))
-            return hf_fail(e, HF_NO_MEMORY, "no memory for the cases' paths");
-    }
-    return HF_OK;
+enum hf_status load_paths_of(const struct load_options *o, const struct hf_case *c,
+                             enum hf_case_file f, struct load_paths *ret, struct hf_error *e) {
+    enum hf_status st = check_there(o, c, f, e);
+    return st == HF_OK ? hf_nifti_paths(c->path[f], ret->header, ret->image, sizeof ret->header, e)
+                       : st;
 }
 
-/** The table of slices of a case that has one: read now, so that a mistake shows before the work.
- */
-static enum hf_status item_slices(const struct hf_stage *s, struct load_item *it,
-                                  struct hf_error *e) {
-    const struct hf_case *c = it->c;
+enum hf_status load_slices_of(const struct hf_stage *s, const struct hf_case *c,
+                              struct hf_slices *ret, struct hf_error *e) {
     struct stat info;
     const char *what = NULL;
-    if (!c->slices)
-        return HF_OK;
     if (stat(c->slices, &info) != 0)
         what = errno == ENOENT ? "is not there" : strerror(errno);
     else if (!S_ISREG(info.st_mode))
@@ -95,8 +77,25 @@ static enum hf_status item_slices(const struct hf_stage *s, struct load_item *it
     enum hf_status st = s->host->file_take(s->host, c->slices, &text, &size, e);
     if (st != HF_OK)
         return st;
-    st = hf_slices_parse(text, size, c->slices, &it->slices, e);
+    st = hf_slices_parse(text, size, c->slices, ret, e);
     s->host->file_free(s->host, text);
+    return st;
+}
+
+/** Looks for a case's files, so that a mistake shows before the work. */
+static enum hf_status check_item(const struct hf_stage *s, const struct load_item *it,
+                                 struct hf_error *e) {
+    enum hf_status st = HF_OK;
+    for (int f = 0; f < HF_CASE_FILES && st == HF_OK; f++) {
+        struct load_paths paths;
+        if (it->reads[f])
+            st = load_paths_of(s->options, it->c, (enum hf_case_file)f, &paths, e);
+    }
+    if (st != HF_OK || !it->c->slices)
+        return st;
+    struct hf_slices slices = {0, NULL};
+    st = load_slices_of(s, it->c, &slices, e);
+    hf_slices_free(&slices);
     return st;
 }
 
@@ -208,9 +207,10 @@ static enum hf_status choose(const struct hf_stage *s, struct hf_error *e) {
         if (!is_complete(o, c, lacks))
             continue;
         struct load_item *it = &st->item[st->items++];
-        enum hf_status status = item_fill(o, c, it, e);
-        if (status == HF_OK)
-            status = item_slices(s, it, e);
+        it->c = c;
+        for (int f = 0; f < HF_CASE_FILES; f++)
+            it->reads[f] = c->path[f] && load_wants(o, (enum hf_case_file)f);
+        enum hf_status status = s->items_may_fail ? HF_OK : check_item(s, it, e);
         if (status != HF_OK)
             return status;
     }

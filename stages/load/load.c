@@ -23,13 +23,6 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
 
 static void stop(struct hf_stage *s) {
     struct load_state *state = s->state;
-    for (int64_t i = 0; i < state->items; i++) {
-        for (int f = 0; f < HF_CASE_FILES; f++) {
-            free(state->item[i].header[f]);
-            free(state->item[i].image[f]);
-        }
-        hf_slices_free(&state->item[i].slices);
-    }
     free(state->item);
     state->item = NULL;
     state->items = 0;
@@ -42,17 +35,24 @@ static enum hf_status count(struct hf_stage *s, int64_t *ret_count, struct hf_er
     return HF_OK;
 }
 
+/** What is not there is left to `open` to tell of. */
 static int32_t files(struct hf_stage *s, int64_t i, const char **paths, int32_t max) {
-    const struct load_item *it = &((const struct load_state *)s->state)->item[i];
+    struct load_state *state = s->state;
+    const struct load_item *it = &state->item[i];
     int32_t n = 0;
     for (int f = 0; f < HF_CASE_FILES; f++) {
-        if (f == HF_CASE_TUMOR && load_shared(it))
+        struct load_paths *p = &state->asked[f];
+        struct hf_error e;
+        if (!it->reads[f] || (f == HF_CASE_TUMOR && load_shared(it)) ||
+            load_paths_of(s->options, it->c, (enum hf_case_file)f, p, &e) != HF_OK)
             continue;
-        if (it->header[f] && n < max)
-            paths[n++] = it->header[f];
-        if (it->image[f] && n < max)
-            paths[n++] = it->image[f];
+        if (n < max)
+            paths[n++] = p->header;
+        if (p->image[0] && n < max)
+            paths[n++] = p->image;
     }
+    if (it->c->slices && n < max)
+        paths[n++] = it->c->slices;
     return n;
 }
 

@@ -36,12 +36,17 @@ struct load_options {
     double fill;
 };
 
-/** A chosen case, and the files that its paths stand for. */
+/** A chosen case. Every instance holds all of them, so that what follows from one is found when it
+ *  is opened. */
 struct load_item {
     const struct hf_case *c;
-    char *header[HF_CASE_FILES];
-    char *image[HF_CASE_FILES]; /* the voxels of a pair; NULL: a single file */
-    struct hf_slices slices;    /* none: the manifest's line has the annotation */
+    uint8_t reads[HF_CASE_FILES]; /* 1: has the file, and it is wanted */
+};
+
+/** The files that a path stands for. */
+struct load_paths {
+    char header[LOAD_PATH_BYTES];
+    char image[LOAD_PATH_BYTES]; /* the voxels of a pair; empty: a single file */
 };
 
 struct load_state {
@@ -49,6 +54,7 @@ struct load_state {
     struct hf_cases cases;
     struct load_item *item;
     int64_t items;
+    struct load_paths asked[HF_CASE_FILES]; /* what `files` has last told of */
 };
 
 /** 1 if the options ask for the field. */
@@ -59,6 +65,14 @@ int load_shared(const struct load_item *it);
 
 /** Reads the dataset, and chooses the cases that the options want. */
 enum hf_status load_choose(struct hf_stage *s, struct hf_error *e);
+
+/** The files of a case's path, which are looked for. */
+enum hf_status load_paths_of(const struct load_options *o, const struct hf_case *c,
+                             enum hf_case_file f, struct load_paths *ret, struct hf_error *e);
+
+/** The case's table of slices, read and parsed; it has one. */
+enum hf_status load_slices_of(const struct hf_stage *s, const struct hf_case *c,
+                              struct hf_slices *ret, struct hf_error *e);
 
 /** The grid of a case's image, from its header. */
 enum hf_status load_grid_of(struct hf_stage *s, int64_t i, struct hf_grid *ret, struct hf_error *e);

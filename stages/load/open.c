@@ -14,7 +14,7 @@ static int is_lits(const struct load_item *it) {
 }
 
 int load_shared(const struct load_item *it) {
-    return is_lits(it) && it->header[HF_CASE_LIVER] && it->header[HF_CASE_TUMOR];
+    return is_lits(it) && it->reads[HF_CASE_LIVER] && it->reads[HF_CASE_TUMOR];
 }
 
 /** The image of the case that is being opened. */
@@ -28,6 +28,7 @@ struct image {
  *  takes what others have just let go. */
 struct source {
     const struct hf_stage *stage;
+    struct load_paths paths;
     void *header, *image;
     struct hf_tensor *content;
     struct hf_nifti_memory memory;
@@ -65,12 +66,15 @@ static enum hf_status source_open(const struct hf_stage *s, const struct load_it
     memset(src, 0, sizeof *src);
     src->stage = s;
     src->memory = (struct hf_nifti_memory){content_take, content_give, src};
-    enum hf_status st = s->host->file_take(s->host, it->header[f], &src->header, &header_size, e);
-    if (st == HF_OK && it->image[f])
-        st = s->host->file_take(s->host, it->image[f], &src->image, &image_size, e);
+    const struct load_paths *paths = &src->paths;
+    enum hf_status st = load_paths_of(s->options, it->c, f, &src->paths, e);
+    if (st == HF_OK)
+        st = s->host->file_take(s->host, paths->header, &src->header, &header_size, e);
+    if (st == HF_OK && paths->image[0])
+        st = s->host->file_take(s->host, paths->image, &src->image, &image_size, e);
     if (st == HF_OK)
         st = hf_nifti_open_into(&src->memory, src->header, header_size, src->image, image_size,
-                                it->header[f], &src->nifti, e);
+                                paths->header, &src->nifti, e);
     if (st != HF_OK) {
         source_close(src);
         return st;
@@ -127,7 +131,10 @@ enum hf_status load_grid_of(struct hf_stage *s, int64_t i, struct hf_grid *ret,
     const struct load_item *it = &((const struct load_state *)s->state)->item[i];
     const struct hf_override *given = &it->c->geometry[HF_CASE_IMAGE];
     struct hf_nifti n;
-    enum hf_status st = hf_nifti_peek(it->header[HF_CASE_IMAGE], &n, e);
+    struct load_paths paths;
+    enum hf_status st = load_paths_of(s->options, it->c, HF_CASE_IMAGE, &paths, e);
+    if (st == HF_OK)
+        st = hf_nifti_peek(paths.header, &n, e);
     if (st == HF_OK && hf_override_given(given)) {
         struct hf_grid grid = n.header.grid;
         hf_override_apply(given, &grid);
@@ -217,17 +224,17 @@ static enum hf_status check_labels(const struct hf_stage *s, const struct load_i
     uint8_t *v = HF_DATA(uint8_t, t);
     enum hf_status st = HF_OK;
     if (values->given) {
-        st = hf_check_values(v, n, values, it->header[f], &set, e);
+        st = hf_check_values(v, n, values, it->c->path[f], &set, e);
     } else if (f == HF_CASE_COUINAUD) {
         for (int64_t i = 0; i < n; i++)
             set += v[i] != 0;
     } else {
         int lits = f == HF_CASE_LIVER || is_lits(it);
-        st = hf_check_mask(v, n, lits, f == HF_CASE_TUMOR && is_lits(it), it->header[f], &set, e);
+        st = hf_check_mask(v, n, lits, f == HF_CASE_TUMOR && is_lits(it), it->c->path[f], &set, e);
     }
     if (st == HF_OK && set == 0 && f != HF_CASE_TUMOR)
         st = hf_fail(e, HF_INVALID, "%s: no voxel of it is set on the image's grid; expected %s",
-                     it->header[f], f == HF_CASE_LIVER ? "a liver" : "Couinaud segments 1 to 8");
+                     it->c->path[f], f == HF_CASE_LIVER ? "a liver" : "Couinaud segments 1 to 8");
     return st;
 }
 
@@ -244,7 +251,7 @@ static enum hf_status load_all_labels(const struct hf_stage *s, const struct loa
             st = copy_labels(s, grid, t[HF_CASE_LIVER], &t[HF_CASE_TUMOR], e);
     }
     for (int f = HF_CASE_LIVER; f < HF_CASE_FILES && st == HF_OK; f++) {
-        if (!it->header[f])
+        if (!it->reads[f])
             continue;
         if (!t[f])
             st = load_labels(s, it, (enum hf_case_file)f, image,
@@ -268,11 +275,15 @@ static enum hf_status load_annotation(const struct hf_stage *s, const struct loa
     enum hf_status st = hf_tensor_new_host(s, HF_U8, 2, shape, &t, e);
     if (st != HF_OK)
         return st;
+    struct hf_slices slices = {0, NULL};
     if (per_slice)
-        st = hf_slices_turn(&it->slices, it->c->slices, &image->header.grid, &image->turn,
+        st = load_slices_of(s, it->c, &slices, e);
+    if (per_slice && st == HF_OK)
+        st = hf_slices_turn(&slices, it->c->slices, &image->header.grid, &image->turn,
                             HF_DATA(uint8_t, t), e);
-    else
+    else if (!per_slice)
         memcpy(t->dl.data, it->c->segment, 9);
+    hf_slices_free(&slices);
     if (st != HF_OK) {
         s->host->tensor_unref(t);
         return hf_fail_in(e, "case '%s', field 'annotation'", it->c->name);

@@ -223,6 +223,36 @@ static void test_bad_files(void **state) {
     expect(f, "its header has lost the geometry");
 }
 
+/* Where `on_error` leaves cases out, each is told of by itself, and what is there is read. */
+static void test_items_may_fail(void **state) {
+    struct fixture *f = *state;
+    char path[512];
+    const char *files[16];
+    int64_t items = 0;
+    (void)snprintf(path, sizeof path, "%s/empty.nii.gz", f->folder);
+    raw_write(path, "", 0);
+    put_csv(f, "case,image,segments\na,gone.nii.gz,\nb,ct.nii.gz,2\nc,empty.nii.gz,\n"
+               "d,ct.nii.gz,gone.csv\n");
+    f->s = harness_stage_new(f->h, &load, &f->o, "cases");
+    f->s->items_may_fail = 1;
+    assert_int_equal(harness_start(f->s, &f->e), HF_OK);
+    assert_int_equal(load.count(f->s, &items, &f->e), HF_OK);
+    assert_int_equal(items, 4);
+    assert_int_equal(load.files(f->s, 0, files, 16), 0);
+    assert_int_equal(load.files(f->s, 1, files, 16), 1);
+    assert_non_null(strstr(files[0], "/ct.nii.gz"));
+    static const char *const says[] = {"cases.csv:2:3: image of case 'a': ", NULL,
+                                       "cases.csv:4:3: image of case 'c': ", "gone.csv"};
+    for (int i = 0; i < 4; i++) {
+        enum hf_status st = harness_open_item(f->s, i, &f->e);
+        if ((st == HF_OK) != (says[i] == NULL))
+            fail_msg("case %d: %s", i, f->e.text);
+        if (says[i] && !strstr(f->e.text, says[i]))
+            fail_msg("'%s': expected '%s'", f->e.text, says[i]);
+        assert_int_equal(harness_outs(f->s), st == HF_OK);
+    }
+}
+
 /* ---- real files ---- */
 
 static void set_real(struct fixture *f, const char *text) {
@@ -308,10 +338,11 @@ static void test_mirrored(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_case),          TEST(test_choice),      TEST(test_other_grid),
-        TEST(test_lits),          TEST(test_reported),    TEST(test_lacking_segment),
-        TEST(test_bad_manifest),  TEST(test_bad_files),   TEST(test_flipped),
-        TEST(test_lost_geometry), TEST(test_real_counts), TEST(test_mirrored),
+        TEST(test_case),         TEST(test_choice),        TEST(test_other_grid),
+        TEST(test_lits),         TEST(test_reported),      TEST(test_lacking_segment),
+        TEST(test_bad_manifest), TEST(test_bad_files),     TEST(test_items_may_fail),
+        TEST(test_flipped),      TEST(test_lost_geometry), TEST(test_real_counts),
+        TEST(test_mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

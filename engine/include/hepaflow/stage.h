@@ -182,6 +182,9 @@ struct hf_stage {
     const char *module_dir;       /* folder of the module: data files lie beside it */
     const char *out_dir;          /* the run's results folder */
     void *engine;
+    /** SOURCE: 1 if `on_error` tries again or leaves out. What is wrong with one item alone is then
+     *  told by its `open`; else as soon as `start`, so that nothing runs in vain. */
+    int32_t items_may_fail;
 };
 
 enum hf_stage_kind {
