@@ -173,11 +173,23 @@ static void *pull(void *arg) {
     while (t->signal && !is_handled(t->signal) && !atomic_load(&t->over))
         (void)usleep(200);
     (void)usleep((useconds_t)t->after_us);
-    for (int i = 0; i < 2 && t->signal && is_handled(t->signal); i++)
-        (void)kill(getpid(), t->signal); /* two at once, as timeout(1) sends them */
     if (!t->signal)
         hf_cancel(t->engine);
+    else if (is_handled(t->signal))
+        (void)kill(getpid(), t->signal);
     return NULL;
+}
+
+static bool is_stopping(const struct hf_run_event *event) {
+    return event->kind == HF_EVENT_LOG && strncmp(event->text, "stopping: ", 10) == 0;
+}
+
+/* Two at once, as timeout(1) sends them: the run surely takes the second one while it tells of the
+ * first. */
+static void pull_again(void *arg, const struct hf_run_event *event) {
+    const struct trigger *t = arg;
+    if (is_stopping(event))
+        (void)kill(getpid(), t->signal);
 }
 
 static void build_busy_graph(void) {
@@ -209,6 +221,8 @@ static void cancel_at_any_moment(void **state) {
         if (!t.signal)
             t.after_us += 5000; /* hf_run must have begun */
         kit.workers = 1 + i % 4;
+        kit.on_event = pull_again;
+        kit.arg = &t;
         assert_int_equal(pthread_create(&thread, NULL, pull, &t), 0);
         enum hf_status st = kit_try(&kit, &e);
         atomic_store(&t.over, 1);
@@ -235,7 +249,7 @@ static const struct hf_stage_class deaf_class = {.name = "deaf", .kind = HF_SINK
 
 static void on_stop(void *arg, const struct hf_run_event *event) {
     (void)arg;
-    if (event->kind == HF_EVENT_LOG)
+    if (is_stopping(event))
         (void)write(said_to, "s", 1);
 }
 
@@ -259,12 +273,12 @@ static void a_second_signal_leaves_at_once(void **state) {
         (void)kit_try(&kit, &e);
         _exit(0);
     }
-    (void)close(pipe_ends[1]);                         /* the child's death ends what is read */
-    assert_int_equal(read(pipe_ends[0], &said, 1), 1); /* the stage has begun */
+    (void)close(pipe_ends[1]); /* the child's death ends what is read */
+    assert_int_equal(read(pipe_ends[0], &said, 1), 1);
+    assert_int_equal(said, 'b'); /* the stage has begun */
     assert_int_equal(kill(child, SIGINT), 0);
-    do
-        assert_int_equal(read(pipe_ends[0], &said, 1), 1);
-    while (said != 's'); /* that it is stopping */
+    assert_int_equal(read(pipe_ends[0], &said, 1), 1);
+    assert_int_equal(said, 's'); /* the run is stopping */
     (void)usleep(400000);
     assert_int_equal(waitpid(child, &status, WNOHANG), 0);
     assert_int_equal(kill(child, SIGINT), 0);
@@ -559,27 +573,24 @@ static void sections_that_are_none_are_refused(void **state) {
     }
 }
 
+/* Ten times a second at most; on a loaded machine two of them may come close together. */
 static void keep_progress(void *arg, const struct hf_run_event *event) {
-    double *told = arg; /* when last, and how often */
-    if (event->kind != HF_EVENT_PROGRESS)
-        return;
-    if (told[1] > 0)
-        assert_true(event->seconds - told[0] > 0.02);
-    told[0] = event->seconds;
-    told[1]++;
+    int *told = arg;
+    if (event->kind == HF_EVENT_PROGRESS)
+        assert_true(++*told <= event->seconds * 10 + 1);
 }
 
 static void a_job_tells_of_its_progress_once_for_all_sinks(void **state) {
     (void)state;
-    double told[2] = {0};
+    int told = 0;
     int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 80), (const int[]){-1});
     int a = kit_stage(&kit, "a", &kit_collect, KNOBS(.delay_us = 20000), source);
     int b = kit_stage(&kit, "b", &kit_collect, KNOBS(.delay_us = 20000), source);
     kit_job(&kit, a, b);
     kit.on_event = keep_progress;
-    kit.arg = told;
+    kit.arg = &told;
     kit_run(&kit);
-    assert_true(told[1] >= 2);
+    assert_true(told >= 2);
 }
 
 /* A stage that has something for the report and no score, and may fail. */

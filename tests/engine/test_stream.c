@@ -4,6 +4,7 @@
 #include "kit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct kit kit;
 
@@ -135,6 +136,59 @@ static void a_slow_sink_bounds_what_is_alive(void **state) {
     kit_run(&kit);
     /* Three on each edge, two in each stage's hands at most, one at the sink. */
     assert_in_range(atomic_load(&kit.probe.most_samples), 4, 11);
+}
+
+static struct {
+    int holding; /* calls that wait */
+    int places;  /* of the edge to them */
+    atomic_int calls, opened;
+} hold;
+
+/* Waits until all of them have their samples and the edge is full, and a while longer, in which the
+ * source must not open one more. The first call does not: until its sample has come out, the
+ * executor does not know how large they are, and makes no other. */
+static enum hf_status hold_process(struct hf_stage *s, const struct hf_sample *in,
+                                   struct hf_error *e) {
+    int call = atomic_fetch_add(&hold.calls, 1);
+    if (call > 0 && call <= hold.holding) {
+        atomic_int *opened = &kit.probe.opened;
+        for (int i = 0; i < 20000 && (atomic_load(&hold.calls) <= hold.holding ||
+                                      atomic_load(opened) <= hold.places);
+             i++)
+            (void)usleep(1000);
+        for (int i = 0; i < 50 && atomic_load(opened) <= hold.places + 1; i++)
+            (void)usleep(1000);
+        int none = 0;
+        (void)atomic_compare_exchange_strong(&hold.opened, &none, atomic_load(opened));
+    }
+    return kit_map.process(s, in, e);
+}
+
+static void a_sample_keeps_its_place_while_it_is_worked_on(void **state) {
+    static const struct {
+        int depth, holding, places;
+    } cases[] = {{4, 1, 4}, {4, 3, 4}, {2, 2, 2}, {1, 1, 2}, {1, 2, 2}};
+    struct hf_stage_class holds = kit_map;
+    (void)state;
+    holds.process = hold_process;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kit_close(&kit);
+        kit_open(&kit);
+        hold.holding = cases[i].holding;
+        hold.places = cases[i].places;
+        atomic_store(&hold.calls, 0);
+        atomic_store(&hold.opened, 0);
+        int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 12), (const int[]){-1});
+        int map = kit_stage(&kit, "map", &holds, KNOBS(0), source);
+        kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(0), map));
+        kit.stage[source].depth = cases[i].depth;
+        kit.stage[source].replicas = 1;
+        kit.stage[map].replicas = cases[i].holding;
+        kit.workers = cases[i].holding + 1;
+        kit_run(&kit);
+        assert_int_equal(atomic_load(&hold.opened), cases[i].places + 1);
+        assert_int_equal(atomic_load(&hold.calls), 12);
+    }
 }
 
 static void large_samples_are_bounded_in_bytes(void **state) {
@@ -397,6 +451,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(values_are_what_the_stages_make_them, setup, teardown),
         cmocka_unit_test_setup_teardown(replicas_work_side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_sink_bounds_what_is_alive, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sample_keeps_its_place_while_it_is_worked_on, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(large_samples_are_bounded_in_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_of_a_job_share_samples, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_leave_early, setup, teardown),
