@@ -46,7 +46,7 @@ cmp alone/rated/cases.csv at-1/ungated/seed-4/rated/cases.csv
 status=0
 "$program" sweep "$graph" "$@" --seeds 200 --out stopped >log 2>&1 &
 sweep=$!
-for try in $(seq 100); do
+for try in $(seq 600); do
     ! grep -q begins log || break
     sleep 0.1
 done
