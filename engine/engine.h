@@ -73,6 +73,8 @@ struct plan_field {
     const struct lineage *lineage;
     bool written; /* by the stage that the edge leaves */
     unsigned at;  /* where it is: bits of graph/devices.c */
+    bool blanked; /* some of its voxels are, with this */
+    double blank;
 };
 
 /* The fields on the grid that a stage reads. */

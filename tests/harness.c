@@ -38,6 +38,7 @@ struct harness {
 struct tested {
     struct instance instance;
     const struct hf_stage_class *cls;
+    struct hf_model_info yields;
 };
 
 struct listed {
@@ -270,6 +271,7 @@ struct hf_stage *harness_stage_new(struct harness *h, const struct hf_stage_clas
                                           .options = options,
                                           .name = name,
                                           .device = d,
+                                          .yields = &t->yields,
                                           .seed = 66,
                                           .module_dir = ".",
                                           .out_dir = h->folder,

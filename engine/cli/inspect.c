@@ -139,6 +139,15 @@ static int ask_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
     return 1;
 }
 
+static void ask_blank(struct hf_io *io, const char *field, double value) {
+    (void)io, (void)field, (void)value;
+}
+
+static int ask_blanked(struct hf_io *io, const char *field, double *ret) {
+    (void)io, (void)field, (void)ret;
+    return 0;
+}
+
 static void add_fields(cJSON *o, const struct hf_engine *en, const struct hf_stage_class *cls) {
     struct arena *arena = arena_new();
     struct asked asked = {.reads = cJSON_AddArrayToObject(o, "reads"),
@@ -171,7 +180,9 @@ static void add_fields(cJSON *o, const struct hf_engine *en, const struct hf_sta
                                   .model_info = ask_model_info,
                                   .grid = {-1, -1, -1},
                                   .build = ask_build,
-                                  .fits = ask_fits};
+                                  .fits = ask_fits,
+                                  .blank = ask_blank,
+                                  .blanked = ask_blanked};
         if (cls->flags & HF_STAGE_TAKES_MODEL)
             asked.io.model = &model;
         if (cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL))

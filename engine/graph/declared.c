@@ -70,6 +70,23 @@ static int io_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
     return f != NULL;
 }
 
+static void io_blank(struct hf_io *io, const char *field, double value) {
+    struct declaration *d = declaration_of(io);
+    for (int i = 0; field && i < d->entries; i++)
+        if (d->entry[i].kind == ENTRY_WRITE && strcmp(d->entry[i].field, field) == 0) {
+            d->entry[i].blanked = true;
+            d->entry[i].blank = value;
+        }
+}
+
+static int io_blanked(struct hf_io *io, const char *field, double *ret) {
+    const struct plan_field *f = field ? edge_find(declaration_of(io)->first, field) : NULL;
+    if (!f || !f->blanked)
+        return 0;
+    *ret = f->blank;
+    return 1;
+}
+
 static enum hf_status io_model_info(struct hf_io *io, const char *path, struct hf_model_info *ret,
                                     struct hf_error *e) {
     struct flow *f = io->engine;
@@ -118,6 +135,8 @@ void declared_begin(struct flow *f, const struct edge *first) {
                                 .engine = f,
                                 .model_info = io_model_info,
                                 .build = io_build,
-                                .fits = io_fits};
+                                .fits = io_fits,
+                                .blank = io_blank,
+                                .blanked = io_blanked};
     memcpy(f->decl.io.grid, f->in.grid, sizeof f->in.grid);
 }

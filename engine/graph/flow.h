@@ -33,7 +33,8 @@ struct entry {
     enum hf_place place;
     uint32_t flags;
     int64_t channels, grid[3];
-    bool from_all;
+    bool from_all, blanked;
+    double blank;
     char from[256];
     const char *option; /* REGRID */
 };

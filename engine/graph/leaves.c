@@ -27,7 +27,7 @@ static void add_parent(struct lineage *l, const struct lineage *parent, bool ann
     l->parent[l->parents++] = parent;
 }
 
-/* Of several inputs, the fields that all have; sizes that differ are unknown. */
+/* Of several inputs, the fields that all have; sizes and blanks that differ are unknown. */
 void enter_mix(struct flow *f) {
     edge_of(f->c, f->stage->input[0], &f->in);
     struct edge all[PLAN_MAX_INPUTS];
@@ -44,6 +44,8 @@ void enter_mix(struct flow *f) {
             for (int s = 0; common && s < 4; s++)
                 if (other->shape[s] != field.shape[s])
                     field.shape[s] = -1;
+            if (common && (!other->blanked || other->blank != field.blank))
+                field.blanked = false;
             if (common)
                 add_parent(l, other->lineage, false);
         }
@@ -171,7 +173,11 @@ static void check_filled(struct flow *f, const struct entry *n) {
 }
 
 static void write_field(struct flow *f, const struct entry *n) {
-    struct plan_field field = {.dtype = n->dtype, .place = n->place, .written = true};
+    struct plan_field field = {.dtype = n->dtype,
+                               .place = n->place,
+                               .written = true,
+                               .blanked = n->blanked,
+                               .blank = n->blank};
     if (strlen(n->field) >= HF_FIELD_NAME || !n->field[0] || n->dtype >= HF_DTYPES) {
         const struct node *named = naming_node(f, n->field);
         message_about(f->c->m, named ? named : f->draft->key,

@@ -95,6 +95,9 @@ static cJSON *info_to_json(const struct hf_model_info *info) {
     if (info->rebuilt_channels > 0)
         ok = ok && cJSON_AddStringToObject(json, "rebuilds", info->rebuilds) &&
              cJSON_AddNumberToObject(json, "rebuilt_channels", info->rebuilt_channels);
+    if (info->blanked[0])
+        ok = ok && cJSON_AddStringToObject(json, "blanked", info->blanked) &&
+             cJSON_AddNumberToObject(json, "blank", info->blank);
     cJSON *patch = ok ? cJSON_AddArrayToObject(json, "patch") : NULL;
     ok = patch;
     for (int axis = 0; ok && axis < 3; axis++)
@@ -207,6 +210,19 @@ static enum hf_status get_patch(const cJSON *object, int32_t dims, int64_t ret[3
     return HF_OK;
 }
 
+/* Checkpoints of the first interface tell no blank. */
+static enum hf_status get_blank(const cJSON *object, struct hf_model_info *ret,
+                                struct hf_error *e) {
+    const cJSON *blank = cJSON_GetObjectItemCaseSensitive(object, "blank");
+    copy_text(ret->blanked, sizeof ret->blanked, object, "blanked");
+    if (!ret->blanked[0])
+        return HF_OK;
+    if (!cJSON_IsNumber(blank))
+        return hf_fail(e, HF_INVALID, "its '%s' is blanked with no number", ret->blanked);
+    ret->blank = blank->valuedouble;
+    return HF_OK;
+}
+
 /* The strings of `ret->inputs` live as long as `json`. */
 static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net,
                                      struct hf_model_info *ret, struct hf_error *e) {
@@ -237,7 +253,8 @@ static enum hf_status info_from_json(const cJSON *json, const struct hf_net *net
                        ret->input_channels, ret->output_channels, ret->rebuilt_channels,
                        net->layer[0].channels, outputs);
     ret->dims = net->dims;
-    return get_patch(json, net->dims, ret->patch, e);
+    enum hf_status st = get_blank(json, ret, e);
+    return st == HF_OK ? get_patch(json, net->dims, ret->patch, e) : st;
 }
 
 /* Where the floats of `p` stand in the data, checked against its size. */

@@ -66,6 +66,7 @@ void instance_init(struct instance *in, struct job *job, int stage, int replica)
         .name = ps->name,
         .device = ps->on_device ? run->device : run->services->host_device,
         .model = ps->model >= 0 ? run->model[ps->model] : NULL,
+        .yields = &ps->yields,
         .seed = run->seed,
         .replica = replica,
         .module_dir = ps->module ? ps->module->dir : NULL,

@@ -121,6 +121,7 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     io->write(io, "hole", HF_U8, HF_ON_GRID, 1, "liver clean couinaud");
     io->write(io, "hole_weight", HF_U8, HF_ON_GRID, 1, "liver clean couinaud");
     io->write(io, "masked", HF_F32, HF_ON_GRID, 1, "image liver clean couinaud");
+    io->blank(io, "masked", o->blank);
     io->write(io, "slices", HF_U8, HF_ON_HOST, 1, "liver clean couinaud");
     return HF_OK;
 }
@@ -218,7 +219,7 @@ static const struct hf_option option_table[] = {
      .initial = "0.5",
      .min = -1e3,
      .max = 1e3,
-     .help = "Value of blanked voxels; `inpaint` needs the same."},
+     .help = "Value of blanked voxels, which `inpaint` takes from the model."},
     {.name = NULL}};
 
 static const char *const ops_used[] = {"holes.draw", "holes.allow", NULL};

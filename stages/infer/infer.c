@@ -45,6 +45,19 @@ static enum hf_status check_channels(struct hf_io *io, const char *const *own, s
         m->stage, (long long)all, m->input_channels);
 }
 
+/* An input on the edge is blanked as it was in training, as far as that is known. */
+static enum hf_status check_blank(struct hf_io *io, const char *const *own, struct hf_error *e) {
+    const struct hf_model_info *m = io->model;
+    double blank = 0;
+    if (!m->blanked[0] || is_own(own, m->blanked) || !io->blanked(io, m->blanked, &blank) ||
+        (float)blank == (float)m->blank)
+        return HF_OK;
+    return hf_fail(e, HF_INVALID,
+                   "'model': that of '%s' was trained on '%s' blanked with %g; here it is blanked "
+                   "with %g: blank both with the same value",
+                   m->stage, m->blanked, m->blank, blank);
+}
+
 enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
                              const char *const *own, struct hf_error *e) {
     const struct hf_model_info *m = io->model;
@@ -58,6 +71,8 @@ enum hf_status infer_declare(const struct infer_options *o, struct hf_io *io,
             io->read(io, m->inputs.name[i], HF_DTYPES, HF_ON_GRID, 0);
     int64_t tile[3];
     enum hf_status st = check_channels(io, own, e);
+    if (st == HF_OK)
+        st = check_blank(io, own, e);
     if (st == HF_OK)
         st = infer_fit(o, m, m->dims, io->grid, tile, e);
     return st == HF_OK ? io->fits(io, tile, o->tile.count > 0 ? "tile" : NULL, e) : st;

@@ -15,7 +15,7 @@
 
 struct options {
     const char *region, *parts;
-    double blank;
+    struct hf_reals blank;
     int32_t everywhere;
     struct infer_options infer;
 };
@@ -23,6 +23,8 @@ struct options {
 struct state {
     struct infer infer;
 };
+
+#define UNTOLD_BLANK 0.5f /* of `holes` by default */
 
 static const char *const own[] = {"masked", "hole", NULL};
 
@@ -55,13 +57,24 @@ static enum hf_status find_region(const struct hf_stage *s, const struct hf_samp
     return HF_OK;
 }
 
+/* Whether the model tells with what value its `masked` is blanked. */
+static int tells_blank(const struct hf_model_info *m) {
+    return strcmp(m->blanked, own[0]) == 0;
+}
+
+static float blank_of(const struct options *o, const struct hf_model_info *m) {
+    if (o->blank.count > 0)
+        return (float)o->blank.value[0];
+    return tells_blank(m) ? (float)m->blank : UNTOLD_BLANK;
+}
+
 /* The network's filling of the region, as a new tensor. */
 static enum hf_status fill(struct hf_stage *s, const struct hf_sample *in, struct hf_tensor *region,
                            struct hf_tensor **ret, struct hf_error *e) {
     struct state *state = s->state;
     const struct options *o = s->options;
     struct hf_tensor *image = hf_sample_get(in, "image"), *masked = NULL;
-    struct blank_params params = {(float)o->blank};
+    struct blank_params params = {blank_of(o, &s->model->info)};
     enum hf_status st = hf_tensor_new(s, HF_F32, 4, image->shape, &masked, e);
     if (st == HF_OK) {
         struct hf_op_call call = {.in = {image, region},
@@ -196,12 +209,24 @@ static void stop(struct hf_stage *s) {
     infer_close(&state->infer);
 }
 
+static enum hf_status check_blank(const struct options *o, const struct hf_model_info *m,
+                                  struct hf_error *e) {
+    if (o->blank.count == 0 || !tells_blank(m) || (float)o->blank.value[0] == (float)m->blank)
+        return HF_OK;
+    return hf_fail(e, HF_INVALID,
+                   "option 'blank' is %g, but the model of '%s' was trained on images blanked with "
+                   "%g: leave the option out, which takes that",
+                   o->blank.value[0], m->stage, m->blank);
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
     const char *region = o->region;
     if (!region)
         region = io->has(io, "hole", NULL) ? "hole" : "segments";
     enum hf_status st = infer_declare(&o->infer, io, own, e);
+    if (st == HF_OK)
+        st = check_blank(o, io->model, e);
     if (st != HF_OK)
         return st;
     if (infer_channels(io->model) != 1)
@@ -253,12 +278,14 @@ static const struct hf_option option_table[] = {
          "Field of the stage `parts`: what it numbers alike is filled at once, each number from "
          "the image as it is everywhere else; by default all of the region is one hole."},
     {.name = "blank",
-     .type = HF_OPTION_REAL,
+     .type = HF_OPTION_REALS,
      .offset = OFFSET(blank),
-     .initial = "0.5",
+     .initial = "[]",
      .min = -1e3,
      .max = 1e3,
-     .help = "Value of blanked voxels; as in the stage `holes` that the model was trained with."},
+     .items_max = 1,
+     .help = "Value of blanked voxels. None: the one that the model was trained with, or 0.5 where "
+             "it does not tell."},
     INFER_OPTION_TABLE(OFFSET(infer)),
     {.name = NULL}};
 

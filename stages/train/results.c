@@ -59,6 +59,8 @@ enum hf_status train_make_model(struct trainer *t, struct hf_model **ret) {
     struct hf_model_info info = train_describe(t->o, t->s->name, t->inputs, t->targets);
     info.dims = t->net->dims;
     memcpy(info.patch, t->size, sizeof info.patch);
+    memcpy(info.blanked, t->s->yields->blanked, sizeof info.blanked);
+    info.blank = t->s->yields->blank;
     return t->host->model_new(&info, t->net, t->best, ret, t->err);
 }
 

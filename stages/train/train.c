@@ -145,6 +145,13 @@ static enum hf_status check_network(const struct train_options *o, struct hf_io 
     return st == HF_OK ? io->fits(io, size, patches ? "patch" : NULL, e) : st;
 }
 
+/* What the network learns to see where an image is blanked. */
+static void find_blank(const struct train_options *o, struct hf_io *io, struct hf_model_info *m) {
+    for (int32_t i = 0; i < o->inputs.count && !m->blanked[0]; i++)
+        if (io->blanked(io, o->inputs.name[i], &m->blank))
+            set_text(m->blanked, sizeof m->blanked, o->inputs.name[i]);
+}
+
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct train_options *o = options;
     int32_t inputs = 0;
@@ -172,8 +179,10 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
                        "option 'rebuild': field '%s' has %d channels, the network rebuilds %d",
                        o->rebuild, rebuilt, train_rebuilt_channels(o));
     int32_t outputs = train_output_channels(o, channels_of(io, o->target, &known));
-    if (io->yields)
+    if (io->yields) {
         *io->yields = train_describe(o, io->yields->stage, inputs, outputs);
+        find_blank(o, io, io->yields);
+    }
     return known ? check_network(o, io, inputs, outputs, e) : HF_OK;
 }
 

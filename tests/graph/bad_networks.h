@@ -80,4 +80,34 @@ static const struct bad_graph bad_networks[] = {
      "here, it was trained with 9\n"
      "      j: {use: segment, from: one, model: n}\n"
      "                                          ^\n"},
+    {"images that were blanked otherwise in training",
+     "stages:\n"
+     "  cases: {use: load, dataset: x}\n"
+     "  prepared: {use: prepare, from: cases, size: [96, 96]}\n"
+     "  cut: {use: couinaud_mask, from: prepared}\n"
+     "  ones: {use: holes, from: cut, blank: 1}\n"
+     "  halves: {like: ones, from: cut, blank: 0.5}\n"
+     "  varied: {use: augment, from: ones}\n"
+     "  mixed: {use: mix, from: [ones, halves]}\n"
+     "  m: {use: train, from: varied, network: {unet: {width: 4}}, inputs: [masked, hole], "
+     "target: image, loss: l1}\n"
+     "  any: {like: m, from: mixed}\n"
+     "  p: {like: m, from: varied, loss: bce}\n"
+     "  a: {use: inpaint, from: cut, model: m}\n"
+     "  b: {like: a, from: cut, model: m, blank: 1}\n"
+     "  c: {like: a, from: cut, model: m, blank: 0.5}\n"
+     "  d: {like: a, from: halves, model: m}\n"
+     "  e: {like: a, from: cut, model: any, blank: 0}\n"
+     "  f: {use: segment, from: varied, model: p}\n"
+     "  g: {use: segment, from: halves, model: p}\n"
+     "  h: {use: segment, from: mixed, model: p}\n",
+     {NULL},
+     "g.yaml:14:44: stage 'c' (inpaint): option 'blank' is 0.5, but the model of 'm' was trained "
+     "on images blanked with 1: leave the option out, which takes that\n"
+     "      c: {like: a, from: cut, model: m, blank: 0.5}\n"
+     "                                               ^~~\n"
+     "g.yaml:18:42: stage 'g' (segment): 'model': that of 'p' was trained on 'masked' blanked "
+     "with 1; here it is blanked with 0.5: blank both with the same value\n"
+     "      g: {use: segment, from: halves, model: p}\n"
+     "                                             ^\n"},
 };

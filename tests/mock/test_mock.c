@@ -441,6 +441,9 @@ static enum hf_status run_declared(struct plan_field field, struct hf_error *e) 
     return st;
 }
 
+#define FIELD(n, d, p, channels)                                                                   \
+    { .name = n, .dtype = d, .place = p, .shape = {channels, -1, -1, -1}, .written = true }
+
 static void what_is_emitted_is_what_was_declared(void **state) {
     (void)state;
     struct hf_error e;
@@ -448,10 +451,10 @@ static void what_is_emitted_is_what_was_declared(void **state) {
         struct plan_field field;
         const char *expected;
     } bad[] = {
-        {{"image", HF_U8, HF_ON_GRID, {1, -1, -1, -1}, NULL, true, 0}, "(u8, grid, 1 channels)"},
-        {{"image", HF_F32, HF_ON_CANONICAL, {-1, -1, -1, -1}, NULL, true, 0}, "(f32, canonical)"},
-        {{"image", HF_F32, HF_ON_HOST, {1, -1, -1, -1}, NULL, true, 0}, "(f32, host)"},
-        {{"image", HF_F32, HF_ON_GRID, {2, -1, -1, -1}, NULL, true, 0}, "(f32, grid, 2 channels)"},
+        {FIELD("image", HF_U8, HF_ON_GRID, 1), "(u8, grid, 1 channels)"},
+        {FIELD("image", HF_F32, HF_ON_CANONICAL, -1), "(f32, canonical)"},
+        {FIELD("image", HF_F32, HF_ON_HOST, 1), "(f32, host)"},
+        {FIELD("image", HF_F32, HF_ON_GRID, 2), "(f32, grid, 2 channels)"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char said[256];
@@ -463,9 +466,9 @@ static void what_is_emitted_is_what_was_declared(void **state) {
         assert_int_equal(strncmp(e.text, "stage 'image', case 'case", 25), 0);
     }
     static const struct plan_field good[] = {
-        {"image", HF_F32, HF_ON_GRID, {1, -1, -1, -1}, NULL, true, 0},
-        {"image", HF_F32, HF_ON_GRID, {-1, -1, -1, -1}, NULL, true, 0},
-        {"absent", HF_U8, HF_ON_GRID, {3, -1, -1, -1}, NULL, true, 0},
+        FIELD("image", HF_F32, HF_ON_GRID, 1),
+        FIELD("image", HF_F32, HF_ON_GRID, -1),
+        FIELD("absent", HF_U8, HF_ON_GRID, 3),
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (run_declared(good[i], &e) != HF_OK)

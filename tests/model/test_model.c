@@ -145,6 +145,36 @@ static void test_what_is_rebuilt_is_recorded(void **state) {
     hf_net_clear(&net);
 }
 
+/* Models of no image that is blanked say nothing of it, as before any did. */
+static void test_what_was_blanked_is_recorded(void **state) {
+    (void)state;
+    static const double blanks[] = {0, 1, 0.1, -1.0 / 3};
+    struct hf_error e;
+    struct hf_model *m = make_model(), *back;
+    for (size_t i = 0; i <= sizeof blanks / sizeof *blanks; i++) {
+        void *bytes;
+        size_t size;
+        if (i > 0) {
+            memcpy(m->info.blanked, "inpainted", sizeof "inpainted");
+            m->info.blank = blanks[i - 1];
+        }
+        assert_int_equal(hf_model_write(m, NULL, &bytes, &size, &e), HF_OK);
+        assert_int_equal(hf_model_read(bytes, size, "x.safetensors", &back, &e), HF_OK);
+        assert_string_equal(back->info.blanked, m->info.blanked);
+        assert_true(back->info.blank == m->info.blank);
+        hf_model_unref(back);
+        char *at = memmem(bytes, size, "\\\"blank\\\"", 9);
+        assert_int_equal(at != NULL, i > 0);
+        if (at) {
+            at[2] = 'x';
+            assert_int_equal(hf_model_read(bytes, size, "x.safetensors", &back, &e), HF_INVALID);
+            assert_non_null(strstr(e.text, "its 'inpainted' is blanked with no number"));
+        }
+        free(bytes);
+    }
+    hf_model_unref(m);
+}
+
 static void test_damaged_checkpoints_are_refused(void **state) {
     (void)state;
     struct hf_error e;
@@ -177,6 +207,7 @@ int main(void) {
         cmocka_unit_test(test_init_has_kaiming_spread),
         cmocka_unit_test(test_checkpoint_round_trip),
         cmocka_unit_test(test_what_is_rebuilt_is_recorded),
+        cmocka_unit_test(test_what_was_blanked_is_recorded),
         cmocka_unit_test(test_damaged_checkpoints_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

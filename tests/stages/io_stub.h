@@ -53,6 +53,17 @@ static enum hf_status stub_fits(struct hf_io *io, const int64_t size[3], const c
     return HF_OK;
 }
 
+static void stub_blank(struct hf_io *io, const char *field, double value) {
+    struct io_stub *s = io->engine;
+    size_t n = strlen(s->text);
+    (void)snprintf(s->text + n, sizeof s->text - n, "blank %s %g\n", field, value);
+}
+
+static int stub_blanked(struct hf_io *io, const char *field, double *ret) {
+    (void)io, (void)field, (void)ret;
+    return 0;
+}
+
 static int stub_has(struct hf_io *io, const char *field, int64_t *ret_channels) {
     const struct io_stub *s = io->engine;
     char word[64];
@@ -73,7 +84,9 @@ io_stub_declare_model(struct io_stub *s, const struct hf_stage_class *cls, const
                                  .has = stub_has,
                                  .model = model,
                                  .grid = {-1, -1, -1},
-                                 .fits = stub_fits},
+                                 .fits = stub_fits,
+                                 .blank = stub_blank,
+                                 .blanked = stub_blanked},
                           .edge = edge};
     s->io.engine = s;
     return cls->declare(options, &s->io, e);

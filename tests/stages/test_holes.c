@@ -269,6 +269,7 @@ static void test_bad_options_are_refused(void **state) {
                                  "write hole@0 < liver clean couinaud\n"
                                  "write hole_weight@0 < liver clean couinaud\n"
                                  "write masked@0 < image liver clean couinaud\n"
+                                 "blank masked 0.25\n"
                                  "write slices@2 < liver clean couinaud\n");
     o.width = (struct hf_reals){2, {6, 3}};
     assert_int_equal(io_stub_declare(&io, &holes, &o, " image ", &e), HF_INVALID);

@@ -118,7 +118,7 @@ static void test_inpaint_fills_the_hole_alone(void **state) {
         make_model(h, (struct hf_names){3, {"masked", "hole", "image"}}, 3, 1, "none", params);
     struct hf_sample *in = make_sample(h);
     for (int64_t batch = 1; batch <= 8; batch += batch < 4 ? 1 : 4) {
-        struct options o = {.blank = 0.7, .infer = {.batch = batch}};
+        struct options o = {.blank = {1, {0.7}}, .infer = {.batch = batch}};
         struct hf_stage *s = start_stage(h, "inpaint", &o, model);
         for (int i = 0; i < N; i++) {
             float filling = 0.5f * 0.7f + 0.25f + 0.1f * image[i] + 0.05f;
@@ -147,6 +147,41 @@ static void test_inpaint_fills_the_hole_alone(void **state) {
     harness_close(h);
 }
 
+/* Without the option a region is blanked as in training, or with 0.5 where the model tells no value
+ * for what the stage makes; to the bit as with it. */
+static void test_inpaint_blanks_as_in_training(void **state) {
+    (void)state;
+    static const float params[] = {0.5f, 0.05f};
+    static const struct {
+        const char *blanked;
+        double blank, used;
+    } cases[] = {{"masked", 0.3, 0.3}, {"masked", 0, 0}, {"", 0, 0.5}, {"image", 0.3, 0.5}};
+    struct harness *h = harness_open();
+    struct hf_error e;
+    struct hf_model *model = make_model(h, (struct hf_names){1, {"masked"}}, 1, 1, "none", params);
+    struct hf_sample *in = make_sample(h);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static float explicitly[N];
+        struct options told = {.blank = {1, {cases[i].used}}}, untold = {.blank = {0}};
+        (void)snprintf(model->info.blanked, HF_FIELD_NAME, "%s", cases[i].blanked);
+        model->info.blank = cases[i].blank;
+        struct hf_stage *s = start_stage(h, "inpaint", &told, model);
+        assert_int_equal(harness_process(s, in, &e), HF_OK);
+        memcpy(explicitly, harness_f32(harness_out(s, 0), "inpainted"), sizeof explicitly);
+        for (int k = 0; k < N; k++)
+            if (hole[k])
+                assert_true(fabsf(explicitly[k] - 0.5f * (float)cases[i].used - 0.05f) < 1e-5f);
+        s->options = &untold;
+        assert_int_equal(harness_process(s, in, &e), HF_OK);
+        assert_memory_equal(harness_f32(harness_out(s, 0), "inpainted"), explicitly,
+                            sizeof explicitly);
+        harness_stage_free(s);
+    }
+    harness_host(h)->model_unref(model);
+    harness_free_sample(h, in);
+    harness_close(h);
+}
+
 /* Each part is filled from the image as it is in all others. */
 static void test_inpaint_fills_part_by_part(void **state) {
     (void)state;
@@ -161,7 +196,7 @@ static void test_inpaint_fills_part_by_part(void **state) {
     for (int i = 0; i < N; i++)
         parts[i] = (uint8_t)(i % W < 4 ? 0 : 1 + i % W / 4 % 3);
     harness_set_u8(h, in, "parts", 1, parts);
-    struct options o = {.blank = 0.7, .parts = "parts"};
+    struct options o = {.blank = {1, {0.7}}, .parts = "parts"};
     struct hf_stage *s = start_stage(h, "inpaint", &o, model);
     assert_int_equal(harness_process(s, in, &e), HF_OK);
     for (int i = 0; i < N; i++) {
@@ -202,7 +237,7 @@ static void test_a_blind_network_inpaints(void **state) {
     struct io_stub stub;
     struct hf_model *model = make_model(h, (struct hf_names){1, {"image"}}, 1, 1, "none", params);
     struct hf_sample *in = make_sample(h);
-    struct options o = {.blank = 0.7};
+    struct options o = {.blank = {1, {0.7}}};
     struct hf_stage *s = start_stage(h, "inpaint", &o, model);
     for (int k = 0; k < 2; k++) {
         o.region = k ? NULL : "liver";
@@ -333,7 +368,7 @@ static void test_faults_are_named(void **state) {
     struct io_stub stub;
     harness_load(h, "stages/spot/spot");
     struct hf_sample *in = make_sample(h);
-    struct options io = {.blank = 0.5, .infer = {.batch = 8}};
+    struct options io = {.blank = {1, {0.5}}, .infer = {.batch = 8}};
     struct apply_options ao = {.within = "liver", .output = "score", .infer = {.batch = 8}};
 
     /* A field that the sample lacks; an input with more channels than in training. */
@@ -381,6 +416,7 @@ static void test_faults_are_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inpaint_fills_the_hole_alone),
+        cmocka_unit_test(test_inpaint_blanks_as_in_training),
         cmocka_unit_test(test_inpaint_fills_part_by_part),
         cmocka_unit_test(test_a_blind_network_inpaints),
         cmocka_unit_test(test_spot_is_gated_probability),

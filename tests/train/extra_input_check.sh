@@ -1,6 +1,6 @@
 #!/bin/sh
 # extra_input_check.sh PROGRAM SOURCE-ROOT: inpainters with the Couinaud map as a third input, with
-# each kind of convolution: trained two steps, and applied.
+# each kind of convolution: trained two steps, and applied; with the blank that each was trained with.
 set -eu
 program=$1 graph=$2/tests/train/extra_input.yaml
 where=$(mktemp -d)
@@ -32,6 +32,27 @@ for file in "$where"/partial/saved/*_inpainted.nii.gz; do
     fi
 done
 
+# What a hole holds goes with the model, also in its file: without the option it is filled as with
+# the option at the same value.
+blanked() {
+    inpaint "$@" --set vars.conv=gated --set holes.blank=0.8 || { cat "$where/log"; exit 1; }
+}
+from_file() {
+    "$@" --set inpainter.use=checkpoint --set inpainter.from=~ \
+        --set "inpainter.file=$where/blank/inpainter/model.safetensors"
+}
+blanked blank
+blanked same --set filled.blank=0.8
+from_file blanked file
+grep -aq '\\"blank\\":[ ]*0.8' "$where/blank/inpainter/model.safetensors"
+for name in same file; do
+    diff -r "$where/blank/saved" "$where/$name/saved"
+done
+if diff -r "$where/blank/saved" "$where/gated/saved" >/dev/null; then
+    echo 'the blank does not matter'
+    exit 1
+fi
+
 # refused TEXT OPTION...: the graph is refused before anything runs, with these words.
 refused() {
     words=$1
@@ -44,4 +65,9 @@ refused() {
     [ ! -e "$where/refused/inpainter/model.safetensors" ]
 }
 refused "couinaud_map" --set segments.map=none
+refused "'blank' is 0.8, but the model of 'inpainter' was trained on images blanked with 0.5" \
+    --set filled.blank=0.8
+from_file refused \
+    "'blank' is 0.5, but the model of 'inpainter' was trained on images blanked with 0.8" \
+    --set filled.blank=0.5
 refused "'hole_channel' is 3, of 3 input channels" --set inpainter.network.gated_unet.hole_channel=3

@@ -105,6 +105,8 @@ struct hf_model_info {
     char rebuilds[HF_FIELD_NAME]; /* what the last channels rebuild, behind the answer; "" = nothing
                                    */
     int32_t rebuilt_channels;
+    char blanked[HF_FIELD_NAME]; /* the input that was blanked; "" = none, or not known */
+    double blank;                /* what its blanked voxels held */
 };
 
 enum hf_read_flags {
@@ -158,6 +160,11 @@ struct hf_io {
      */
     enum hf_status (*fits)(struct hf_io *io, const int64_t size[3], const char *option,
                            struct hf_error *e);
+    /** Says of a field that was said to be written that it is an image of which some voxels are
+     *  blanked: those hold this value. It is known of the field until that is written anew. */
+    void (*blank)(struct hf_io *io, const char *field, double value);
+    /** 1 if the field is on the (first) incoming edge and known to be blanked, with *ret. */
+    int (*blanked)(struct hf_io *io, const char *field, double *ret);
 };
 
 /* ---- a stage instance ---- */
@@ -169,18 +176,19 @@ struct hf_stream;
 /** What an instance knows of itself; all of it is the engine's, and lives until `stop` returns. */
 struct hf_stage {
     const struct hf_host *host;
-    const void *options;          /* the parsed options struct */
-    void *state;                  /* state_size bytes, zeroed before `start` */
-    const char *name;             /* in the graph */
-    struct hf_device *device;     /* where it runs */
-    struct hf_queue *queue;       /* of that device, this instance's own */
-    const struct hf_model *model; /* of `model:`, or NULL */
-    uint64_t seed;                /* of the run */
-    uint64_t epoch;               /* the pass that is running */
-    int32_t replica;              /* from 0 */
-    int32_t input;                /* MIX: index of the input that the sample came from */
-    const char *module_dir;       /* folder of the module: data files lie beside it */
-    const char *out_dir;          /* the run's results folder */
+    const void *options;                /* the parsed options struct */
+    void *state;                        /* state_size bytes, zeroed before `start` */
+    const char *name;                   /* in the graph */
+    struct hf_device *device;           /* where it runs */
+    struct hf_queue *queue;             /* of that device, this instance's own */
+    const struct hf_model *model;       /* of `model:`, or NULL */
+    const struct hf_model_info *yields; /* what declare said of the model that it yields */
+    uint64_t seed;                      /* of the run */
+    uint64_t epoch;                     /* the pass that is running */
+    int32_t replica;                    /* from 0 */
+    int32_t input;                      /* MIX: index of the input that the sample came from */
+    const char *module_dir;             /* folder of the module: data files lie beside it */
+    const char *out_dir;                /* the run's results folder */
     void *engine;
     /** SOURCE: 1 if `on_error` tries again or leaves out. What is wrong with one item alone is then
      *  told by its `open`; else as soon as `start`, so that nothing runs in vain. */
