@@ -131,7 +131,7 @@ static void put(const struct kk_operand *o, int64_t row, int64_t c, float f) {
 }
 
 static struct kk_operand *make(enum ck_type type, enum kk_lie lie, int64_t rows, int64_t c,
-                               double ties) {
+                               double ties, double share) {
     struct kk_operand *o = keep(sizeof *o);
     int64_t wide = 16 / (int64_t)ck_type_size(type);
     int64_t start = lie == KK_DENSE ? 0 : lie == KK_SLICE ? wide : 1;
@@ -145,6 +145,8 @@ static struct kk_operand *make(enum ck_type type, enum kk_lie lie, int64_t rows,
     o->value = kk_doubles(rows * c);
     for (int64_t i = 0; i < rows * c; i++) {
         double v = kk_normal();
+        if (share >= 0)
+            v = kk_uniform() < share ? fabs(v) + 0.1 : 0;
         put(o, i / c, i % c, (float)(ties > 0 ? floor(v * ties) : v));
         o->value[i] = kk_get(o, i / c, i % c);
     }
@@ -154,11 +156,15 @@ static struct kk_operand *make(enum ck_type type, enum kk_lie lie, int64_t rows,
 }
 
 struct kk_operand *kk_make(enum ck_type type, enum kk_lie lie, int64_t rows, int64_t c) {
-    return make(type, lie, rows, c, 0);
+    return make(type, lie, rows, c, 0, -1);
 }
 
 struct kk_operand *kk_make_ties(enum ck_type type, enum kk_lie lie, int64_t rows, int64_t c) {
-    return make(type, lie, rows, c, 2);
+    return make(type, lie, rows, c, 2, -1);
+}
+
+struct kk_operand *kk_make_map(enum ck_type type, enum kk_lie lie, int64_t rows, double share) {
+    return make(type, lie, rows, 1, 0, share);
 }
 
 /* ---- comparing ---- */

@@ -54,6 +54,8 @@ void kk_every(void (*run)(const struct kk_setting *k, const void *arg), const vo
 struct kk_operand *kk_make(enum ck_type type, enum kk_lie lie, int64_t rows, int64_t c);
 /* As often as they ask the same: small numbers of which many are equal. */
 struct kk_operand *kk_make_ties(enum ck_type type, enum kk_lie lie, int64_t rows, int64_t c);
+/* Of one channel: above 0 in about that share of the rows, else 0. */
+struct kk_operand *kk_make_map(enum ck_type type, enum kk_lie lie, int64_t rows, double share);
 /* Dense memory of a run: random floats (normal; scaled, then shifted), zeros, rubbish. */
 float *kk_floats(int64_t count, double scale, double shift);
 void *kk_zeros(size_t bytes);
