@@ -46,6 +46,16 @@ enum hf_status infer_adapt_spec(const struct hf_model *m, struct hf_exec_spec *s
     return HF_OK;
 }
 
+struct hf_net infer_net(const struct hf_model *m, const struct infer_adapt *a) {
+    struct hf_net net = *m->net;
+    const struct hf_layer *last = &net.layer[net.layers - 1];
+    int32_t answer = last->input[0];
+    if (!infer_adapts(a) && m->info.rebuilt_channels > 0 && last->kind == HF_LAYER_CONCAT &&
+        answer > 0 && net.layer[answer].channels == m->info.output_channels)
+        net.layers = answer + 1;
+    return net;
+}
+
 enum hf_status infer_adapt_begin(const struct infer_adapt_job *j, struct hf_error *e) {
     enum hf_status st = j->exec->methods->set_params(j->exec, j->s->model->params, e);
     return st == HF_OK ? j->exec->methods->reset(j->exec, e) : st;

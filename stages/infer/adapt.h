@@ -20,6 +20,11 @@ enum hf_status infer_adapt_declare(const struct infer_adapt *a, struct hf_io *io
 enum hf_status infer_adapt_spec(const struct hf_model *m, struct hf_exec_spec *spec,
                                 struct hf_error *e);
 
+/** What is compiled of a model's network: all of it, or if it does not adapt only what makes the
+ *  answer, where that comes first. Its parameters are the first of the model's, to which it
+ *  belongs. */
+struct hf_net infer_net(const struct hf_model *m, const struct infer_adapt *a);
+
 /** What adapting needs of a volume. */
 struct infer_adapt_job {
     struct hf_stage *s;

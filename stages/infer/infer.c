@@ -93,10 +93,6 @@ void infer_close(struct infer *x) {
     x->side = NULL;
 }
 
-static int adapts(const struct infer_adapt *a) {
-    return a && a->steps > 0;
-}
-
 /* The network for batches of this shape, compiled if it is not yet. */
 static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const struct infer_job *job,
                                    const int64_t shape[5], struct hf_error *e) {
@@ -106,9 +102,10 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const st
         return HF_OK;
     drop_exec(x);
     memcpy(spec.shape, shape, sizeof spec.shape);
-    enum hf_status st = adapts(job->adapt) ? infer_adapt_spec(s->model, &spec, e) : HF_OK;
+    struct hf_net net = infer_net(s->model, job->adapt);
+    enum hf_status st = infer_adapts(job->adapt) ? infer_adapt_spec(s->model, &spec, e) : HF_OK;
     if (st == HF_OK)
-        st = hf_compile(s, s->model->net, &spec, &x->exec, e);
+        st = hf_compile(s, &net, &spec, &x->exec, e);
     if (st == HF_OK)
         st = x->exec->methods->set_params(x->exec, s->model->params, e);
     if (st != HF_OK) {
@@ -116,6 +113,7 @@ static enum hf_status prepare_exec(struct hf_stage *s, struct infer *x, const st
         return infer_fail_on_size(s->model, shape + 2, e);
     }
     memcpy(x->shape, shape, sizeof x->shape);
+    x->channels = net.layer[net.layers - 1].channels;
     return HF_OK;
 }
 
@@ -149,7 +147,7 @@ static enum hf_status check_field(const struct run *r, const char *name, const s
 
 static enum hf_status find_rebuilt(struct run *r, struct hf_error *e) {
     const struct hf_model_info *m = &r->s->model->info;
-    if (!adapts(r->job->adapt))
+    if (!infer_adapts(r->job->adapt))
         return HF_OK;
     r->rebuilt = hf_sample_get(r->job->sample, m->rebuilds);
     enum hf_status st = check_field(r, m->rebuilds, r->rebuilt, e);
@@ -278,7 +276,7 @@ static enum hf_status run_batch(struct run *r, enum pass pass, const struct infe
     }
     if (st == HF_OK && pass != PASS_ANSWER)
         st = adapt(r, pass, batch, in, e);
-    shape[1] = s->model->info.output_channels + s->model->info.rebuilt_channels;
+    shape[1] = x->channels;
     if (st == HF_OK && pass != PASS_ADAPT)
         st = hf_tensor_new(s, HF_F32, 5, shape, &out, e);
     if (out)
@@ -348,7 +346,7 @@ static enum hf_status run_tiles(struct run *r, enum pass pass, int64_t channels,
 static enum hf_status run_passes(struct run *r, int64_t channels, const uint8_t *occupied,
                                  struct hf_error *e) {
     const struct infer_adapt *a = r->job->adapt;
-    if (!adapts(a))
+    if (!infer_adapts(a))
         return run_tiles(r, PASS_ANSWER, channels, occupied, e);
     if (a->each == INFER_ADAPT_SLICE) {
         r->plan.batch = 1;

@@ -95,6 +95,10 @@ struct infer_adapt {
     int32_t each; /* enum infer_adapt_each */
 };
 
+static inline int infer_adapts(const struct infer_adapt *a) {
+    return a && a->steps > 0;
+}
+
 /** The entries of an option table for a struct infer_adapt at offset `at`. */
 #define INFER_ADAPT_TABLE(at)                                                                      \
     {.name = "adapt",                                                                              \
@@ -124,7 +128,7 @@ struct infer_adapt {
 /** A stage's compiled network; zeroed at first. */
 struct infer {
     struct hf_executable *exec;
-    int64_t shape[5]; /* that it was compiled for */
+    int64_t shape[5], channels; /* that it was compiled for, and that leave it */
     struct hf_device *device;
     struct hf_queue *side; /* for what the host asks, so that it does not wait for networks */
 };

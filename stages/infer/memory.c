@@ -18,7 +18,7 @@ enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
     enum hf_status st = infer_fit_volume(o, m, size, &plan, e);
     if (st != HF_OK)
         return st;
-    bool learns = adapt && adapt->steps > 0;
+    bool learns = infer_adapts(adapt);
     if (learns && adapt->each == INFER_ADAPT_SLICE)
         plan.batch = 1;
     const int64_t *tile = plan.lattice.tile;
@@ -26,7 +26,8 @@ enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
         .mode = HF_EXEC_FORWARD,
         .precision = (enum hf_precision)o->precision,
         .shape = {plan.batch, m->info.input_channels, tile[0], tile[1], tile[2]}};
-    int32_t answered = m->info.output_channels + m->info.rebuilt_channels;
+    struct hf_net net = infer_net(m, adapt);
+    int32_t answered = net.layer[net.layers - 1].channels;
     int64_t places = plan.batch * tile[0] * tile[1] * tile[2];
     int64_t batch = places * (m->info.input_channels + answered);
     if (learns) { /* what is to be rebuilt, and its weight */
@@ -39,6 +40,6 @@ enum hf_status infer_memory(struct hf_stage *s, const struct hf_memory_query *q,
     ret->work =
         f32 * (sum + (made < sum ? made : 0) + batch + 2 * infer_weights_count(&plan.lattice)) +
         2 * infer_lattice_tiles(&plan.lattice);
-    st = hf_net_memory(s, q, m->net, &spec, &ret->held, e);
+    st = hf_net_memory(s, q, &net, &spec, &ret->held, e);
     return st == HF_INVALID ? infer_fail_on_size(m, tile, e) : st;
 }

@@ -423,6 +423,34 @@ static void without_steps_the_model_answers_as_it_is(void **state) {
     harness_stage_free(s);
 }
 
+/* What rebuilds is left out where nothing reads it: the same bits as of the whole network, in less
+ * memory. A model that calls all of its output the answer runs whole. */
+static void without_steps_nothing_is_rebuilt(void **state) {
+    struct fixture *f = *state;
+    struct apply_options o = usual(0, INFER_ADAPT_SLICE);
+    struct hf_model whole = *f->trained;
+    whole.info.output_channels += whole.info.rebuilt_channels;
+    whole.info.rebuilt_channels = 0;
+    const struct hf_model *const models[] = {f->trained, &whole};
+    const struct hf_stage_class *spot = harness_class(f->h, "spot");
+    const struct hf_memory_query query = {.largest = f->sample[0], .compile = 1};
+    struct hf_memory taken[2] = {{0}};
+    float found[2][N];
+    for (int k = 0; k < 2; k++) {
+        struct hf_stage *s = stage_of(f, &o);
+        struct hf_error e;
+        s->model = models[k];
+        assert_int_equal(spot->memory(s, &query, &taken[k], &e), HF_OK);
+        assert_int_equal(harness_process(s, f->sample[0], &e), HF_OK);
+        assert_int_equal(hf_sample_get(harness_out(s, 0), "score")->shape[0], 1 + k);
+        memcpy(found[k], harness_f32(harness_out(s, 0), "score"), sizeof found[k]);
+        harness_stage_free(s);
+    }
+    assert_memory_equal(found[0], found[1], sizeof found[0]);
+    assert_true(taken[0].held < taken[1].held);
+    assert_true(taken[0].work < taken[1].work);
+}
+
 static void misfits_are_told(void **state) {
     struct fixture *f = *state;
     struct io_stub stub;
@@ -459,6 +487,7 @@ int main(void) {
         cmocka_unit_test(what_came_before_does_not_matter),
         cmocka_unit_test(cases_adapt_as_a_whole),
         cmocka_unit_test(without_steps_the_model_answers_as_it_is),
+        cmocka_unit_test(without_steps_nothing_is_rebuilt),
         cmocka_unit_test(misfits_are_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
