@@ -194,11 +194,12 @@ static void gated_unet_is_the_known_one(void **state) {
     static const int rows[][3] = {{7, 1, 0}, {4, 2, 1}, {3, 4, 1}, {4, 4, 1}, {3, 4, 1}, {3, 4, 1},
                                   {3, 4, 1}, {3, 4, 1}, {3, 4, 1}, {3, 4, 1}, {3, 4, 1}, {3, 4, 1},
                                   {3, 2, 1}, {3, 2, 1}, {3, 1, 1}, {7, 0, 0}};
-    int64_t expected = 0, in = 2;
+    int64_t expected = 0, plain = 0, in = 2;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int64_t out = rows[i][1] ? 64 * rows[i][1] : 1;
-        expected += conv(in, 2 * out, (int64_t)rows[i][0] * rows[i][0], 1);
-        expected += rows[i][2] ? 2 * out : 0;
+        int64_t out = rows[i][1] ? 64 * rows[i][1] : 1, taps = (int64_t)rows[i][0] * rows[i][0];
+        int64_t norm = rows[i][2] ? 2 * out : 0;
+        expected += conv(in, 2 * out, taps, 1) + norm;
+        plain += conv(in, out, taps, 1) + norm;
         in = out;
     }
     assert_int_equal(count_params(h, net), expected);
@@ -206,6 +207,15 @@ static void gated_unet_is_the_known_one(void **state) {
 
     const int64_t slices[5] = {2, 2, 1, 128, 160};
     int64_t shape[5];
+    /* Partial and plain convolutions have no gates. */
+    for (int64_t kind = 1; kind <= 2; kind++) {
+        const struct change other[] = {{"width", 64}, {"conv", kind}, {NULL, 0}};
+        struct hf_net *ungated = build(h, "gated_unet", "gated_unet", other, 2, 1);
+        assert_int_equal(count_params(h, ungated), plain);
+        shape_of(h, ungated, slices, NULL, shape);
+        assert_memory_equal(shape, ((int64_t[5]){2, 1, 1, 128, 160}), sizeof shape);
+        harness_host(h)->net_free(ungated);
+    }
     shape_of(h, net, slices, "middle7.act", shape);
     assert_memory_equal(shape, ((int64_t[5]){2, 256, 1, 32, 40}), sizeof shape);
     shape_of(h, net, slices, NULL, shape);
