@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include <hepaflow/graph.h>
 
@@ -21,6 +22,7 @@ struct module {
     char *dir;
     const char *device; /* of a companion: the end of `name`, behind the dot; else NULL */
     bool tried;         /* opened, or refused */
+    struct stat loaded; /* the file as it was before it was opened */
     void *handle;       /* of dlopen; NULL: refused */
     const struct hf_plugin *plugin; /* NULL: refused */
     char *refusal;                  /* why, one line */

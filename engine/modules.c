@@ -249,6 +249,8 @@ static void open_module(struct module *m) {
     if (m->tried)
         return;
     m->tried = true;
+    if (stat(m->path, &m->loaded) != 0)
+        m->loaded = (struct stat){0};
     m->handle = dlopen(m->path, RTLD_NOW | RTLD_LOCAL);
     if (!m->handle) {
         const char *why = dlerror();
@@ -275,6 +277,16 @@ static void open_module(struct module *m) {
         if (again)
             (void)dlclose(again);
     }
+}
+
+bool module_is_loaded_one(const struct module *m) {
+    struct stat now;
+    return stat(m->path, &now) == 0 && now.st_dev == m->loaded.st_dev &&
+           now.st_ino == m->loaded.st_ino && now.st_size == m->loaded.st_size &&
+           now.st_mtim.tv_sec == m->loaded.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == m->loaded.st_mtim.tv_nsec &&
+           now.st_ctim.tv_sec == m->loaded.st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == m->loaded.st_ctim.tv_nsec;
 }
 
 static void lock(const struct hf_engine *en) {

@@ -34,6 +34,8 @@ const char *engine_missing_op(const struct hf_engine *en, const struct hf_stage_
                               enum hf_device_kind op_kind);
 /* The module that brings a network, a device, or the op for devices that run ops of `kind`; NULL:
  * none does. */
+/* Whether its file is still the one that it was opened from. */
+bool module_is_loaded_one(const struct module *m);
 const struct module *engine_network_module(const struct hf_engine *en, const char *name);
 const struct module *engine_device_module(const struct hf_engine *en, const char *name);
 const struct module *engine_op_module(const struct hf_engine *en, const char *name,

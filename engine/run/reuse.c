@@ -13,7 +13,7 @@
 #include "nn/model.h"
 #include "trace.h"
 
-#define FILES_PER_ITEM 16
+#define FILES_MOST (1 << 20) /* of an item */
 
 enum finding {
     FOUND_NOTHING,
@@ -61,24 +61,50 @@ void reuse_watch(struct reuse *r, int stage) {
     sv->took_arg = r;
 }
 
+/* All files of an item; malloc'd. */
+static enum hf_status files_of(struct instance *in, const struct hf_stage_class *cls, int64_t item,
+                               const char ***ret, int32_t *ret_count, struct hf_error *e) {
+    int32_t most = 8;
+    const char **path = NULL;
+    do {
+        most *= 2;
+        const char **more = realloc((void *)path, (size_t)most * sizeof *more);
+        if (!more) {
+            free((void *)path);
+            return hf_fail(e, HF_NO_MEMORY, "no memory for the store");
+        }
+        path = more;
+        *ret_count = cls->files(&in->stage, item, path, most);
+    } while (*ret_count >= most && most < FILES_MOST);
+    *ret = path;
+    if (*ret_count < most)
+        return HF_OK;
+    free((void *)path);
+    return hf_fail(e, HF_INVALID, "%s: item %lld has more than %d files", in->stage.name,
+                   (long long)item, FILES_MOST);
+}
+
 static enum hf_status add_item(struct reuse *r, struct instance *in, int64_t item,
                                struct hf_error *e) {
     const struct hf_stage_class *cls = r->run->plan->stage[in->index].cls;
     struct terms *terms = &r->keys->stage[in->index];
-    const char *path[FILES_PER_ITEM], *case_id;
+    const char **path = NULL, *case_id;
     char name[256], digest[DIGEST_TEXT];
+    int32_t files = 0;
     enum hf_status st = HF_OK;
     int n = snprintf(name, sizeof name, "%.200s.item %lld", in->stage.name, (long long)item);
     case_id = cls->case_of ? cls->case_of(&in->stage, item) : NULL;
     if (case_id)
         terms_add(terms, TERM_SET, name, case_id, "");
-    int32_t files = cls->files ? cls->files(&in->stage, item, path, FILES_PER_ITEM) : 0;
-    for (int32_t i = 0; st == HF_OK && i < files && i < FILES_PER_ITEM; i++) {
+    if (cls->files)
+        st = files_of(in, cls, item, &path, &files, e);
+    for (int32_t i = 0; st == HF_OK && i < files; i++) {
         st = inputs_digest(r->inputs, path[i], digest, e);
         (void)snprintf(name + n, sizeof name - (size_t)n, " file %d", (int)i);
         if (st == HF_OK)
             terms_add(terms, TERM_FILE, name, digest, path[i]);
     }
+    free((void *)path);
     return st;
 }
 
@@ -197,8 +223,10 @@ static enum hf_status find(struct reuse *r, int stage, struct hf_error *e) {
     if (st == HF_OK) {
         entry_touch(r->store, key);
         r->found[stage] = FOUND_RESULT;
-    } else if (st == HF_INVALID) {
+    } else if (st == HF_INVALID && entry_known(r->store, key)) {
         drop(r, stage, e);
+    } else { /* another program may have removed it meanwhile */
+        entry_clear(&r->entry[stage]);
     }
     return st == HF_NOT_FOUND || st == HF_INVALID ? HF_OK : st;
 }
@@ -214,10 +242,14 @@ static enum hf_status find_model(struct reuse *r, int stage, struct hf_error *e)
     free(bytes);
     if (st == HF_NO_MEMORY)
         return st;
-    if (st == HF_OK)
+    if (st == HF_OK) {
         r->run->model[stage] = model;
-    else
+    } else if (entry_known(r->store, r->keys->key[stage])) {
         drop(r, stage, e);
+    } else { /* another program has removed it meanwhile */
+        entry_clear(&r->entry[stage]);
+        r->found[stage] = FOUND_NOTHING;
+    }
     return HF_OK;
 }
 

@@ -17,8 +17,7 @@
 
 #include "run/run.h"
 
-#define TITLE     "hepaflow entry 1 "
-#define TEXT_MOST ((off_t)1 << 30) /* bytes of the file `entry` */
+#define TITLE "hepaflow entry 1 "
 
 static const char *entry_path(const struct store *s, char *buffer, size_t size, struct digest key,
                               const char *file) {
@@ -277,6 +276,10 @@ enum hf_status entry_save(struct store *s, struct digest key, const struct entry
     (void)snprintf(above, sizeof above, "%.*s", (int)(strrchr(path, '/') - path), path);
     if (st == HF_OK)
         st = folder_make(above, e);
+    if (st == HF_OK) {
+        char results[PATH_MAX];
+        sync_folder(store_path(s, results, sizeof results, "results"));
+    }
     if (st == HF_OK && replace)
         store_drop(s, path);
     /* Another run may have been faster; what it made is the same. */
@@ -290,6 +293,11 @@ enum hf_status entry_save(struct store *s, struct digest key, const struct entry
 
 /* ---- reading ---- */
 
+bool entry_known(const struct store *s, struct digest key) {
+    char path[PATH_MAX];
+    return access(entry_path(s, path, sizeof path, key, ""), F_OK) == 0;
+}
+
 bool entry_there(const struct store *s, struct digest key) {
     char path[PATH_MAX];
     return access(entry_path(s, path, sizeof path, key, "entry"), R_OK) == 0;
@@ -301,22 +309,8 @@ static enum hf_status damaged(const char *path, const char *what, struct hf_erro
 
 /* The text of a file of the entry; an error of it is damage, but for want of memory. */
 static enum hf_status read_text(const char *path, char **ret, struct hf_error *e) {
-    void *bytes = NULL;
-    size_t size = 0;
-    struct stat info;
-    if (stat(path, &info) == 0 && info.st_size > TEXT_MOST)
-        return damaged(path, "it is too long", e);
-    enum hf_status st = file_read(path, &bytes, &size, e);
-    if (st != HF_OK)
-        return st == HF_NO_MEMORY ? st : (e->status = HF_INVALID);
-    char *text = realloc(bytes, size + 1);
-    if (!text) {
-        free(bytes);
-        return hf_fail(e, HF_NO_MEMORY, "%s: no memory to read it", path);
-    }
-    text[size] = 0;
-    *ret = text;
-    return HF_OK;
+    enum hf_status st = store_text(path, ret, e);
+    return st == HF_OK || st == HF_NO_MEMORY ? st : (e->status = HF_INVALID);
 }
 
 static enum hf_status check_terms(const struct store *s, struct digest key, struct digest digest,
@@ -335,8 +329,9 @@ enum hf_status entry_load(struct store *s, struct digest key, struct entry *ret,
     char path[PATH_MAX], *text = NULL;
     struct digest sum, terms;
     *ret = (struct entry){0};
-    if (access(entry_path(s, path, sizeof path, key, ""), F_OK) != 0)
-        return hf_fail(e, HF_NOT_FOUND, "%s: is not in the store", path);
+    if (!entry_known(s, key))
+        return hf_fail(e, HF_NOT_FOUND, "%s: is not in the store",
+                       entry_path(s, path, sizeof path, key, ""));
     enum hf_status st = read_text(entry_path(s, path, sizeof path, key, "entry"), &text, e);
     if (st != HF_OK)
         return st;
@@ -461,5 +456,6 @@ enum hf_status entry_check(struct store *s, struct digest key, struct hf_error *
             st = e->status = HF_INVALID;
     }
     entry_clear(&en);
-    return st;
+    /* Another program may have removed it meanwhile. */
+    return st == HF_INVALID && !entry_known(s, key) ? (e->status = HF_NOT_FOUND) : st;
 }

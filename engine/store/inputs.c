@@ -122,21 +122,13 @@ static void take_line(struct inputs *in, char *line) {
 }
 
 static void load(struct inputs *in) {
-    char path[PATH_MAX], *save = NULL;
+    char path[PATH_MAX], *text = NULL, *save = NULL;
     struct hf_error e;
-    void *bytes = NULL;
-    size_t size = 0;
-    if (file_read(store_path(in->store, path, sizeof path, "files"), &bytes, &size, &e) != HF_OK)
+    if (store_text(store_path(in->store, path, sizeof path, "files"), &text, &e) != HF_OK)
         return;
-    char *text = malloc(size + 1);
-    if (text) {
-        memcpy(text, bytes, size);
-        text[size] = 0;
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-            take_line(in, line);
-    }
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        take_line(in, line);
     free(text);
-    free(bytes);
 }
 
 /* A path that means the same wherever a run is started. */

@@ -8,6 +8,7 @@
  */
 #include "store/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
@@ -18,10 +19,13 @@
 
 #include "modules.h"
 
+#define FOLDERS_DEEP 16 /* a link may lead in a circle */
+
 struct maker {
     const struct key_scope *scope;
     struct terms *to;
     const char *stage;
+    enum hf_stage_kind kind;
     enum hf_status status;
     struct hf_error *e;
 };
@@ -61,19 +65,65 @@ static void add_module(struct maker *m, const struct module *module) {
     if (!module)
         return;
     (void)snprintf(name, sizeof name, "%s.plugin %s", m->stage, module->name);
-    if (!terms_find(m->to, name))
-        add_digest(m, TERM_PLUGIN, name, module->path, module->name);
+    if (terms_find(m->to, name))
+        return;
+    add_digest(m, TERM_PLUGIN, name, module->path, module->name);
+    /* The digest is of the file as it is now, but what works is what was loaded. */
+    if (m->status == HF_OK && !module_is_loaded_one(module))
+        m->status =
+            hf_fail(m->e, HF_IO, "%s: it changed after it was loaded: run again", module->path);
 }
 
-/* A file counts with what is in it, wherever it lies; anything else with its path. */
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_visible(const struct dirent *d) {
+    return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+}
+
+/* Every file below the folder, by its path from there. */
+static void add_folder(struct maker *m, const char *name, const char *folder, int depth) {
+    struct dirent **list = NULL;
+    int count = depth < FOLDERS_DEEP ? scandir(folder, &list, is_visible, by_name) : -1;
+    if (count < 0)
+        m->status = hf_fail(m->e, HF_IO, "%s: the folder cannot be read: %s", folder,
+                            depth < FOLDERS_DEEP ? strerror(errno) : "it goes too deep");
+    for (int i = 0; i < count; i++) {
+        char path[PATH_MAX], *full = NULL;
+        struct stat info;
+        int n = snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name);
+        bool there = n > 0 && n < PATH_MAX && stat(path, &info) == 0;
+        if (m->status != HF_OK || !there || asprintf(&full, "%s/%s", name, list[i]->d_name) < 0) {
+            m->to->failed = m->to->failed || (m->status == HF_OK && there);
+        } else {
+            if (S_ISDIR(info.st_mode))
+                add_folder(m, full, path, depth + 1);
+            else if (S_ISREG(info.st_mode))
+                add_digest(m, TERM_FILE, full, path, path);
+            free(full);
+        }
+        free(list[i]);
+    }
+    free(list);
+}
+
+/* A file counts with what is in it, wherever it lies, and so does a folder, but for that of a
+ * source, which tells what it reads there; what is not there counts with its path. */
 static void add_path(struct maker *m, const char *option, const char *path) {
     struct stat info;
     char name[512];
+    bool there = stat(path, &info) == 0;
     (void)snprintf(name, sizeof name, "%s.%s", m->stage, option);
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+    if (there && S_ISREG(info.st_mode)) {
         add_digest(m, TERM_FILE, name, path, path);
-    else
+    } else if (there && S_ISDIR(info.st_mode) && m->kind != HF_SOURCE) {
+        terms_add(m->to, TERM_SET, name, "a folder", path);
+        if (m->status == HF_OK)
+            add_folder(m, name, path, 0);
+    } else {
         terms_add(m->to, TERM_SET, name, path, "");
+    }
 }
 
 /* ---- options ---- */
@@ -237,6 +287,7 @@ static void add_device(struct maker *m, const struct plan_stage *ps) {
 
 static void add_stage(struct maker *m, const struct plan_stage *ps) {
     m->stage = ps->name;
+    m->kind = ps->cls->kind;
     add(m, "use", "", "%s", ps->cls->name);
     add_names(m, ps);
     add_options(m, "", ps->cls->options, ps->options);

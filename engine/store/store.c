@@ -15,7 +15,8 @@
 
 #include "run/run.h"
 
-#define TITLE "hepaflow store 1\n"
+#define TITLE     "hepaflow store 1\n"
+#define TEXT_MOST ((off_t)1 << 30) /* bytes of a file that is read at once */
 
 static const char *const folders[] = {"results", "samples", "last", "aside"};
 
@@ -33,13 +34,26 @@ const char *store_path(const struct store *s, char *buffer, size_t size, const c
     return buffer;
 }
 
+void store_where(char ret[DIGEST_TEXT]) {
+    char text[512] = "";
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    size_t n = f ? fread(text, 1, 64, f) : 0;
+    if (f)
+        (void)fclose(f);
+    ssize_t more = readlink("/proc/self/ns/pid", text + n, sizeof text - n);
+    n += more > 0 ? (size_t)more : 0;
+    digest_text(digest_bytes(text, n), ret);
+}
+
 const char *store_aside(struct store *s, char *buffer, size_t size) {
     struct timespec now;
     pthread_mutex_lock(&s->lock);
     int which = s->asides++;
     pthread_mutex_unlock(&s->lock);
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    return store_path(s, buffer, size, "aside/%ld-%llx-%d", (long)getpid(),
+    char where[DIGEST_TEXT];
+    store_where(where);
+    return store_path(s, buffer, size, "aside/%ld-%s-%llx-%d", (long)getpid(), where,
                       (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec,
                       which);
 }
@@ -77,24 +91,41 @@ enum hf_status store_place(char *ret, size_t size, struct hf_error *e) {
     return hf_fail(e, HF_INVALID, "there is no place for the store: set HOME or HEPAFLOW_STORE");
 }
 
+enum hf_status store_text(const char *path, char **ret, struct hf_error *e) {
+    struct stat info;
+    void *bytes = NULL;
+    size_t size = 0;
+    if (stat(path, &info) == 0 && info.st_size > TEXT_MOST)
+        return hf_fail(e, HF_INVALID, "%s: it is too long", path);
+    enum hf_status st = file_read(path, &bytes, &size, e);
+    if (st != HF_OK)
+        return st;
+    char *text = realloc(bytes, size + 1);
+    if (!text) {
+        free(bytes);
+        return hf_fail(e, HF_NO_MEMORY, "%s: no memory to read it", path);
+    }
+    text[size] = 0;
+    *ret = text;
+    return HF_OK;
+}
+
 /* ---- opening ---- */
 
 /* Makes the file that says what the folder is, or reads it. */
 static enum hf_status check_title(const struct store *s, struct hf_error *e) {
     char path[PATH_MAX];
-    void *bytes = NULL;
-    size_t size = 0;
+    char *text = NULL;
     struct hf_error none;
-    enum hf_status st =
-        file_read(store_path(s, path, sizeof path, "version"), &bytes, &size, &none);
+    enum hf_status st = store_text(store_path(s, path, sizeof path, "version"), &text, &none);
     if (st == HF_NOT_FOUND)
         return file_write(path, TITLE, strlen(TITLE), e);
     if (st != HF_OK) {
         *e = none;
         return st;
     }
-    bool good = size == strlen(TITLE) && memcmp(bytes, TITLE, size) == 0;
-    free(bytes);
+    bool good = strcmp(text, TITLE) == 0;
+    free(text);
     if (good)
         return HF_OK;
     return hf_fail(e, HF_INVALID,
@@ -161,16 +192,10 @@ void store_remember(struct store *s, const char *graph, const struct terms *all)
 bool store_recall(struct store *s, const char *graph, struct terms *ret) {
     char path[PATH_MAX];
     struct hf_error ignored;
-    void *bytes = NULL;
-    size_t size = 0;
-    if (file_read(last_path(s, path, sizeof path, graph), &bytes, &size, &ignored) != HF_OK)
+    char *text = NULL;
+    if (store_text(last_path(s, path, sizeof path, graph), &text, &ignored) != HF_OK)
         return false;
-    char *text = realloc(bytes, size + 1);
-    bool good = text;
-    if (text) {
-        text[size] = 0;
-        good = terms_parse(text, ret);
-    }
-    free(text ? text : bytes);
+    bool good = terms_parse(text, ret);
+    free(text);
     return good;
 }

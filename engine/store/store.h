@@ -90,6 +90,10 @@ enum hf_status store_place(char *ret, size_t size, struct hf_error *e);
 /* A path in the store; "" if it would be too long. */
 const char *store_path(const struct store *s, char *buffer, size_t size, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The text of a file of the store, malloc'd; HF_INVALID: it is too long for one. */
+enum hf_status store_text(const char *path, char **ret, struct hf_error *e);
+/* Names the system since its start, and the container, in which process numbers are unique. */
+void store_where(char ret[DIGEST_TEXT]);
 /* A path under `aside` that nobody else has. */
 const char *store_aside(struct store *s, char *buffer, size_t size);
 /* Takes a file or folder out of sight at once, then apart. */
@@ -187,6 +191,8 @@ bool entry_add_file(struct entry *en, const char *path, int64_t size, struct dig
 enum hf_status entry_save(struct store *s, struct digest key, const struct entry *en,
                           const struct terms *terms, const char *folder, const void *model,
                           size_t model_size, bool replace, struct hf_error *e);
+/* Whether there is anything under that key, be it damaged. */
+bool entry_known(const struct store *s, struct digest key);
 bool entry_there(const struct store *s, struct digest key);
 /* Reads what the entry says; HF_NOT_FOUND: there is none; HF_INVALID: it is damaged. */
 enum hf_status entry_load(struct store *s, struct digest key, struct entry *ret,

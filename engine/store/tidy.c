@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define ABANDONED (24 * 60 * 60) /* seconds after which nobody else works on it */
 
 /* ---- finding them ---- */
 
@@ -29,18 +32,23 @@ static int64_t bytes_in(const char *folder) {
     return bytes;
 }
 
-static bool push(struct store_list *list, const char *folder, struct digest key) {
+static int64_t used_at(const char *folder) {
     char path[PATH_MAX];
     struct stat info;
+    return snprintf(path, sizeof path, "%s/entry", folder) < (int)sizeof path &&
+                   stat(path, &info) == 0
+               ? (int64_t)info.st_mtime
+               : 0;
+}
+
+static bool push(struct store_list *list, const char *folder, struct digest key) {
     struct store_item *more = realloc(list->item, ((size_t)list->count + 1) * sizeof *more);
     if (!more)
         return false;
     list->item = more;
     struct store_item *one = &more[list->count++];
     *one = (struct store_item){.key = key, .bytes = bytes_in(folder)};
-    if (snprintf(path, sizeof path, "%s/entry", folder) < (int)sizeof path &&
-        stat(path, &info) == 0)
-        one->used = (int64_t)info.st_mtime;
+    one->used = used_at(folder);
     list->bytes += one->bytes;
     return true;
 }
@@ -85,18 +93,27 @@ void store_list_clear(struct store_list *list) {
 
 /* ---- what was left behind ---- */
 
-/* What a process that is no more had aside. Its name begins with the process's number. */
+/* Whether nobody works on it any more. Its name begins with the process's number and where that
+ * counts (see store_where); of a process elsewhere only the time can tell. */
+static bool is_left(const char *path, const char *name, const char *where) {
+    char *end = NULL;
+    struct stat info;
+    long pid = strtol(name, &end, 10);
+    if (end == name || *end != '-' || pid <= 0)
+        return false;
+    if (strncmp(end + 1, where, strlen(where)) == 0)
+        return pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+    return stat(path, &info) == 0 && time(NULL) - info.st_mtime > ABANDONED;
+}
+
 int store_sweep(struct store *s) {
-    char folder[PATH_MAX], path[PATH_MAX];
+    char folder[PATH_MAX], path[PATH_MAX], where[DIGEST_TEXT];
     int removed = 0;
+    store_where(where);
     DIR *d = opendir(store_path(s, folder, sizeof folder, "aside"));
     for (const struct dirent *at; d && (at = readdir(d));) {
-        char *end = NULL;
-        long pid = strtol(at->d_name, &end, 10);
-        if (end == at->d_name || *end != '-' || pid <= 0)
-            continue;
-        if (pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)) {
-            store_drop(s, store_path(s, path, sizeof path, "aside/%s", at->d_name));
+        if (is_left(store_path(s, path, sizeof path, "aside/%s", at->d_name), at->d_name, where)) {
+            store_drop(s, path);
             removed++;
         }
     }
@@ -106,6 +123,13 @@ int store_sweep(struct store *s) {
 }
 
 /* ---- less of it ---- */
+
+/* Another program may have used it, or made it again, since it was listed. */
+static bool used_since(const struct store *s, const struct store_item *item) {
+    char folder[PATH_MAX], key[DIGEST_TEXT];
+    digest_text(item->key, key);
+    return used_at(store_path(s, folder, sizeof folder, "results/%.2s/%s", key, key)) > item->used;
+}
 
 enum hf_status store_prune(struct store *s, int64_t most, struct store_counts *ret,
                            struct hf_error *e) {
@@ -117,7 +141,7 @@ enum hf_status store_prune(struct store *s, int64_t most, struct store_counts *r
     (void)store_sweep(s);
     int64_t left = list.bytes;
     for (int i = 0; i < list.count; i++) { /* the longest unused first */
-        if (left > most) {
+        if (left > most && !used_since(s, &list.item[i])) {
             entry_drop(s, list.item[i].key);
             left -= list.item[i].bytes;
             ret->dropped++;

@@ -92,6 +92,7 @@ why 'nothing: it is in the store' filler
 "$program" store list >log
 grep -q 'filler of small' log || fail "the store does not list what it has"
 mkdir store/aside/999999999-0-0
+touch -d '2 days ago' store/aside/999999999-0-0
 "$program" store verify >log
 grep -q 'are whole, 0 were damaged' log || fail "a good store does not verify"
 [ -z "$(ls store/aside)" ] || fail "what a stopped run left aside stays"

@@ -1,12 +1,16 @@
 /*
  * test_keys.c - a key changes with each thing that a result depends on, and with nothing else.
  */
+#include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -200,6 +204,7 @@ static void a_rebuilt_plugin_counts(void **state) {
         struct inputs *inputs = inputs_new(NULL);
         struct key_scope scope = scope_of(plan, inputs);
         write_text(path, i ? "rebuilt" : "built");
+        assert_int_equal(stat(path, &copy.loaded), 0);
         terms_with(&scope, "masks", i ? &now : &before);
         inputs_free(inputs);
     }
@@ -210,6 +215,128 @@ static void a_rebuilt_plugin_counts(void **state) {
     hf_plan_free(plan);
     (void)unlink(path);
     (void)rmdir(folder);
+}
+
+/* The code that works is that of before, which the file can no longer tell. */
+static void a_plugin_replaced_after_it_was_loaded_has_no_key(void **state) {
+    (void)state;
+    char path[] = "/tmp/hepaflow-keys-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    struct hf_plan *plan = plan_with(NULL, 0);
+    struct plan_stage *ps = &plan->stage[stage_of(plan, "pseudo")];
+    struct module copy = *ps->module;
+    struct inputs *inputs = inputs_new(NULL);
+    const struct key_scope scope = scope_of(plan, inputs);
+    struct keys *k = NULL;
+    struct hf_error e;
+    copy.path = path;
+    ps->module = &copy;
+    assert_int_equal(stat(path, &copy.loaded), 0);
+    write_text(path, "rebuilt");
+    assert_int_equal(keys_new(&scope, &k, &e), HF_IO);
+    assert_non_null(strstr(e.text, "it changed after it was loaded"));
+    inputs_free(inputs);
+    hf_plan_free(plan);
+    (void)unlink(path);
+}
+
+/* A checkpoint of several files; the graph's own `vars.data` is a source's, which counts by what it
+ * reads. */
+static void folders_count_with_their_content(void **state) {
+    (void)state;
+    char folder[] = "/tmp/hepaflow-keys-XXXXXX", below[64], path[2][80], text[512];
+    struct terms terms[3];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(below, sizeof below, "%s/fold", folder);
+    assert_int_equal(mkdir(below, 0700), 0);
+    (void)snprintf(path[0], sizeof path[0], "%s/weights", below);
+    (void)snprintf(path[1], sizeof path[1], "%s/plans", folder);
+    write_text(path[0], "a");
+    write_text(path[1], "a");
+    struct hf_plan *plan = plan_with(NULL, 0);
+    struct plan_stage *ps = &plan->stage[stage_of(plan, "pseudo")];
+    const char *option = folder;
+    const struct hf_option table[] = {{.name = "file", .type = HF_OPTION_PATH}, {.name = NULL}};
+    struct hf_stage_class cls = *ps->cls;
+    cls.options = table;
+    ps->cls = &cls;
+    ps->options = (void *)&option;
+    for (int i = 0; i < 3; i++) {
+        struct inputs *inputs = inputs_new(NULL);
+        const struct key_scope scope = scope_of(plan, inputs);
+        if (i == 2)
+            write_text(path[0], "b");
+        terms_with(&scope, "masks", &terms[i]);
+        inputs_free(inputs);
+    }
+    assert_false(terms_difference(&terms[0], &terms[1], text, sizeof text));
+    assert_true(terms_difference(&terms[0], &terms[2], text, sizeof text));
+    (void)strcat(path[0], " changed");
+    assert_string_equal(text, path[0]);
+    *strrchr(path[0], ' ') = 0;
+    cls.kind = HF_SOURCE;
+    for (int i = 0; i < 2; i++) {
+        struct inputs *inputs = inputs_new(NULL);
+        const struct key_scope scope = scope_of(plan, inputs);
+        write_text(path[0], i ? "c" : "b");
+        terms_clear(&terms[i]);
+        terms_with(&scope, "masks", &terms[i]);
+        inputs_free(inputs);
+    }
+    assert_false(terms_difference(&terms[0], &terms[1], text, sizeof text));
+    for (int i = 0; i < 3; i++)
+        terms_clear(&terms[i]);
+    ps->options = NULL;
+    (void)unlink(path[0]);
+    (void)unlink(path[1]);
+    (void)rmdir(below);
+    (void)rmdir(folder);
+    hf_plan_free(plan);
+}
+
+/* ---- the folder `aside` ---- */
+
+static void make_aside(const struct store *s, const char *name, long age) {
+    char path[PATH_MAX];
+    struct timespec times[2];
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
+    times[0].tv_sec -= age;
+    times[1] = times[0];
+    assert_int_equal(mkdir(store_path(s, path, sizeof path, "aside/%s", name), 0700), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* A number of a process says nothing of one on another machine that shares the store. */
+static void what_others_work_on_is_let_be(void **state) {
+    (void)state;
+    char folder[] = "/tmp/hepaflow-keys-XXXXXX", path[PATH_MAX], where[DIGEST_TEXT];
+    char mine[128], name[128];
+    const char elsewhere[] = "999999999-00112233445566778899aabbccddeeff-1-0";
+    const char long_ago[] = "999999999-00112233445566778899aabbccddeeff-2-0";
+    struct store *s = NULL;
+    struct hf_error e;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(store_open(folder, &s, &e), HF_OK);
+    store_where(where);
+    (void)snprintf(name, sizeof name, "999999999-%s-1-0", where); /* no process has that number */
+    (void)snprintf(mine, sizeof mine, "%ld-%s-1-0", (long)getppid(), where);
+    make_aside(s, elsewhere, 60);
+    make_aside(s, long_ago, 2L * 24 * 60 * 60);
+    make_aside(s, name, 60);
+    make_aside(s, mine, 2L * 24 * 60 * 60);
+    assert_int_equal(store_sweep(s), 2);
+    assert_int_equal(access(store_path(s, path, sizeof path, "aside/%s", elsewhere), F_OK), 0);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(access(store_path(s, path, sizeof path, "aside/%s", mine), F_OK), 0);
+    assert_int_equal(rmdir(path), 0);
+    static const char *const rest[] = {"results", "samples", "last", "aside"};
+    assert_int_equal(unlink(store_path(s, path, sizeof path, "version")), 0);
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        (void)rmdir(store_path(s, path, sizeof path, "%s", rest[i]));
+    store_close(s);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void files_count_with_their_content(void **state) {
@@ -313,6 +440,9 @@ int main(void) {
         cmocka_unit_test(terms_are_those_that_count),
         cmocka_unit_test(devices_and_seeds_count),
         cmocka_unit_test(a_rebuilt_plugin_counts),
+        cmocka_unit_test(a_plugin_replaced_after_it_was_loaded_has_no_key),
+        cmocka_unit_test(folders_count_with_their_content),
+        cmocka_unit_test(what_others_work_on_is_let_be),
         cmocka_unit_test(files_count_with_their_content),
         cmocka_unit_test(any_path_is_read),
         cmocka_unit_test(a_plugin_that_is_gone_has_no_key),
