@@ -74,7 +74,7 @@ function addSections(sections) {
             guarded('Training', () => addSection('Training', null, el('div', {class: 'curves'},
                 these.map(s => makeCurves(s.data, s.title)))));
         else if (kind === 'table' && these.length > 1)
-            addSection('Tables', null, these.map(s => el('div', {class: 'part'}, el('h3', {}, s.title,
+            addSection('Tables', null, ...these.map(s => el('div', {class: 'part'}, el('h3', {}, s.title,
                 s.title.includes(s.stage) ? null : el('small', {}, s.stage)), makeSection(s.data, s.title))));
         else
             these.forEach(s => guarded(`'${s.title}' of '${s.stage}'`, () =>
