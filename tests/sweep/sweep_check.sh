@@ -44,6 +44,7 @@ cmp alone/rated/cases.csv at-1/ungated/seed-4/rated/cases.csv
 
 # A signal ends it in order: no arm is begun any more, and the sweep says what it has.
 status=0
+: >log # before the sweep starts: its lines are waited for
 "$program" sweep "$graph" "$@" --seeds 200 --out stopped >log 2>&1 &
 sweep=$!
 for try in $(seq 600); do
