@@ -108,6 +108,7 @@ struct plan_stage {
     int replicas;                       /* 0 = as many as workers */
     int depth;                          /* items that each outgoing edge may hold */
     int64_t hold;                       /* bytes of the cache that its output may use; 0 = none */
+    bool cache;                         /* its output is kept in the store */
     struct on_error on_error;
     int left_out_count;     /* keys given for a class that another `use` replaced, */
     const char **left_out;  /* which only that one takes */

@@ -40,6 +40,7 @@ static bool read_size(const char *text, int64_t *ret) {
 
 static void print_item(struct store *s, const struct store_item *item) {
     char key[DIGEST_TEXT], size[32], used[32] = "";
+    char stage[256], graph[256];
     struct entry en;
     struct hf_error e;
     struct tm local;
@@ -48,6 +49,13 @@ static void print_item(struct store *s, const struct store_item *item) {
     print_size(size, sizeof size, item->bytes);
     if (localtime_r(&when, &local))
         (void)strftime(used, sizeof used, "%Y-%m-%d %H:%M", &local);
+    if (item->samples) {
+        if (samples_of(s, item->key, stage, graph, sizeof stage))
+            printf("%s  %s  %8s    samples  %s of %s\n", key, used, size, stage, graph);
+        else
+            printf("%s  %s  %8s  damaged\n", key, used, size);
+        return;
+    }
     enum hf_status st = entry_load(s, item->key, &en, &e);
     if (st == HF_OK)
         printf("%s  %s  %8s  %7.1f s  %s of %s\n", key, used, size, en.seconds, en.stage, en.graph);
@@ -65,7 +73,7 @@ static enum hf_status list(struct store *s, struct hf_error *e) {
     for (int i = 0; i < all.count; i++)
         print_item(s, &all.item[i]);
     print_size(size, sizeof size, all.bytes);
-    printf("%d results, %s in %s\n", all.count, size, s->folder);
+    printf("%d entries, %s in %s\n", all.count, size, s->folder);
     store_list_clear(&all);
     return HF_OK;
 }
@@ -84,7 +92,7 @@ static enum hf_status verify(struct store *s, struct hf_error *e) {
     enum hf_status st = store_verify(s, tell_damaged, NULL, &n, e);
     if (st != HF_OK)
         return st;
-    printf("%d results are whole, %d were damaged and are dropped", n.kept, n.dropped);
+    printf("%d entries are whole, %d were damaged and are dropped", n.kept, n.dropped);
     if (n.left_behind > 0)
         printf("; removed what %d stopped runs left behind", n.left_behind);
     putchar('\n');
@@ -99,7 +107,7 @@ static enum hf_status prune(struct store *s, int64_t most, struct hf_error *e) {
         return st;
     print_size(dropped, sizeof dropped, n.dropped_bytes);
     print_size(kept, sizeof kept, n.kept_bytes);
-    printf("dropped %d results (%s), kept %d (%s)\n", n.dropped, dropped, n.kept, kept);
+    printf("dropped %d entries (%s), kept %d (%s)\n", n.dropped, dropped, n.kept, kept);
     return HF_OK;
 }
 

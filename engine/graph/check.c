@@ -12,8 +12,8 @@
 #include "modules.h"
 #include "run/memory.h"
 
-const char *const stage_keys[] = {"use",  "from",    "model",    "like",  "replicas", "depth",
-                                  "hold", "weights", "on_error", "draws", NULL};
+const char *const stage_keys[] = {"use",  "from",  "model",   "like",     "replicas", "depth",
+                                  "hold", "cache", "weights", "on_error", "draws",    NULL};
 const char *const graph_keys[] = {"name", "seed",   "device",   "vars",  "hold",  "nn_threads",
                                   "jobs", "stages", "on_error", "store", "sweep", NULL};
 
@@ -283,6 +283,13 @@ static void check_engine_keys(struct checker *c, struct draft *d) {
         else if (!(n->kind == NODE_SCALAR && strcmp(n->text, "false") == 0))
             (void)bytes_parse(c->m, n, "hold", &d->plan.hold);
     }
+    n = node_get(d->map, "cache");
+    if (n && !node_null(n)) {
+        d->cache = n;
+        d->plan.cache = n->kind == NODE_SCALAR && strcmp(n->text, "store") == 0;
+        if (!d->plan.cache && !(n->kind == NODE_SCALAR && strcmp(n->text, "no") == 0))
+            message_about(c->m, n, "'cache' takes store or no, not %s", node_shown(n, c->arena));
+    }
     if (!d->plan.cls)
         return;
     check_replicas(c, d);
@@ -517,22 +524,27 @@ static void place_stages(struct checker *c) {
 
 /* ---- what depends on the order ---- */
 
+/* Whether what leaves the stage is the same in every pass, as to keep it asks for. */
+static void check_keeps(struct checker *c, const struct plan_stage *p, const struct node *n,
+                        const char *key) {
+    if (p->cls && !hands_on_samples(p->cls))
+        message_about(c->m, n, "stage '%s' (%s) has no samples to %s", p->name, p->cls->name, key);
+    else if (p->cls && p->random)
+        message_about(c->m, n,
+                      "'%s' would freeze the random draws of stage '%s': %s a stage before them",
+                      key, p->name, key);
+}
+
 static void check_random(struct checker *c, int at) {
     struct plan_stage *p = &c->plan->stage[at];
     const struct draft *d = &c->draft[c->order[at]];
     p->random = p->cls && (p->cls->flags & HF_STAGE_RANDOM);
     for (int k = 0; k < p->inputs; k++)
         p->random = p->random || (p->input[k] >= 0 && c->plan->stage[p->input[k]].random);
-    if (!p->cls || !d->hold || p->hold == 0)
-        return;
-    if (!hands_on_samples(p->cls))
-        message_about(c->m, d->hold, "stage '%s' (%s) has no samples to hold", p->name,
-                      p->cls->name);
-    else if (p->random)
-        message_about(
-            c->m, d->hold,
-            "'hold' would freeze the random draws of stage '%s': hold a stage before them",
-            p->name);
+    if (p->hold > 0)
+        check_keeps(c, p, d->hold, "hold");
+    if (p->cache)
+        check_keeps(c, p, d->cache, "cache");
 }
 
 /* ---- the whole ---- */

@@ -16,7 +16,7 @@ struct draft {
     const struct node *given; /* options of the class, those of `like` below; NULL: not known */
     const struct node *from[PLAN_MAX_INPUTS];
     const struct node *model; /* value of `model:`, or NULL */
-    const struct node *hold;
+    const struct node *hold, *cache;
     int input[PLAN_MAX_INPUTS]; /* indices of drafts; -1 after an error */
     int inputs;
     int model_of; /* draft, or -1 */

@@ -291,6 +291,8 @@ static void print_stage(FILE *out, const struct plan_stage *s, const struct hf_p
         fputs(", draws once", out);
     if (s->hold > 0)
         fprintf(out, ", holds %.3g MB", (double)s->hold / 1e6);
+    if (s->cache)
+        fputs(", kept in the store", out);
     if (s->on_error.retries > 0 || s->on_error.skip)
         fprintf(out, ", on_error: %s", on_error_shown(&s->on_error, on_error));
     if (p->memory && p->memory->stage[s - p->stage].samples >= 0 && s->cls->kind != HF_SINK)

@@ -147,6 +147,7 @@ static cJSON *stage_json(const struct hf_plan *p, const struct plan_stage *s) {
     cJSON_AddNumberToObject(ret, "replicas", s->replicas);
     cJSON_AddNumberToObject(ret, "depth", s->depth);
     cJSON_AddNumberToObject(ret, "hold", (double)s->hold);
+    cJSON_AddBoolToObject(ret, "cache", s->cache);
     if (s->on_error.retries > 0 || s->on_error.skip) {
         char on_error[ON_ERROR_TEXT];
         cJSON_AddStringToObject(ret, "on_error", on_error_shown(&s->on_error, on_error));

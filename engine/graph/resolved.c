@@ -93,8 +93,8 @@ static void put_entry(FILE *out, const struct checker *c, const char *indent, co
 /* ---- the graph ---- */
 
 static void put_stage(FILE *out, const struct checker *c, const struct draft *d) {
-    static const char *const keys[] = {"from",    "model",    "replicas", "depth", "hold",
-                                       "weights", "on_error", "draws",    NULL};
+    static const char *const keys[] = {"from",  "model",   "replicas", "depth", "hold",
+                                       "cache", "weights", "on_error", "draws", NULL};
     fprintf(out, "  %s:", d->key->text);
     put_origin(out, c, d->key);
     put_entry(out, c, "    ", "use", d->use);

@@ -289,7 +289,8 @@ static const char *no_use_of(const struct hf_stage_class *cls, const char *key) 
         return "takes no model";
     if (strcmp(key, "weights") == 0 && cls->kind != HF_MIX)
         return "takes one input";
-    if (strcmp(key, "hold") == 0 && (!hands_on || (cls->flags & HF_STAGE_RANDOM)))
+    if ((strcmp(key, "hold") == 0 || strcmp(key, "cache") == 0) &&
+        (!hands_on || (cls->flags & HF_STAGE_RANDOM)))
         return hands_on ? "draws at random" : "hands on no samples";
     if (strcmp(key, "draws") == 0 && !(hands_on && (cls->flags & HF_STAGE_RANDOM)))
         return "draws nothing for its samples";
@@ -302,6 +303,8 @@ static void add_unused(cJSON *patterns, const char *key, const char *cls, const 
     char pattern[64], text[256];
     cJSON *one = strcmp(key, "hold") == 0
                      ? cJSON_Parse(JSON({"enum" : [ null, false, "false", 0, "0" ]}))
+                 : strcmp(key, "cache") == 0
+                     ? cJSON_Parse(JSON({"enum" : [ null, "no" ]}))
                      : cJSON_Parse(JSON({"type" : [ "null", "string" ], "pattern" : "\\$\\{"}));
     (void)snprintf(pattern, sizeof pattern, "^%s$", key);
     (void)snprintf(text, sizeof text, "%.100s %s: leave '%s' out", cls, why, key);

@@ -81,6 +81,9 @@ const struct schema_key schema_stage_keys[] = {
      "much as the graph has; only before anything is drawn at random. Default: none.",
      JSON({"anyOf": [{"type": "boolean"}, {"enum": ["true", "yes", "false"]},
                      {"$ref": "#/definitions/bytes"}, {"$ref": "#/definitions/open"}]})},
+    {"cache", "store: what it makes of each case is kept in the store, for later runs; only before "
+     "anything is drawn at random. Default: no.",
+     JSON({"anyOf": [{"enum": ["store", "no"]}, {"$ref": "#/definitions/open"}]})},
     {"on_error", "What becomes of a sample on which it fails: fail, skip, retry(n), "
      "[retry(n), skip]. Default: the graph's.",
      JSON({"$ref": "#/definitions/on_error"})},

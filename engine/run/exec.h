@@ -21,6 +21,7 @@
 
 struct uv_async_s;
 struct hold;
+struct cache;
 
 /* Samples on their way from a node to the next one or to a sink. */
 struct edge {
@@ -169,6 +170,7 @@ struct run {
     char not_taken[1024];          /* why `auto` took no better one; "": there is none */
     const struct hf_model **model; /* per stage: published, and somebody still needs it */
     struct hold *hold;             /* NULL: nothing is held */
+    struct cache *cache;           /* NULL: no samples are kept in the store */
 
     pthread_mutex_t lock; /* of everything in jobs, nodes and edges; see executor.c */
     pthread_cond_t work;
@@ -325,6 +327,8 @@ enum mix_choice mix_choose(struct node *n, int *ret_input, uint64_t *ret_epoch);
 enum hf_status hold_new(const struct hf_plan *plan, struct hold **ret, struct hf_error *e);
 void hold_free(struct hold *hold);
 bool hold_is_held(const struct hold *hold, int stage);
+/* Whether some job runs everything up to `stage` in one piece, for it is held or has a cache. */
+bool hold_cuts(const struct hold *hold, int stage);
 /* Whether the job runs everything from the source to `stage` in one piece. `own`: the stage is
  * upstream of a mix, and its instances are shared with nothing. */
 bool hold_heads_chain(const struct hold *hold, const struct plan_job *job, int stage, bool own);
@@ -340,5 +344,18 @@ struct hold_counts {
     int64_t put, refused; /* bytes ever kept; samples that did not fit */
 };
 struct hold_counts hold_counts(struct hold *hold);
+
+/* ---- cache.c: samples in the store ---- */
+
+/* After hold_new, with the keys known. *ret = NULL if no stage has one, or there is no store. */
+enum hf_status cache_new(struct run *run, struct cache **ret, struct hf_error *e);
+void cache_free(struct cache *c);
+bool cache_has(const struct cache *c, int stage, int64_t item);
+/* What the stage made of the item, appended to the empty `list`; false: not there. */
+bool cache_get(struct cache *c, int stage, int64_t item, struct samples *list);
+/* Keeps what the instance has made of the item. */
+void cache_put(struct cache *c, struct instance *in, int64_t item, const struct samples *list);
+/* On the thread of hf_run: what came of it. */
+void cache_tell(const struct cache *c);
 
 #endif

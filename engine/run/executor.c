@@ -246,23 +246,40 @@ static enum hf_status run_source(struct instance *in, struct task *t) {
     return check_emitted(in, &t->out, &t->error);
 }
 
+/* The deepest stage of the chain whose samples are kept, which are then the task's; -1: none. */
+static int find_kept(struct task *t) {
+    const struct node *n = t->node;
+    struct hold *hold = n->job->run->hold;
+    for (int k = n->links - 1; k >= 0; k--) {
+        bool held = hold_is_held(hold, n->link[k]);
+        if (held && hold_get(hold, n->link[k], t->ticket, &t->out))
+            return k;
+        if (cache_get(n->job->run->cache, n->link[k], t->ticket, &t->out)) {
+            if (held)
+                hold_put(hold, n->link[k], t->ticket, &t->out);
+            return k;
+        }
+    }
+    return -1;
+}
+
 /* An item of a source through the chain, from the deepest stage whose samples are kept. */
 static enum hf_status run_item(struct task *t) {
     const struct node *n = t->node;
     struct hold *hold = n->job->run->hold;
     enum hf_status st = HF_OK;
-    int from = n->links - 1;
-    while (from >= 0 && !(hold_is_held(hold, n->link[from]) &&
-                          hold_get(hold, n->link[from], t->ticket, &t->out)))
-        from--;
+    int from = find_kept(t);
     if (n->job->run->scan && from >= 0)
         scan_note(n, from, &t->out);
     for (int k = from + 1; st == HF_OK && k < n->links; k++) {
         struct instance *in = &t->replica->link[k];
         st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
         /* What was left out of this pass may be there in the next one. */
-        if (st == HF_OK && t->skipped == 0 && hold_is_held(hold, n->link[k]))
-            hold_put(hold, n->link[k], t->ticket, &t->out);
+        if (st == HF_OK && t->skipped == 0) {
+            if (hold_is_held(hold, n->link[k]))
+                hold_put(hold, n->link[k], t->ticket, &t->out);
+            cache_put(n->job->run->cache, in, t->ticket, &t->out);
+        }
         if (n->job->run->scan)
             scan_note(n, k, &t->out);
     }

@@ -7,7 +7,8 @@
  * that is on the host and on the device with both.
  *
  * Only a chain without randomness, order or state of its own can be held: sources and maps that
- * draw nothing, have no `end_of_epoch` and are not serial, each with one consumer.
+ * draw nothing, have no `end_of_epoch` and are not serial, each with one consumer. What the store
+ * keeps of a stage (cache.c) is kept of such chains too, which are therefore chosen here.
  */
 #include "exec.h"
 
@@ -19,7 +20,8 @@ struct kept {
 };
 
 struct shelf {
-    bool held;
+    bool cut;  /* a chain may end with it */
+    bool held; /* in memory */
     int users; /* jobs that may still come; one that makes several passes counts twice */
     int64_t items, bytes, limit;
     struct kept *item;
@@ -79,13 +81,19 @@ static bool fuses(const struct hf_plan *plan, const struct plan_job *job, int st
     }
 }
 
-/* Marks the deepest stage of each branch above `stage` that several passes will ask for. */
+/* Marks the deepest stage of each branch above `stage` that several passes will ask for, and where
+ * the graph says so; of those with a cache all. */
 static void choose(struct hold *h, const struct plan_job *job, int stage, bool passes, bool own) {
     const struct plan_stage *ps = &h->plan->stage[stage];
     bool head = ps->cls->kind != HF_SINK && fuses(h->plan, job, stage, own);
-    if (head && (passes || ps->hold > 0)) {
-        h->shelf[stage].held = true;
-        return;
+    bool held = head && h->limit > 0 && (passes || ps->hold > 0);
+    if (held || (head && ps->cache)) {
+        h->shelf[stage].held = h->shelf[stage].held || held;
+        for (int at = stage;; at = h->plan->stage[at].input[0]) {
+            h->shelf[at].cut = h->shelf[at].cut || at == stage || h->plan->stage[at].cache;
+            if (h->plan->stage[at].inputs == 0)
+                return;
+        }
     }
     for (int i = 0; i < ps->inputs; i++)
         choose(h, job, ps->input[i], passes || recycles(ps), own || is_mix(ps));
@@ -110,11 +118,22 @@ static void count_users(struct hold *h, int index, int stage, bool passes, bool 
 }
 
 bool hold_heads_chain(const struct hold *hold, const struct plan_job *job, int stage, bool own) {
-    return hold && hold->shelf[stage].held && fuses(hold->plan, job, stage, own);
+    return hold && hold->shelf[stage].cut && fuses(hold->plan, job, stage, own);
+}
+
+bool hold_cuts(const struct hold *hold, int stage) {
+    return hold && hold->shelf[stage].cut;
 }
 
 bool hold_is_held(const struct hold *hold, int stage) {
     return hold && hold->shelf[stage].held;
+}
+
+static bool any_cache(const struct hf_plan *plan) {
+    for (int i = 0; i < plan->stages; i++)
+        if (plan->stage[i].cache)
+            return true;
+    return false;
 }
 
 static bool makes_passes(const struct hf_plan *plan, int sink) {
@@ -122,7 +141,7 @@ static bool makes_passes(const struct hf_plan *plan, int sink) {
 }
 
 enum hf_status hold_new(const struct hf_plan *plan, struct hold **ret, struct hf_error *e) {
-    if (plan->hold <= 0) {
+    if (plan->hold <= 0 && !any_cache(plan)) {
         *ret = NULL;
         return HF_OK;
     }

@@ -486,7 +486,8 @@ static void ask_for_item(struct readahead *ra, struct node *n, int64_t item, boo
 
 static bool is_kept(const struct node *n, int64_t item) {
     for (int k = 0; k < n->links; k++)
-        if (hold_has(n->job->run->hold, n->link[k], item))
+        if (hold_has(n->job->run->hold, n->link[k], item) ||
+            cache_has(n->job->run->cache, n->link[k], item))
             return true;
     return false;
 }

@@ -576,6 +576,42 @@ void reuse_doubt(struct run *run, int stage) {
     pthread_mutex_unlock(&run->notes_lock);
 }
 
+struct store *reuse_store(const struct reuse *r) {
+    return r && r->keyed ? r->store : NULL;
+}
+
+struct digest reuse_digest(const struct reuse *r, int stage) {
+    return r->keys->key[stage];
+}
+
+/* Whether the term is of another item of a source, "NAME.item 7 file 0". */
+static bool is_of_other(const struct term *t, int64_t item) {
+    const char *at = strstr(t->name, ".item ");
+    return at && strtoll(at + 6, NULL, 10) != item;
+}
+
+bool reuse_is_certain(struct run *run, int stage, int64_t item) {
+    const struct reuse *r = run->reuse;
+    bool *cone = calloc((size_t)run->plan->stages + 1, sizeof *cone);
+    bool ret = cone;
+    if (cone)
+        keys_cone(run->plan, stage, true, cone);
+    for (int i = 0; ret && i <= stage; i++) {
+        const struct terms *all = &r->keys->stage[i];
+        if (!cone[i])
+            continue;
+        pthread_mutex_lock(&run->notes_lock);
+        ret = !r->doubted[i];
+        pthread_mutex_unlock(&run->notes_lock);
+        for (int k = 0; ret && k < all->count; k++)
+            if (all->term[k].kind == TERM_FILE && !is_of_other(&all->term[k], item))
+                ret = !inputs_changed(r->inputs,
+                                      &(const struct terms){.count = 1, .term = &all->term[k]});
+    }
+    free(cone);
+    return ret;
+}
+
 /* Why the result cannot be kept, or NULL. What depends on it cannot either. */
 static const char *why_not(struct sink *k, const struct terms *terms, bool *cone, char *text,
                            size_t size) {

@@ -61,6 +61,12 @@ bool reuse_last(const struct reuse *r, struct terms *ret);
 enum hf_status reuse_find(struct run *run, struct hf_error *e);
 /* On the sink's thread, which has done its work: keeps its result. */
 void reuse_keep(struct sink *k);
+/* The store, NULL: none; and the key of a stage, once the keys are worked out. */
+struct store *reuse_store(const struct reuse *r);
+struct digest reuse_digest(const struct reuse *r, int stage);
+/* Whether what a stage has just made of an item is what its key says: nothing that it was made of
+ * has changed since. For any thread. */
+bool reuse_is_certain(struct run *run, int stage, int64_t item);
 /* What comes of this stage in this run may be otherwise in another one: is not kept. */
 void reuse_doubt(struct run *run, int stage);
 void reuse_free(struct reuse *r);

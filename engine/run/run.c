@@ -477,6 +477,7 @@ static enum hf_status run_loop(struct run *run, struct hf_error *e) {
     (void)uv_loop_close(&c->loop);
     if (st == HF_OK) {
         tell_counts(run);
+        cache_tell(run->cache);
         tell_bottleneck(run);
     }
     readahead_free(run->services->readahead);
@@ -533,6 +534,7 @@ static void run_close(struct run *run) {
         if (run->model[i])
             hf_model_unref(run->model[i]);
     hold_free(run->hold);
+    cache_free(run->cache);
     reuse_free(run->reuse);
     devices_close(run);
     results_clear(&run->results);
@@ -691,6 +693,8 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
         st = reuse_find(run, e);
     if (st == HF_OK)
         st = hold_new(run->plan, &run->hold, e);
+    if (st == HF_OK && !scan)
+        st = cache_new(run, &run->cache, e);
     if (st == HF_OK && run->jobs_done < plan->jobs)
         st = run_loop(run, e);
     if (st == HF_OK && run->stopping) {

@@ -208,10 +208,25 @@ enum hf_status entry_check(struct store *s, struct digest key, struct hf_error *
 void entry_touch(struct store *s, struct digest key);
 void entry_drop(struct store *s, struct digest key);
 
+/* ---- samples (samples.c) ---- */
+
+/* Makes the folder for what a stage of that key makes, or marks it as just used. */
+enum hf_status samples_open(struct store *s, struct digest key, const char *stage,
+                            const char *graph, struct hf_error *e);
+/* Where what it made of an item of its source lies. */
+const char *samples_path(const struct store *s, char *buffer, size_t size, struct digest key,
+                         int64_t item);
+/* Which stage and graph they are of; `size` of both texts. False: damaged, or gone. */
+bool samples_of(const struct store *s, struct digest key, char *stage, char *graph, size_t size);
+/* Looks at every byte: HF_INVALID: damaged; HF_NOT_FOUND: gone. */
+enum hf_status samples_check(struct store *s, struct digest key, struct hf_error *e);
+void samples_drop(struct store *s, struct digest key);
+
 /* ---- the store as a whole (tidy.c) ---- */
 
 struct store_item {
     struct digest key;
+    bool samples;        /* of a stage; else a result */
     int64_t bytes, used; /* when it was last used: seconds since 1970 */
 };
 

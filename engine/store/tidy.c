@@ -41,13 +41,13 @@ static int64_t used_at(const char *folder) {
                : 0;
 }
 
-static bool push(struct store_list *list, const char *folder, struct digest key) {
+static bool push(struct store_list *list, const char *folder, struct digest key, bool samples) {
     struct store_item *more = realloc(list->item, ((size_t)list->count + 1) * sizeof *more);
     if (!more)
         return false;
     list->item = more;
     struct store_item *one = &more[list->count++];
-    *one = (struct store_item){.key = key, .bytes = bytes_in(folder)};
+    *one = (struct store_item){.key = key, .samples = samples, .bytes = bytes_in(folder)};
     one->used = used_at(folder);
     list->bytes += one->bytes;
     return true;
@@ -64,15 +64,16 @@ enum hf_status store_list(const struct store *s, struct store_list *ret, struct 
     char above[PATH_MAX], folder[PATH_MAX];
     bool good = true;
     *ret = (struct store_list){0};
-    for (int k = 0; k < 256 && good; k++) {
-        DIR *d = opendir(store_path(s, above, sizeof above, "results/%02x", (unsigned)k));
+    for (int k = 0; k < 512 && good; k++) {
+        const char *kind = k < 256 ? "results" : "samples";
+        DIR *d = opendir(store_path(s, above, sizeof above, "%s/%02x", kind, (unsigned)k % 256));
         for (const struct dirent *at; d && good && (at = readdir(d));) {
             struct digest key;
             if (digest_parse(at->d_name, &key))
                 good = push(ret,
-                            store_path(s, folder, sizeof folder, "results/%02x/%s", (unsigned)k,
-                                       at->d_name),
-                            key);
+                            store_path(s, folder, sizeof folder, "%s/%02x/%s", kind,
+                                       (unsigned)k % 256, at->d_name),
+                            key, k >= 256);
         }
         if (d)
             (void)closedir(d);
@@ -89,6 +90,13 @@ enum hf_status store_list(const struct store *s, struct store_list *ret, struct 
 void store_list_clear(struct store_list *list) {
     free(list->item);
     *list = (struct store_list){0};
+}
+
+static void drop(struct store *s, const struct store_item *item) {
+    if (item->samples)
+        samples_drop(s, item->key);
+    else
+        entry_drop(s, item->key);
 }
 
 /* ---- what was left behind ---- */
@@ -128,7 +136,8 @@ int store_sweep(struct store *s) {
 static bool used_since(const struct store *s, const struct store_item *item) {
     char folder[PATH_MAX], key[DIGEST_TEXT];
     digest_text(item->key, key);
-    return used_at(store_path(s, folder, sizeof folder, "results/%.2s/%s", key, key)) > item->used;
+    return used_at(store_path(s, folder, sizeof folder, "%s/%.2s/%s",
+                              item->samples ? "samples" : "results", key, key)) > item->used;
 }
 
 enum hf_status store_prune(struct store *s, int64_t most, struct store_counts *ret,
@@ -142,7 +151,7 @@ enum hf_status store_prune(struct store *s, int64_t most, struct store_counts *r
     int64_t left = list.bytes;
     for (int i = 0; i < list.count; i++) { /* the longest unused first */
         if (left > most && !used_since(s, &list.item[i])) {
-            entry_drop(s, list.item[i].key);
+            drop(s, &list.item[i]);
             left -= list.item[i].bytes;
             ret->dropped++;
             ret->dropped_bytes += list.item[i].bytes;
@@ -166,13 +175,14 @@ enum hf_status store_verify(struct store *s,
     *ret = (struct store_counts){0};
     enum hf_status st = store_list(s, &list, e);
     for (int i = 0; st == HF_OK && i < list.count; i++) {
-        st = entry_check(s, list.item[i].key, e);
+        st = list.item[i].samples ? samples_check(s, list.item[i].key, e)
+                                  : entry_check(s, list.item[i].key, e);
         if (st == HF_OK) {
             ret->kept++;
             ret->kept_bytes += list.item[i].bytes;
         } else if (st == HF_INVALID) {
             damaged(arg, list.item[i].key, e->text);
-            entry_drop(s, list.item[i].key);
+            drop(s, &list.item[i]);
             ret->dropped++;
             ret->dropped_bytes += list.item[i].bytes;
             st = HF_OK;

@@ -334,6 +334,23 @@ static const struct bad_graph bad_graphs[] = {
      "g.yaml:12:42: stage 'save' (t_save) has no samples to hold\n"
      "      save: {use: t_save, from: holes, hold: 1 GB}\n"
      "                                             ^\n"},
+    {"cache",
+     "stages:\n"
+     "  cases: {use: t_load, dataset: x, cache: disk}\n"
+     "  mask: {use: t_mask, from: cases, cache: store}\n"
+     "  holes: {use: t_holes, from: mask, cache: store}\n"
+     "  save: {use: t_save, from: holes, cache: store}\n",
+     {NULL},
+     "g.yaml:2:43: 'cache' takes store or no, not 'disk'\n"
+     "      cases: {use: t_load, dataset: x, cache: disk}\n"
+     "                                              ^~~~\n"
+     "g.yaml:4:44: 'cache' would freeze the random draws of stage 'holes': cache a stage before "
+     "them\n"
+     "      holes: {use: t_holes, from: mask, cache: store}\n"
+     "                                               ^~~~~\n"
+     "g.yaml:5:43: stage 'save' (t_save) has no samples to cache\n"
+     "      save: {use: t_save, from: holes, cache: store}\n"
+     "                                              ^~~~~\n"},
     {"like",
      "stages:\n"
      "  a: {like: b}\n"
