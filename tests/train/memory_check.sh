@@ -7,7 +7,7 @@ graph=$(realpath "$2")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-"$program" phantom data --cases 6 --seed 5 >/dev/null
+"$program" phantom data --cases 20 --seed 5 >/dev/null
 cd data
 for workers in 1 3; do
     "$program" plan "$graph" --json --workers $workers >headers.json
@@ -21,8 +21,8 @@ def bounds(path):
 headers, _ = bounds("headers.json")
 scanned, plan = bounds("scan.json")
 samples = {s["name"]: s.get("samples") for s in plan["stages"]}
-assert samples["cases"] == samples["prepared"] == samples["varied"] == 4, samples
-assert samples["test"] == samples["predicted"] == samples["result"] == 2, samples
+assert samples["cases"] == samples["prepared"] == samples["varied"] == 13, samples
+assert samples["test"] == samples["predicted"] == samples["result"] == 7, samples
 ended = 0
 for line in open("run.json"):
     event = json.loads(line)
