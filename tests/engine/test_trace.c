@@ -4,8 +4,10 @@
 #include "kit.h"
 
 #include <cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct kit kit;
@@ -66,6 +68,24 @@ static void a_slow_stage_is_named(void **state) {
     assert_true(number_after("waiting ") > 50);
     double gain = number_after("would take about ");
     assert_true(gain > 10 && gain < 65); /* half, but for what the rest takes */
+}
+
+static double seconds_with(int replicas) {
+    struct timespec began, ended;
+    (void)slow_graph(4, replicas);
+    (void)clock_gettime(CLOCK_MONOTONIC, &began);
+    kit_run(&kit);
+    (void)clock_gettime(CLOCK_MONOTONIC, &ended);
+    return (double)(ended.tv_sec - began.tv_sec) + 1e-9 * (double)(ended.tv_nsec - began.tv_nsec);
+}
+
+static void one_more_replica_gives_what_was_told(void **state) {
+    double one = seconds_with(1), told = number_after("would take about ") / 100;
+    (void)teardown(state);
+    (void)setup(state);
+    double gained = 1 - seconds_with(2) / one;
+    if (fabs(gained - told) > 0.2)
+        fail_msg("told %.2f, gained %.2f", told, gained);
 }
 
 static void a_replica_needs_a_worker(void **state) {
@@ -225,6 +245,7 @@ static void a_trace_that_cannot_be_written_ends_the_run_first(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_slow_stage_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_more_replica_gives_what_was_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_replica_needs_a_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_source_is_found_behind_quick_stages, setup,
                                         teardown),
