@@ -79,13 +79,21 @@ static double seconds_with(int replicas) {
     return (double)(ended.tv_sec - began.tv_sec) + 1e-9 * (double)(ended.tv_nsec - began.tv_nsec);
 }
 
+/* A loaded machine may slow one of the two runs down, but not in each attempt. */
 static void one_more_replica_gives_what_was_told(void **state) {
-    double one = seconds_with(1), told = number_after("would take about ") / 100;
-    (void)teardown(state);
-    (void)setup(state);
-    double gained = 1 - seconds_with(2) / one;
-    if (fabs(gained - told) > 0.2)
-        fail_msg("told %.2f, gained %.2f", told, gained);
+    double told = 0, gained = 0;
+    for (int attempt = 0; attempt < 5; attempt++) {
+        double one = seconds_with(1);
+        told = number_after("would take about ") / 100;
+        (void)teardown(state);
+        (void)setup(state);
+        gained = 1 - seconds_with(2) / one;
+        if (fabs(gained - told) < 0.15)
+            return;
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    fail_msg("told %.2f, gained %.2f", told, gained);
 }
 
 static void a_replica_needs_a_worker(void **state) {
