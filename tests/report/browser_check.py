@@ -15,6 +15,7 @@ SIZES = [(1280, 900, False), (1280, 900, True), (390, 844, False), (390, 844, Tr
 def check_quiet(b, what):
     assert not b.said, f'{what}: {b.said}'
     assert b.run('document.title') != 'evil', what
+    assert '[object' not in b.run('document.body.innerText'), what
     assert b.run('document.querySelectorAll("[role=alert]").length') == 0, \
         b.run('document.querySelector("[role=alert]").textContent')
 
