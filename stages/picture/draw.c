@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "../geometry/geometry.h"
+
 const uint8_t draw_segment_colour[9][3] = {{0, 0, 0},      {230, 60, 60},  {245, 150, 40},
                                            {240, 225, 60}, {110, 200, 70}, {40, 190, 180},
                                            {60, 120, 230}, {140, 80, 210}, {230, 90, 190}};
@@ -13,6 +15,13 @@ const uint8_t draw_truth_colour[3] = {40, 230, 90};
 
 const uint8_t draw_bright_colour[3] = {255, 60, 40};
 const uint8_t draw_dark_colour[3] = {60, 110, 255};
+
+void draw_spacing(const struct hf_grid *g, double ret[3]) {
+    geometry_spacing(g, ret);
+    for (int i = 0; i < 3; i++)
+        if (!(ret[i] > 1e-6 && ret[i] < 1e6))
+            ret[i] = 1;
+}
 
 /* The left column is the patient's right (largest w), the upper row is anterior (largest h). */
 void draw_place(const struct panel *p, int32_t width, int32_t height, int32_t x, int32_t y,

@@ -5,7 +5,7 @@
 #ifndef HF_STAGES_PICTURE_DRAW_H
 #define HF_STAGES_PICTURE_DRAW_H
 
-#include <stdint.h>
+#include <hepaflow/sample.h>
 
 /** Part of a slice: columns w0..w1-1, rows h0..h1-1 of the voxels. */
 struct crop {
@@ -49,6 +49,9 @@ extern const uint8_t draw_bright_colour[3], draw_dark_colour[3]; /* of differenc
 /** The colour of a probability. */
 void draw_heat(float v, uint8_t ret[3]);
 
+/** mm between voxels along D, H, W; 1 where a grid, which any stage may have made, has no length
+ *  that a picture could be drawn to. */
+void draw_spacing(const struct hf_grid *g, double ret[3]);
 /** Where a pixel of a panel lies, in voxels, whose centres are whole numbers. */
 void draw_place(const struct panel *p, int32_t width, int32_t height, int32_t x, int32_t y,
                 float *ret_w, float *ret_h);

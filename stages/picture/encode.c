@@ -3,6 +3,7 @@
  */
 #include "encode.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <png.h>
@@ -17,15 +18,20 @@ enum hf_status encode_png(const struct pixels *p, void **ret_png, size_t *ret_si
                        .colormap_entries = (png_uint_32)p->colours};
     png_alloc_size_t size = 0;
     void *png = NULL;
-    if (png_image_write_to_memory(&image, NULL, &size, 0, p->at, p->stride, p->colour)) {
+    bool done = png_image_write_to_memory(&image, NULL, &size, 0, p->at, p->stride, p->colour);
+    if (done) {
         png = malloc(size);
-        if (png && png_image_write_to_memory(&image, png, &size, 0, p->at, p->stride, p->colour)) {
-            *ret_png = png;
-            *ret_size = size;
-            return HF_OK;
-        }
+        if (!png)
+            return hf_fail(e, HF_NO_MEMORY, "no memory for a picture of %d x %d pixels", p->width,
+                           p->height);
+        done = png_image_write_to_memory(&image, png, &size, 0, p->at, p->stride, p->colour);
     }
-    free(png);
-    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels could not be written: %s",
-                   p->width, p->height, image.message);
+    if (!done) {
+        free(png);
+        return hf_fail(e, HF_INVALID, "a picture of %d x %d pixels cannot be written as PNG: %s",
+                       p->width, p->height, image.message);
+    }
+    *ret_png = png;
+    *ret_size = size;
+    return HF_OK;
 }

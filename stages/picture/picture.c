@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../geometry/geometry.h"
 #include "encode.h"
 
 #define MARGIN   8.0 /* mm around the liver */
@@ -227,22 +226,15 @@ static enum hf_status draw_row(const struct picture *p, int64_t d, struct canvas
     return HF_OK;
 }
 
-void picture_clean(char *name) {
-    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    for (; *name; name++)
-        *name = strchr(good, *name) ? *name : '_';
-}
-
 static enum hf_status write_row(const struct picture *p, int64_t d, const char *folder,
                                 struct hf_error *e) {
-    char name[256], path[4096];
+    char id[FILENAME_BYTES], path[4096];
     struct canvas row = {NULL, 0, 0};
     void *png = NULL;
     size_t size = 0;
-    (void)snprintf(name, sizeof name, "%.200s-slice-%lld.png", p->sample->case_id,
-                   (long long)d + 1);
-    picture_clean(name);
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+    filename_of(p->sample->id, 1, id);
+    if (snprintf(path, sizeof path, "%s/%s-slice-%lld.png", folder, id, (long long)d + 1) >=
+        (int)sizeof path)
         return hf_fail(e, HF_IO, "the path %.200s... is too long", path);
     enum hf_status st = draw_row(p, d, &row, e);
     if (st == HF_OK) {
@@ -309,7 +301,7 @@ static enum hf_status show_sample(struct hf_stage *s, const struct hf_sample *sa
     struct picture p = {.s = s, .o = s->options, .sample = sample, .number = number, .f = {.s = s}};
     double spacing[3];
     int64_t slice[64];
-    geometry_spacing(&sample->grid, spacing);
+    draw_spacing(&sample->grid, spacing);
     p.mm[0] = spacing[1];
     p.mm[1] = spacing[2];
     enum hf_status st = set_scale(&p, e);

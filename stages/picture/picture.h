@@ -6,6 +6,7 @@
 
 #include <hepaflow/plugin.h>
 
+#include "../text/filename.h"
 #include "../text/text.h"
 #include "draw.h"
 
@@ -47,8 +48,6 @@ void picture_panel(const struct picture *p, const char *name, int64_t d, struct 
 int picture_shown(const struct picture *p, const char *name);
 /** Voxels of a mask, or values above one half, in slice `d`. */
 int64_t picture_area(const struct hf_tensor *t, int64_t d);
-/** A file's name of what ids and fields are called: other characters become '_'. */
-void picture_clean(char *name);
 
 /** Writes the sheets of the sample's volume (volume.c) and appends what the report's viewer needs
  *  to know of them; `best`: the slice to begin with. */

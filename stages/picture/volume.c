@@ -68,7 +68,7 @@ static enum hf_status write_sheet(const struct picture *p, const struct sheet *s
 static enum hf_status add_layer(const struct picture *p, const char *field,
                                 const struct slices *slices, const int32_t size[2],
                                 const char *folder, struct text *json, struct hf_error *e) {
-    char name[512];
+    char id[FILENAME_BYTES], of_field[FILENAME_BYTES], name[2 * FILENAME_BYTES + 64];
     struct sheet sheet;
     struct panel panel;
     picture_panel(p, field, slices->at[0], &panel);
@@ -79,9 +79,9 @@ static enum hf_status add_layer(const struct picture *p, const char *field,
         picture_panel(p, field, slices->at[i], &panel);
         sheet_draw(&sheet, i, &panel);
     }
-    (void)snprintf(name, sizeof name, "%lld-%.200s-%.200s.png", (long long)p->number,
-                   p->sample->case_id, field);
-    picture_clean(name);
+    filename_of(p->sample->id, 1, id);
+    filename_of(field, 1, of_field);
+    (void)snprintf(name, sizeof name, "%lld-%s-%s.png", (long long)p->number, id, of_field);
     st = write_sheet(p, &sheet, folder, name, e);
     text_add(json, "{\"field\":\"");
     text_json(json, field);

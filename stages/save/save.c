@@ -2,6 +2,7 @@
  * save.c - the stage `save`: writes fields as NIfTI files, on the grid and affine of the file that
  * the image came from, and if asked a manifest that `load` reads.
  */
+#include "../text/filename.h"
 #include "../text/text.h"
 #include "write.h"
 
@@ -267,21 +268,13 @@ static enum hf_status manifest_remove(const char *folder, struct hf_error *e) {
 
 /* ---- run ---- */
 
-/** What the sample's files begin with: its id, fit for a file name. */
-static void file_stem(const struct hf_sample *sample, char ret[256]) {
-    (void)snprintf(ret, 256, "%s", sample->id);
-    for (char *c = ret; *c; c++)
-        if (*c == '/' || *c == '\\' || (unsigned char)*c < 32)
-            *c = '_';
-}
-
 static enum hf_status save_sample(const struct hf_stage *s, const struct hf_sample *sample,
                                   const char *folder, struct text *manifest, int64_t *files,
                                   struct hf_error *e) {
     const struct options *o = s->options;
-    char stem[256];
+    char stem[FILENAME_BYTES]; /* what its files begin with */
     enum hf_status st = HF_OK;
-    file_stem(sample, stem);
+    filename_of(sample->id, 0, stem);
     for (int32_t i = 0; i < o->fields.count && st == HF_OK; i++) {
         const struct hf_field *f = hf_sample_find(sample, o->fields.name[i]);
         char path[PATH_BYTES];

@@ -6,10 +6,10 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-
-#include <png.h>
+#include <string.h>
 
 #include "../picture/draw.h"
+#include "../picture/encode.h"
 
 #define MAX_SLICES 20
 #define COLUMNS    5
@@ -89,26 +89,6 @@ static void set_slice(struct panel *p, const struct volume *v, const struct volu
     }
 }
 
-static enum hf_status encode(const struct canvas *c, void **ret_png, size_t *ret_size,
-                             struct hf_error *e) {
-    png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = (png_uint_32)c->width,
-                       .height = (png_uint_32)c->height,
-                       .format = PNG_FORMAT_RGB};
-    png_alloc_size_t size = 0;
-    void *png = NULL;
-    if (png_image_write_to_memory(&image, NULL, &size, 0, c->rgb, 0, NULL))
-        png = malloc(size);
-    if (png && png_image_write_to_memory(&image, png, &size, 0, c->rgb, 0, NULL)) {
-        *ret_png = png;
-        *ret_size = size;
-        return HF_OK;
-    }
-    free(png);
-    return hf_fail(e, HF_NO_MEMORY, "a picture of %d x %d pixels cannot be written: %s", c->width,
-                   c->height, image.message);
-}
-
 enum hf_status montage_draw(const struct volume *v, const struct volume *under, void **ret_png,
                             size_t *ret_size, struct hf_error *e) {
     int slices = (int)(v->d < MAX_SLICES ? v->d : MAX_SLICES);
@@ -119,15 +99,14 @@ enum hf_status montage_draw(const struct volume *v, const struct volume *under, 
     struct canvas c = {NULL, columns * (width + GAP) - GAP, rows * (height + GAP) - GAP};
     size_t bytes = (size_t)c.width * (size_t)c.height * 3;
     float *dark = calloc((size_t)(v->h * v->w), sizeof *dark);
-    c.rgb = calloc(1, bytes);
+    c.rgb = malloc(bytes);
     if (!c.rgb || !dark) {
         free(c.rgb);
         free(dark);
         return hf_fail(e, HF_NO_MEMORY, "no memory for a picture of %d x %d pixels", c.width,
                        c.height);
     }
-    for (size_t i = 0; i < bytes; i++)
-        c.rgb[i] = 64;
+    memset(c.rgb, 64, bytes);
     struct panel p = panel_of(v, under, dark);
     for (int i = 0; i < slices; i++) {
         size_t above = (size_t)(i / columns * (height + GAP)) * (size_t)c.width * 3;
@@ -135,7 +114,8 @@ enum hf_status montage_draw(const struct volume *v, const struct volume *under, 
         set_slice(&p, v, under, slices == v->d ? i : (2 * i + 1) * v->d / (2 * slices));
         draw_panel(&p, &row, i % columns * (width + GAP), width);
     }
-    enum hf_status st = encode(&c, ret_png, ret_size, e);
+    const struct pixels pixels = {c.rgb, c.width, c.height, 3 * c.width, PIXELS_RGB, NULL, 0};
+    enum hf_status st = encode_png(&pixels, ret_png, ret_size, e);
     free(c.rgb);
     free(dark);
     return st;

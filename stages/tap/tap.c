@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #include "../geometry/geometry.h"
+#include "../picture/draw.h"
+#include "../text/filename.h"
 #include "../text/text.h"
 #include "montage.h"
 #include "write.h"
@@ -24,13 +26,13 @@ struct options {
 };
 
 /* A sample that is being written. */
-struct job {
+struct writer {
     struct hf_stage *s;
     const struct hf_sample *sample;
     const char *folder;
-    char stem[256];          /* of its files */
-    struct text *json;       /* of tap.json */
-    struct hf_tensor *image; /* beneath masks, or NULL */
+    char stem[FILENAME_BYTES]; /* what its files begin with */
+    struct text *json;         /* of tap.json */
+    struct hf_tensor *image;   /* beneath masks, or NULL */
 };
 
 /* ---- one field ---- */
@@ -77,29 +79,30 @@ static struct range range_of(const struct hf_tensor *t) {
     return r;
 }
 
-static enum hf_status put_file(struct job *j, const char *name, const void *bytes, size_t size,
+static enum hf_status put_file(struct writer *w, const char *name, const void *bytes, size_t size,
                                struct hf_error *e) {
     char path[PATH_BYTES];
-    int n = snprintf(path, sizeof path, "%s/%s", j->folder, name);
+    int n = snprintf(path, sizeof path, "%s/%s", w->folder, name);
     if (n < 0 || n >= (int)sizeof path)
         return hf_fail(e, HF_INVALID, "the path of its file is too long");
-    return j->s->host->write_file(path, bytes, size, e);
+    return w->s->host->write_file(path, bytes, size, e);
 }
 
 /* The name of a file of a field, of one of its channels where it has several; notes it. */
-static void name_file(struct job *j, const char *field, int64_t channel, int64_t channels,
+static void name_file(struct writer *w, const char *field, int64_t channel, int64_t channels,
                       const char *end, int *files, char ret[512]) {
-    char which[32] = "";
+    char which[32] = "", of_field[FILENAME_BYTES];
     if (channels > 1)
         (void)snprintf(which, sizeof which, "-%lld", (long long)channel);
-    (void)snprintf(ret, 512, "%s_%s%s%s", j->stem, field, which, end);
-    text_add(j->json, "%s\"", (*files)++ ? ", " : "");
-    text_json(j->json, ret);
-    text_add(j->json, "\"");
+    filename_of(field, 0, of_field);
+    (void)snprintf(ret, 512, "%s_%s%s%s", w->stem, of_field, which, end);
+    text_add(w->json, "%s\"", (*files)++ ? ", " : "");
+    text_json(w->json, ret);
+    text_add(w->json, "\"");
 }
 
 /* One channel as it is stored: u8 stays, all other types become f32. */
-static enum hf_status put_nifti(struct job *j, const struct hf_tensor *t, int64_t channel,
+static enum hf_status put_nifti(struct writer *w, const struct hf_tensor *t, int64_t channel,
                                 const struct hf_grid *grid, const char *name, struct hf_error *e) {
     struct hf_nifti_out out = {NULL, 0, NULL};
     void *packed = NULL;
@@ -116,7 +119,7 @@ static enum hf_status put_nifti(struct job *j, const struct hf_tensor *t, int64_
         st = hf_nifti_out_pack(&out, &packed, &size, e);
     hf_nifti_out_free(&out);
     if (st == HF_OK)
-        st = put_file(j, name, packed, size, e);
+        st = put_file(w, name, packed, size, e);
     free(packed);
     return st;
 }
@@ -132,73 +135,74 @@ static struct volume volume_of(const struct hf_tensor *t, int64_t channel,
                        .w = t->shape[3],
                        .min = r->min,
                        .max = r->max};
-    geometry_spacing(grid, v.spacing);
+    draw_spacing(grid, v.spacing);
     return v;
 }
 
-static enum hf_status put_picture(struct job *j, const struct hf_tensor *t, int64_t channel,
+static enum hf_status put_picture(struct writer *w, const struct hf_tensor *t, int64_t channel,
                                   const struct hf_grid *grid, const struct range *r,
                                   const char *name, struct hf_error *e) {
     struct volume v = volume_of(t, channel, grid, r), under = {0};
     const struct volume *below = NULL;
     void *png = NULL;
     size_t size = 0;
-    if (j->image && t->dtype == HF_U8 && hf_tensor_count(j->image) == v.d * v.h * v.w &&
-        grid == &j->sample->grid) {
-        struct range of_image = range_of(j->image);
-        under = volume_of(j->image, 0, grid, &of_image);
+    if (w->image && t->dtype == HF_U8 && hf_tensor_count(w->image) == v.d * v.h * v.w &&
+        grid == &w->sample->grid) {
+        struct range of_image = range_of(w->image);
+        under = volume_of(w->image, 0, grid, &of_image);
         below = &under;
     }
     enum hf_status st = montage_draw(&v, below, &png, &size, e);
     if (st == HF_OK)
-        st = put_file(j, name, png, size, e);
+        st = put_file(w, name, png, size, e);
     free(png);
     return st;
 }
 
-static enum hf_status put_volume(struct job *j, const struct hf_field *f, const struct hf_tensor *t,
-                                 const struct range *r, int *files, struct hf_error *e) {
-    const struct options *o = j->s->options;
+static enum hf_status put_volume(struct writer *w, const struct hf_field *f,
+                                 const struct hf_tensor *t, const struct range *r, int *files,
+                                 struct hf_error *e) {
+    const struct options *o = w->s->options;
     const struct hf_grid *grid =
-        f->place == HF_ON_CANONICAL ? &j->sample->canonical : &j->sample->grid;
+        f->place == HF_ON_CANONICAL ? &w->sample->canonical : &w->sample->grid;
     enum hf_status st = HF_OK;
     char name[512];
     for (int64_t c = 0; c < t->shape[0] && st == HF_OK; c++) {
-        name_file(j, f->name, c, t->shape[0], ".nii.gz", files, name);
-        st = put_nifti(j, t, c, grid, name, e);
+        name_file(w, f->name, c, t->shape[0], ".nii.gz", files, name);
+        st = put_nifti(w, t, c, grid, name, e);
         bool shown = o->pictures && (t->dtype == HF_U8 || t->dtype == HF_F32) && isfinite(r->max);
         if (st != HF_OK || !shown)
             continue;
-        name_file(j, f->name, c, t->shape[0], ".png", files, name);
-        st = put_picture(j, t, c, grid, r, name, e);
+        name_file(w, f->name, c, t->shape[0], ".png", files, name);
+        st = put_picture(w, t, c, grid, r, name, e);
     }
     return st;
 }
 
 /* A table, its last axis along the lines. */
-static enum hf_status put_table(struct job *j, const struct hf_field *f, const struct hf_tensor *t,
-                                int *files, struct hf_error *e) {
+static enum hf_status put_table(struct writer *w, const struct hf_field *f,
+                                const struct hf_tensor *t, int *files, struct hf_error *e) {
     struct text csv = {0};
     int64_t n = hf_tensor_count(t), width = t->dl.ndim > 1 ? t->shape[t->dl.ndim - 1] : 1;
     char name[512];
     for (int64_t i = 0; i < n; i++)
         text_add(&csv, "%.9g%s", value_at(t, i), (i + 1) % width ? "," : "\n");
-    name_file(j, f->name, 0, 1, ".csv", files, name);
+    name_file(w, f->name, 0, 1, ".csv", files, name);
     enum hf_status st = csv.failed ? hf_fail(e, HF_NO_MEMORY, "no memory for a table")
-                                   : put_file(j, name, csv.bytes ? csv.bytes : "", csv.size, e);
+                                   : put_file(w, name, csv.bytes ? csv.bytes : "", csv.size, e);
     free(csv.bytes);
     return st;
 }
 
-static enum hf_status put_field(struct job *j, const struct hf_field *f, bool first,
+static enum hf_status put_field(struct writer *w, const struct hf_field *f, bool first,
                                 struct hf_error *e) {
     static const char *const place[] = {"grid", "canonical", "table"};
     struct hf_tensor *t = NULL;
-    enum hf_status st = hf_tensor_read(j->s, f->tensor, &t, e);
+    enum hf_status st = hf_tensor_read(w->s, f->tensor, &t, e);
     if (st != HF_OK)
         return hf_fail_in(e, "field '%s'", f->name);
     struct range r = range_of(t);
-    struct text *json = j->json;
+    struct text *json = w->json;
     text_add(json, "%s\n     {\"name\": \"%s\", \"dtype\": \"%s\", \"place\": \"%s\", \"shape\": [",
              first ? "" : ",", f->name, hf_dtype_name(t->dtype), place[f->place]);
     for (int32_t i = 0; i < t->dl.ndim; i++)
@@ -211,22 +215,14 @@ static enum hf_status put_field(struct job *j, const struct hf_field *f, bool fi
     text_number(json, r.max, "null");
     text_add(json, ", \"nonfinite\": %lld, \"files\": [", (long long)r.odd);
     int files = 0;
-    st = f->place == HF_ON_HOST || t->dl.ndim != 4 ? put_table(j, f, t, &files, e)
-                                                   : put_volume(j, f, t, &r, &files, e);
+    st = f->place == HF_ON_HOST || t->dl.ndim != 4 ? put_table(w, f, t, &files, e)
+                                                   : put_volume(w, f, t, &r, &files, e);
     text_add(json, "]}");
-    j->s->host->tensor_unref(t);
+    w->s->host->tensor_unref(t);
     return st == HF_OK ? HF_OK : hf_fail_in(e, "field '%s'", f->name);
 }
 
 /* ---- one sample ---- */
-
-/* Its id, fit for a file name. */
-static void set_stem(struct job *j) {
-    (void)snprintf(j->stem, sizeof j->stem, "%s", j->sample->id);
-    for (char *c = j->stem; *c; c++)
-        if (*c == '/' || *c == '\\' || (unsigned char)*c < 32)
-            *c = '_';
-}
 
 static void put_grid(struct text *json, const char *name, const struct hf_grid *g) {
     double mm[3];
@@ -240,28 +236,28 @@ static void put_grid(struct text *json, const char *name, const struct hf_grid *
     text_add(json, "]}");
 }
 
-static enum hf_status put_sample(struct job *j, struct hf_error *e) {
-    const struct hf_sample *sample = j->sample;
+static enum hf_status put_sample(struct writer *w, struct hf_error *e) {
+    const struct hf_sample *sample = w->sample;
     const struct hf_field *image = hf_sample_find(sample, "image");
     enum hf_status st = HF_OK;
-    set_stem(j);
-    text_add(j->json, "{\"id\": \"");
-    text_json(j->json, sample->id);
-    text_add(j->json, "\", \"case\": \"");
-    text_json(j->json, sample->case_id);
-    text_add(j->json, "\", ");
-    put_grid(j->json, "grid", &sample->grid);
-    text_add(j->json, ", ");
-    put_grid(j->json, "canonical", &sample->canonical);
-    text_add(j->json, ",\n    \"fields\": [");
+    filename_of(sample->id, 0, w->stem);
+    text_add(w->json, "{\"id\": \"");
+    text_json(w->json, sample->id);
+    text_add(w->json, "\", \"case\": \"");
+    text_json(w->json, sample->case_id);
+    text_add(w->json, "\", ");
+    put_grid(w->json, "grid", &sample->grid);
+    text_add(w->json, ", ");
+    put_grid(w->json, "canonical", &sample->canonical);
+    text_add(w->json, ",\n    \"fields\": [");
     if (image && image->place == HF_ON_GRID && image->tensor->dtype == HF_F32 &&
         image->tensor->shape[0] == 1)
-        st = hf_tensor_read(j->s, image->tensor, &j->image, e);
+        st = hf_tensor_read(w->s, image->tensor, &w->image, e);
     for (int32_t i = 0; i < sample->fields && st == HF_OK; i++)
-        st = put_field(j, &sample->field[i], i == 0, e);
-    text_add(j->json, "]}");
-    j->s->host->tensor_unref(j->image);
-    j->image = NULL;
+        st = put_field(w, &sample->field[i], i == 0, e);
+    text_add(w->json, "]}");
+    w->s->host->tensor_unref(w->image);
+    w->image = NULL;
     return st;
 }
 
@@ -278,18 +274,18 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
     int64_t most = o->count > 0 ? o->count : o->only ? INT64_MAX : 1, written = 0;
     struct text json = {0};
     char folder[PATH_BYTES];
-    struct job j = {.s = s, .folder = folder, .json = &json};
+    struct writer w = {.s = s, .folder = folder, .json = &json};
     enum hf_status st = s->host->folder(s, ".", folder, sizeof folder, e);
     if (st == HF_OK && o->epoch > 0)
         st = s->host->rewind(in, (uint64_t)o->epoch, e);
     text_add(&json, "{\"epoch\": %lld, \"samples\": [", (long long)o->epoch);
     /* It ends early: what no other sink waits for is then not made. */
     while (st == HF_OK && written < most) {
-        st = s->host->next(in, &j.sample, e);
-        if (st != HF_OK || (o->only && strcmp(o->only, j.sample->case_id) != 0))
+        st = s->host->next(in, &w.sample, e);
+        if (st != HF_OK || (o->only && strcmp(o->only, w.sample->case_id) != 0))
             continue;
         text_add(&json, "%s\n   ", written ? "," : "");
-        st = put_sample(&j, e);
+        st = put_sample(&w, e);
         s->host->progress(s, (double)++written, o->count > 0 ? (double)o->count : 0, (double)NAN);
     }
     text_add(&json, "]}\n");
@@ -304,7 +300,7 @@ static enum hf_status run(struct hf_stage *s, struct hf_stream *in, struct hf_er
     if (st == HF_OK && json.failed)
         st = hf_fail(e, HF_NO_MEMORY, "no memory for tap.json");
     if (st == HF_OK)
-        st = put_file(&j, "tap.json", json.bytes, json.size, e);
+        st = put_file(&w, "tap.json", json.bytes, json.size, e);
     free(json.bytes);
     return st;
 }

@@ -78,7 +78,7 @@ static struct hf_nifti open_result(struct fixture *f, const char *name,
 
 static void test_back_to_file(void **state) {
     struct fixture *f = *state;
-    struct hf_sample *s = cropped(f, "case/2");
+    struct hf_sample *s = cropped(f, "case");
     uint8_t mask[4 * 4 * 6];
     for (int i = 0; i < 4 * 4 * 6; i++)
         mask[i] = (uint8_t)(1 + i);
@@ -86,7 +86,7 @@ static void test_back_to_file(void **state) {
     f->o.fields = (struct hf_names){1, {"pseudo"}};
     assert_int_equal(run_over(f, (const struct hf_sample *const[]){s}, 1), HF_OK);
     struct hf_nifti_bytes bytes;
-    struct hf_nifti n = open_result(f, "masks/case_2_pseudo.nii.gz", &bytes);
+    struct hf_nifti n = open_result(f, "masks/case_pseudo.nii.gz", &bytes);
     assert_memory_equal(n.header.grid.size, s->file.size, sizeof s->file.size);
     assert_true(hf_grid_same(&n.header.grid, &s->file));
     uint8_t out[N];
@@ -261,6 +261,38 @@ static void test_manifest(void **state) {
     hf_cases_free(&c);
 }
 
+/** Cases that are called alike overwrite no file of each other. */
+static void test_names_that_are_alike(void **state) {
+    struct fixture *f = *state;
+    struct hf_sample *s[3] = {cropped(f, "a/b"), cropped(f, "a_b"), cropped(f, "a/b/")};
+    for (int i = 0; i < 3; i++)
+        harness_set_f32(f->h, s[i], "image", 1, NULL);
+    f->o.fields = (struct hf_names){1, {"image"}};
+    f->o.manifest = 1;
+    assert_int_equal(run_over(f, (const struct hf_sample *const *)s, 3), HF_OK);
+    char folder[512], path[700];
+    int files = 0;
+    (void)snprintf(folder, sizeof folder, "%s/masks", harness_folder(f->h));
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        files += strstr(entry->d_name, "_image.nii.gz") != NULL;
+    closedir(dir);
+    assert_int_equal(files, 3);
+    struct hf_cases c;
+    struct hf_nifti_bytes bytes;
+    (void)snprintf(path, sizeof path, "%s/cases.csv", folder);
+    assert_int_equal(hf_nifti_bytes_read(path, &bytes, &f->e), HF_OK);
+    assert_int_equal(hf_cases_parse(bytes.data, bytes.size, path, &c, &f->e), HF_OK);
+    hf_nifti_bytes_free(&bytes);
+    assert_int_equal(c.count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(access(c.item[i].path[HF_CASE_IMAGE], F_OK), 0);
+        harness_free_sample(f->h, s[i]);
+    }
+    hf_cases_free(&c);
+}
+
 /** A run that stops over the folder of an earlier one leaves no manifest of a mix. */
 static void test_manifest_of_a_stopped_run(void **state) {
     struct fixture *f = *state;
@@ -351,10 +383,15 @@ static void test_no_room(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_back_to_file), TEST(test_mask_as_it_is_scored),
-        TEST(test_soft),         TEST(test_grids),
-        TEST(test_manifest),     TEST(test_manifest_of_a_stopped_run),
-        TEST(test_full_disk),    TEST(test_no_room),
+        TEST(test_back_to_file),
+        TEST(test_mask_as_it_is_scored),
+        TEST(test_soft),
+        TEST(test_grids),
+        TEST(test_manifest),
+        TEST(test_manifest_of_a_stopped_run),
+        TEST(test_full_disk),
+        TEST(test_no_room),
+        TEST(test_names_that_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

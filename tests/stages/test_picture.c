@@ -186,7 +186,10 @@ static void test_the_largest_slice_is_shown(void **state) {
     assert_int_equal(harness_run(s, in, 3, &e), HF_OK);
     /* Slices are counted from 1; without a tumor it is the liver's largest, here the first. */
     assert_true(has_file(h, "one-slice-3.png", &width, &height));
-    assert_true(has_file(h, "two_-slice-6.png", &width, &height));
+    char two[FILENAME_BYTES + 32];
+    filename_of("two<", 1, two);
+    strcat(two, "-slice-6.png");
+    assert_true(has_file(h, two, &width, &height));
     assert_true(has_file(h, "three-slice-1.png", &width, &height));
     /* Three panels (image, couinaud, tumor); the crop is the liver and 4 voxels around it. */
     assert_int_equal(width, 3 * 60 + 2 * GAP);
@@ -312,6 +315,49 @@ static void test_large_volumes_are_reduced(void **state) {
     harness_close(h);
 }
 
+/* A grid without lengths, which a stage may come with, is drawn as of 1 mm. */
+static void test_grids_of_no_spacing(void **state) {
+    (void)state;
+    static const double odd[] = {0, NAN, INFINITY, 1e-300, 1e300};
+    for (int i = 0; i < 5; i++) {
+        struct harness *h = harness_open();
+        struct hf_error e;
+        int width, height;
+        struct hf_sample *in = make_sample(h, "one", 2);
+        for (int k = 0; k < 3; k++)
+            in->grid.affine[k][k] = odd[i];
+        struct hf_stage *s = harness_stage(h, &picture, &plain, "pictures");
+        assert_int_equal(harness_run(s, (const struct hf_sample *const *)&in, 1, &e), HF_OK);
+        /* The liver, 10 x 20 voxels, and 8 around it, in what there is. */
+        assert_true(has_file(h, "one-slice-3.png", &width, &height));
+        assert_int_equal(height, 60 * H / W);
+        cJSON *root, *volume = cases_of(h, &root)->child;
+        assert_float_equal(cJSON_GetObjectItem(volume, "shape")->valuedouble, 1.5, 1e-6);
+        cJSON_Delete(root);
+        harness_stage_free(s);
+        harness_free_sample(h, in);
+        harness_close(h);
+    }
+}
+
+/* What libpng refuses is told in its words, and is no lack of memory. */
+static void test_refused_pictures(void **state) {
+    (void)state;
+    static const uint8_t row[12];
+    struct hf_error e;
+    void *png = NULL;
+    size_t size = 0;
+    struct pixels p = {row, 4, 1, 12, PIXELS_RGB, NULL, 0};
+    assert_int_equal(encode_png(&p, &png, &size, &e), HF_OK);
+    free(png);
+    png = NULL;
+    p.stride = 11;
+    assert_int_equal(encode_png(&p, &png, &size, &e), HF_INVALID);
+    assert_null(png);
+    assert_memory_equal(e.text, "a picture of 4 x 1 pixels cannot be written as PNG: ", 52);
+    assert_non_null(strstr(e.text, "stride"));
+}
+
 /* A level of a value, and of a difference, is as opaque as it is large. */
 static void test_values_become_levels(void **state) {
     (void)state;
@@ -365,6 +411,8 @@ int main(void) {
         cmocka_unit_test(test_options_limit_what_is_shown),
         cmocka_unit_test(test_sheets_hold_the_volume),
         cmocka_unit_test(test_large_volumes_are_reduced),
+        cmocka_unit_test(test_grids_of_no_spacing),
+        cmocka_unit_test(test_refused_pictures),
         cmocka_unit_test(test_values_become_levels),
         cmocka_unit_test(test_declared_fields),
     };
