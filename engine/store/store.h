@@ -51,7 +51,8 @@ enum term_kind {
  * a dot. */
 struct term {
     enum term_kind kind;
-    char *name, *value, *note;
+    bool lent;                 /* the texts are those of other terms */
+    char *name, *value, *note; /* in one block, which begins with the name */
 };
 
 struct terms {
@@ -62,6 +63,7 @@ struct terms {
 
 void terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
                const char *note);
+/* Adds terms that stay those of `more`, which must outlive these. */
 void terms_join(struct terms *t, const struct terms *more);
 void terms_clear(struct terms *t);
 const struct term *terms_find(const struct terms *t, const char *name);
@@ -152,7 +154,7 @@ enum hf_status keys_new(const struct key_scope *scope, struct keys **ret, struct
 enum hf_status keys_finish(const struct hf_plan *plan, struct keys *k, struct hf_error *e);
 void keys_free(struct keys *k);
 /* The terms of a stage with all that it takes, its models' included, in an order that does not
- * depend on that of the file. */
+ * depend on that of the file; lent by the keys. */
 enum hf_status keys_terms(const struct hf_plan *plan, const struct keys *k, int stage,
                           struct terms *ret, struct hf_error *e);
 /* Marks the stages that have a part in `stage`, itself included; `models`: also by a model. */

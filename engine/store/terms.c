@@ -8,36 +8,48 @@
 
 static const char *const kinds[] = {"set", "plugin", "file"};
 
+static bool make_room(struct terms *t) {
+    if (t->count < t->capacity)
+        return true;
+    int n = t->capacity ? 2 * t->capacity : 32;
+    struct term *more = realloc(t->term, (size_t)n * sizeof *more);
+    if (!more) {
+        t->failed = true;
+        return false;
+    }
+    t->term = more;
+    t->capacity = n;
+    return true;
+}
+
 void terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
                const char *note) {
-    if (t->count == t->capacity) {
-        int n = t->capacity ? 2 * t->capacity : 32;
-        struct term *more = realloc(t->term, (size_t)n * sizeof *more);
-        if (!more) {
-            t->failed = true;
-            return;
-        }
-        t->term = more;
-        t->capacity = n;
+    size_t sizes[3] = {strlen(name) + 1, strlen(value) + 1, strlen(note) + 1};
+    char *text = make_room(t) ? malloc(sizes[0] + sizes[1] + sizes[2]) : NULL;
+    if (!text) {
+        t->failed = true;
+        return;
     }
-    struct term *one = &t->term[t->count++];
-    *one = (struct term){kind, strdup(name), strdup(value), strdup(note)};
-    t->failed = t->failed || !one->name || !one->value || !one->note;
+    t->term[t->count++] = (struct term){
+        .kind = kind,
+        .name = memcpy(text, name, sizes[0]),
+        .value = memcpy(text + sizes[0], value, sizes[1]),
+        .note = memcpy(text + sizes[0] + sizes[1], note, sizes[2]),
+    };
 }
 
 void terms_join(struct terms *t, const struct terms *more) {
     t->failed = t->failed || more->failed;
-    for (int i = 0; i < more->count && !t->failed; i++)
-        terms_add(t, more->term[i].kind, more->term[i].name, more->term[i].value,
-                  more->term[i].note);
+    for (int i = 0; i < more->count && make_room(t); i++) {
+        t->term[t->count] = more->term[i];
+        t->term[t->count++].lent = true;
+    }
 }
 
 void terms_clear(struct terms *t) {
-    for (int i = 0; i < t->count; i++) {
-        free(t->term[i].name);
-        free(t->term[i].value);
-        free(t->term[i].note);
-    }
+    for (int i = 0; i < t->count; i++)
+        if (!t->term[i].lent)
+            free(t->term[i].name);
     free(t->term);
     *t = (struct terms){0};
 }

@@ -74,10 +74,15 @@ static void terms_with(const struct key_scope *scope, const char *stage, struct 
         fail_msg("%s", e.text);
     assert_int_equal(keys_finish(scope->plan, k, &e), HF_OK);
     int at = stage_of(scope->plan, stage);
-    assert_int_equal(keys_terms(scope->plan, k, at, ret, &e), HF_OK);
+    struct terms lent;
+    assert_int_equal(keys_terms(scope->plan, k, at, &lent, &e), HF_OK);
     struct digest key;
-    assert_true(terms_key(ret, &key));
+    assert_true(terms_key(&lent, &key));
     assert_true(digest_same(key, k->key[at]));
+    *ret = (struct terms){0}; /* of its own, since the keys go */
+    for (int i = 0; i < lent.count; i++)
+        terms_add(ret, lent.term[i].kind, lent.term[i].name, lent.term[i].value, lent.term[i].note);
+    terms_clear(&lent);
     keys_free(k);
 }
 
