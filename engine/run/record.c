@@ -77,7 +77,7 @@ static cJSON *jobs_json(const struct run *run) {
         }
         if (t->state == JOB_DONE) {
             cJSON_AddNumberToObject(one, "memory_cpu", (double)t->peak[0]);
-            if (run->device != run->services->host_device)
+            if (strcmp(run->plan->runs_on, "cpu") != 0)
                 cJSON_AddNumberToObject(one, "memory_device", (double)t->peak[1]);
         }
         cJSON_AddItemToArray(ret, one);

@@ -527,16 +527,25 @@ static enum hf_status run_open(struct run *run, struct hf_error *e) {
     return st;
 }
 
+/* Gives back the memory that only jobs need. */
+static void leave_work(struct run *run) {
+    for (int i = 0; run->model && i < run->plan->stages; i++) {
+        if (run->model[i])
+            hf_model_unref(run->model[i]);
+        run->model[i] = NULL;
+    }
+    hold_free(run->hold);
+    cache_free(run->cache);
+    run->hold = NULL;
+    run->cache = NULL;
+    devices_close(run);
+}
+
 static void run_close(struct run *run) {
     run->engine->run = NULL;
     run->services->post = NULL;
-    for (int i = 0; run->model && i < run->plan->stages; i++)
-        if (run->model[i])
-            hf_model_unref(run->model[i]);
-    hold_free(run->hold);
-    cache_free(run->cache);
+    leave_work(run);
     reuse_free(run->reuse);
-    devices_close(run);
     results_clear(&run->results);
     pthread_cond_destroy(&run->work);
     pthread_mutex_destroy(&run->notes_lock);
@@ -701,10 +710,12 @@ enum hf_status run_plan(struct hf_engine *engine, struct hf_plan *plan,
         *e = run->error;
         st = run->error.status;
     }
-    if (!scan)
+    if (scan) {
+        st = st == HF_OK ? scan_finish(run, e) : st;
+    } else {
+        leave_work(run); /* the record of many cases does not come on top of it */
         st = write_down(run, st, e);
-    else if (st == HF_OK)
-        st = scan_finish(run, e);
+    }
     run_close(run);
     /* Not when it begins: a cancel that comes just before it is heeded. */
     atomic_store(&services_of(engine->host)->canceled, 0);
