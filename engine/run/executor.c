@@ -88,6 +88,7 @@ enum hf_status instance_start(struct instance *in, struct hf_error *e) {
     if (st != HF_OK)
         return st;
     in->began = true;
+    in->stage.peer = in->peer ? in->peer->stage.state : NULL;
     return cls->start ? cls->start(&in->stage, e) : HF_OK;
 }
 

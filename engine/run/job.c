@@ -54,6 +54,7 @@ static int replicas_of(const struct run *run, const struct node *n) {
 static enum hf_status make_replicas(struct node *n, struct hf_error *e) {
     struct job *job = n->job;
     const struct plan_stage *ps = &job->run->plan->stage[n->link[n->links - 1]];
+    const struct hf_stage_class *source = job->run->plan->stage[n->link[0]].cls;
     int depth = ps->depth > 0 ? ps->depth : DEFAULT_DEPTH;
     n->replicas = replicas_of(job->run, n);
     n->window = depth > n->replicas ? depth : n->replicas;
@@ -67,12 +68,15 @@ static enum hf_status make_replicas(struct node *n, struct hf_error *e) {
             return out_of_memory(e);
         for (int k = 0; k < n->links; k++)
             instance_init(&n->replica[r].link[k], job, n->link[k], r);
+        if (r > 0 && source->kind == HF_SOURCE)
+            n->replica[r].link[0].peer = n->replica[0].link;
     }
-    if (job->run->plan->stage[n->link[0]].cls->files) {
+    if (source->files) {
         n->probe = calloc(1, sizeof *n->probe);
         if (!n->probe)
             return out_of_memory(e);
         instance_init(n->probe, job, n->link[0], 0);
+        n->probe->peer = n->replica[0].link;
         n->probe->silent = true;
     }
     return HF_OK;
@@ -86,8 +90,20 @@ static void edge_free_items(struct edge *ed) {
     free(ed->item);
 }
 
+static void drop_probe(struct node *n) {
+    if (n->probe) {
+        if (n->job->run->services->readahead)
+            readahead_forget(n->job->run->services->readahead, n->probe);
+        instance_stop(n->probe);
+    }
+    free(n->probe);
+    n->probe = NULL;
+}
+
+/* Peers go before the first one. */
 static void node_free(struct node *n) {
-    for (int r = 0; n->replica && r < n->replicas; r++) {
+    drop_probe(n);
+    for (int r = n->replicas - 1; n->replica && r >= 0; r--) {
         for (int k = 0; n->replica[r].link && k < n->links; k++)
             instance_stop(&n->replica[r].link[k]);
         free(n->replica[r].link);
@@ -98,12 +114,6 @@ static void node_free(struct node *n) {
         edge_free_items(n->in[i]);
         free(n->in[i]);
     }
-    if (n->probe) {
-        if (n->job->run->services->readahead)
-            readahead_forget(n->job->run->services->readahead, n->probe);
-        instance_stop(n->probe);
-    }
-    free(n->probe);
     free(n->replica);
     free(n->slot);
     free(n->link);
@@ -427,16 +437,23 @@ void job_discard(struct job *job) {
     job_free(job);
 }
 
+/* And before it the first of its peers, which workers else do. */
+static void start_probe(struct node *n) {
+    struct instance *first = n->replica[0].link;
+    struct hf_error ignored; /* a worker's attempt fails alike, and says why */
+    if (instance_start(first, &ignored) != HF_OK)
+        instance_stop(first);
+    else if (instance_start(n->probe, &ignored) == HF_OK)
+        return;
+    drop_probe(n);
+}
+
 void job_start(struct job *job) {
     struct run *run = job->run;
     trace_job(run->trace, job->index, job->plan->name);
-    struct hf_error ignored; /* the workers' instance fails alike, and says why */
     for (int i = 0; i < job->nodes; i++)
-        if (job->node[i]->probe && instance_start(job->node[i]->probe, &ignored) != HF_OK) {
-            instance_stop(job->node[i]->probe);
-            free(job->node[i]->probe);
-            job->node[i]->probe = NULL;
-        }
+        if (job->node[i]->probe)
+            start_probe(job->node[i]);
     pthread_mutex_lock(&run->lock);
     run->active[job->index] = job;
     job->sinks_left = job->sinks;

@@ -169,15 +169,16 @@ struct sink;
 /* The engine's side of a stage instance: `stage.engine` points at it. */
 struct instance {
     struct hf_stage stage;
-    struct samples out;      /* what `emit` has collected in the present call */
-    struct hf_queue *copies; /* of the run's device, for what the stage reads; NULL: none yet */
-    struct job *job;         /* NULL in stage tests */
-    struct sink *sink;       /* NULL: runs on the workers */
-    int index;               /* of the plan's stage */
-    int track;               /* in the trace; 0: none yet */
-    int64_t busy;            /* ns that it was at work */
-    bool began;              /* `start` has been called */
-    bool silent;             /* what it logs, another instance of the stage does */
+    struct samples out;          /* what `emit` has collected in the present call */
+    struct hf_queue *copies;     /* of the run's device, for what the stage reads; NULL: none yet */
+    struct job *job;             /* NULL in stage tests */
+    const struct instance *peer; /* of a source: its node's first; NULL: it is that itself */
+    struct sink *sink;           /* NULL: runs on the workers */
+    int index;                   /* of the plan's stage */
+    int track;                   /* in the trace; 0: none yet */
+    int64_t busy;                /* ns that it was at work */
+    bool began;                  /* `start` has been called */
+    bool silent;                 /* what it logs, another instance of the stage does */
 };
 
 /* A stream is whatever implements these two. */

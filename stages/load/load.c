@@ -21,12 +21,26 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     return HF_OK;
 }
 
+/** All instances of the stage share what the first one has read. */
+static enum hf_status start(struct hf_stage *s, struct hf_error *e) {
+    struct load_state *state = s->state;
+    const struct load_state *peer = s->peer;
+    if (!peer)
+        return load_choose(s, e);
+    state->cases = peer->cases;
+    state->item = peer->item;
+    state->items = peer->items;
+    return HF_OK;
+}
+
 static void stop(struct hf_stage *s) {
     struct load_state *state = s->state;
-    free(state->item);
+    if (!s->peer) {
+        free(state->item);
+        hf_cases_free(&state->cases);
+    }
     state->item = NULL;
     state->items = 0;
-    hf_cases_free(&state->cases);
 }
 
 static enum hf_status count(struct hf_stage *s, int64_t *ret_count, struct hf_error *e) {
@@ -118,7 +132,7 @@ static const struct hf_stage_class load = {
     .options = options,
     .state_size = sizeof(struct load_state),
     .declare = declare,
-    .start = load_choose,
+    .start = start,
     .stop = stop,
     .count = count,
     .open = load_open,

@@ -36,8 +36,8 @@ struct load_options {
     double fill;
 };
 
-/** A chosen case. Every instance holds all of them, so that what follows from one is found when it
- *  is opened. */
+/** A chosen case. All of them stay in memory, so that what follows from one is found when it is
+ *  opened. */
 struct load_item {
     const struct hf_case *c;
     uint8_t reads[HF_CASE_FILES]; /* 1: has the file, and it is wanted */
@@ -51,6 +51,7 @@ struct load_paths {
 
 struct load_state {
     char file[LOAD_PATH_BYTES]; /* the manifest, or what stands in its place */
+    /* The peer's, if there is one. */
     struct hf_cases cases;
     struct load_item *item;
     int64_t items;

@@ -125,6 +125,100 @@ static void replicas_work_side_by_side(void **state) {
     assert_int_equal(atomic_load(&kit.probe.most_running), 1);
 }
 
+/* ---- what the instances of a source share ---- */
+
+#define TABLE 40
+
+/* The first instance makes a table; its peers take the values of their items from there. */
+struct table_state {
+    int64_t *table;
+};
+
+static atomic_int tables, borrowers;
+
+static enum hf_status table_start(struct hf_stage *s, struct hf_error *e) {
+    struct table_state *state = s->state;
+    const struct table_state *peer = s->peer;
+    (void)e;
+    (void)atomic_fetch_add(peer ? &borrowers : &tables, 1);
+    state->table = peer ? peer->table : calloc(TABLE, sizeof *state->table);
+    for (int i = 0; !peer && i < TABLE; i++)
+        state->table[i] = 7 * i;
+    return HF_OK;
+}
+
+static void table_stop(struct hf_stage *s) {
+    struct table_state *state = s->state;
+    assert_int_equal(state->table[1], 7); /* not before its peers have stopped */
+    if (s->peer)
+        return;
+    state->table[1] = 0;
+    free(state->table);
+}
+
+static enum hf_status table_count(struct hf_stage *s, int64_t *ret, struct hf_error *e) {
+    (void)s;
+    (void)e;
+    *ret = TABLE;
+    return HF_OK;
+}
+
+static enum hf_status table_open(struct hf_stage *s, int64_t item, struct hf_error *e) {
+    char id[32];
+    struct hf_sample *out = NULL;
+    struct hf_tensor *t = NULL;
+    const int64_t one = 1;
+    (void)usleep(2000);
+    (void)snprintf(id, sizeof id, "case%02d", (int)item);
+    enum hf_status st = s->host->sample_new(s->host, id, id, id, &out, e);
+    if (st == HF_OK)
+        st = hf_tensor_new_host(s, HF_I64, 1, &one, &t, e);
+    if (st == HF_OK) {
+        HF_DATA(int64_t, t)[0] = ((const struct table_state *)s->state)->table[item];
+        st = s->host->sample_set(out, "value", HF_ON_HOST, t, e);
+    }
+    return st == HF_OK ? hf_emit(s, out, e) : st;
+}
+
+static int32_t no_files(struct hf_stage *s, int64_t item, const char **paths, int32_t max) {
+    (void)s;
+    (void)item;
+    (void)paths;
+    (void)max;
+    return 0;
+}
+
+static const struct hf_stage_class table_class = {.name = "table",
+                                                  .kind = HF_SOURCE,
+                                                  .state_size = sizeof(struct table_state),
+                                                  .start = table_start,
+                                                  .stop = table_stop,
+                                                  .count = table_count,
+                                                  .open = table_open};
+
+static void instances_of_a_source_share_what_the_first_has_made(void **state) {
+    (void)state;
+    struct hf_stage_class with_files = table_class;
+    with_files.files = no_files;
+    for (int ahead = 0; ahead < 2; ahead++) {
+        struct log *log = log_new();
+        atomic_store(&tables, 0);
+        atomic_store(&borrowers, 0);
+        int source = kit_stage_(&kit, "source", ahead ? &with_files : &table_class, KNOBS(0),
+                                (const int[]){-1});
+        kit_job(&kit, kit_stage(&kit, "sink", &kit_collect, KNOBS(.count = 2, .log = log), source));
+        kit.workers = 4;
+        kit_run(&kit);
+        for (int i = 0; i < 2 * TABLE; i++)
+            assert_int_equal(log->line[i].value, 7 * (i % TABLE));
+        assert_int_equal(atomic_load(&tables), 2); /* the one that is opened before all work */
+        assert_in_range(atomic_load(&borrowers), ahead, 4);
+        log_free(log);
+        kit_close(&kit);
+        kit_open(&kit);
+    }
+}
+
 static void a_slow_sink_bounds_what_is_alive(void **state) {
     (void)state;
     int source = kit_stage_(&kit, "source", &kit_source, KNOBS(.count = 300), (const int[]){-1});
@@ -450,6 +544,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(draws_may_come_again, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_what_the_stages_make_them, setup, teardown),
         cmocka_unit_test_setup_teardown(replicas_work_side_by_side, setup, teardown),
+        cmocka_unit_test_setup_teardown(instances_of_a_source_share_what_the_first_has_made, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_slow_sink_bounds_what_is_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sample_keeps_its_place_while_it_is_worked_on, setup,
                                         teardown),

@@ -253,6 +253,26 @@ static void test_items_may_fail(void **state) {
     }
 }
 
+/* An instance beside another one reads no manifest of its own, and takes nothing with it. */
+static void test_peer(void **state) {
+    struct fixture *f = *state;
+    int64_t items = 0;
+    char *path = put_csv(f, "case,image,liver\na,ct.nii.gz,liver.nii.gz\nb,ct.nii.gz,\n");
+    assert_int_equal(begin(f), HF_OK);
+    assert_int_equal(remove(path), 0);
+    struct hf_stage *other = harness_stage_new(f->h, &load, &f->o, "cases");
+    other->peer = f->s->state;
+    assert_int_equal(harness_start(other, &f->e), HF_OK);
+    assert_int_equal(load.count(other, &items, &f->e), HF_OK);
+    assert_int_equal(items, 2);
+    assert_int_equal(harness_open_item(other, 0, &f->e), HF_OK);
+    assert_string_equal(harness_out(other, 0)->id, "a");
+    assert_int_equal(harness_u8(harness_out(other, 0), "liver")[N / 2 + 30], liver(N / 2 + 30));
+    harness_stage_free(other);
+    assert_int_equal(harness_open_item(f->s, 1, &f->e), HF_OK);
+    assert_string_equal(harness_out(f->s, 0)->id, "b");
+}
+
 /* ---- real files ---- */
 
 static void set_real(struct fixture *f, const char *text) {
@@ -342,7 +362,7 @@ int main(void) {
         TEST(test_lits),         TEST(test_reported),      TEST(test_lacking_segment),
         TEST(test_bad_manifest), TEST(test_bad_files),     TEST(test_items_may_fail),
         TEST(test_flipped),      TEST(test_lost_geometry), TEST(test_real_counts),
-        TEST(test_mirrored),
+        TEST(test_mirrored),     TEST(test_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,10 @@ struct hf_stage {
     /** SOURCE: 1 if `on_error` tries again or leaves out. What is wrong with one item alone is then
      *  told by its `open`; else as soon as `start`, so that nothing runs in vain. */
     int32_t items_may_fail;
+    /** SOURCE: the state of an instance of the same stage that has been started before and is
+     *  stopped later, or NULL. It may be at work on another thread: what its `start` has made and
+     *  nothing changes any more may be used in place of one's own. */
+    const void *peer;
 };
 
 enum hf_stage_kind {
