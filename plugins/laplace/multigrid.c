@@ -11,56 +11,46 @@
 #define COARSEST_NODES  12
 #define COARSEST_SWEEPS 12
 #define LEVEL_SHARE     1.6 /* nodes of all levels over those of level 0, at most */
-#define LINE            64
 
 /* ---- memory ---- */
 
-static size_t aligned(size_t bytes) {
-    return (bytes + LINE - 1) / LINE * LINE;
-}
-
 static size_t level_bytes(int64_t nodes) {
-    return 8 * aligned((size_t)nodes * sizeof(int32_t)) +
-           3 * aligned((size_t)nodes * sizeof(float)) + 3 * aligned((size_t)nodes * sizeof(double));
+    return 8 * piece_bytes((size_t)nodes * sizeof(int32_t)) +
+           3 * piece_bytes((size_t)nodes * sizeof(float)) +
+           3 * piece_bytes((size_t)nodes * sizeof(double));
 }
 
 size_t grid_bytes(int64_t nodes, int64_t voxels) {
-    return aligned((size_t)(LEVEL_SHARE * (double)level_bytes(nodes))) +
-           4 * aligned((size_t)nodes * sizeof(double)) + aligned((size_t)voxels * sizeof(int32_t));
-}
-
-static void *take(struct grid_problem *g, size_t bytes) {
-    void *ret = g->room;
-    g->room += aligned(bytes);
-    g->room_left -= aligned(bytes);
-    return ret;
+    return piece_bytes((size_t)(LEVEL_SHARE * (double)level_bytes(nodes))) +
+           4 * piece_bytes((size_t)nodes * sizeof(double)) +
+           piece_bytes((size_t)voxels * sizeof(int32_t));
 }
 
 static void take_level(struct grid_problem *g, struct grid_level *l, int32_t nodes) {
     size_t n = (size_t)nodes;
     l->nodes = nodes;
-    l->at = take(g, n * sizeof(int32_t));
-    l->parent = take(g, n * sizeof(int32_t));
+    l->at = piece(&g->room, n * sizeof(int32_t));
+    l->parent = piece(&g->room, n * sizeof(int32_t));
     for (int a = 0; a < 3; a++) {
-        l->next[a] = take(g, n * sizeof(int32_t));
-        l->previous[a] = take(g, n * sizeof(int32_t));
-        l->weight[a] = take(g, n * sizeof(float));
+        l->next[a] = piece(&g->room, n * sizeof(int32_t));
+        l->previous[a] = piece(&g->room, n * sizeof(int32_t));
+        l->weight[a] = piece(&g->room, n * sizeof(float));
     }
-    l->diagonal = take(g, n * sizeof(double));
-    l->right = take(g, n * sizeof(double));
-    l->value = take(g, n * sizeof(double));
+    l->diagonal = piece(&g->room, n * sizeof(double));
+    l->right = piece(&g->room, n * sizeof(double));
+    l->value = piece(&g->room, n * sizeof(double));
 }
 
 void grid_begin(struct grid_problem *g, void *memory, int32_t nodes, const int32_t size[3]) {
     size_t vector = (size_t)nodes * sizeof(double);
     size_t voxels = (size_t)size[0] * (size_t)size[1] * (size_t)size[2];
-    *g = (struct grid_problem){.levels = 1, .room = memory};
-    g->room_left = grid_bytes(nodes, (int64_t)voxels);
-    g->map = take(g, voxels * sizeof(int32_t));
-    g->x = take(g, vector);
-    g->right = take(g, vector);
-    g->search = take(g, vector);
-    g->image = take(g, vector);
+    *g = (struct grid_problem){.levels = 1, .room = {memory, 0}};
+    g->room_bytes = grid_bytes(nodes, (int64_t)voxels);
+    g->map = piece(&g->room, voxels * sizeof(int32_t));
+    g->x = piece(&g->room, vector);
+    g->right = piece(&g->room, vector);
+    g->search = piece(&g->room, vector);
+    g->image = piece(&g->room, vector);
     memcpy(g->level[0].size, size, sizeof g->level[0].size);
     take_level(g, &g->level[0], nodes);
 }
@@ -132,7 +122,8 @@ void grid_coarsen(struct grid_problem *g, const float spacing[3]) {
         if (fine->nodes <= COARSEST_NODES)
             return;
         int32_t nodes = number_boxes(g, fine, by, coarse->size);
-        if (nodes > (int64_t)fine->nodes * 3 / 4 || level_bytes(nodes) > g->room_left)
+        if (nodes > (int64_t)fine->nodes * 3 / 4 ||
+            level_bytes(nodes) > g->room_bytes - g->room.used)
             return;
         take_level(g, coarse, nodes);
         add_up(fine, by, coarse);

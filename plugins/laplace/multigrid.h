@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../ops/pieces.h"
+
 #define GRID_LEVELS 24
 
 struct grid_level {
@@ -32,8 +34,8 @@ struct grid_problem {
     struct grid_level level[GRID_LEVELS];
     double *x, *right, *search, *image; /* of level 0: solution, right side, and the iteration's */
     int32_t *map;                       /* scratch: as many as level 0's box has voxels */
-    char *room;                         /* left for more levels */
-    size_t room_left;
+    struct pieces room;                 /* what is left of it is for more levels */
+    size_t room_bytes;
     int32_t rounds; /* that the solution took */
     double change;  /* of a node, at most, by the last V-cycle */
 };

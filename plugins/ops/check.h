@@ -1,6 +1,5 @@
 /**
- * check.h - what the shared ops ask of their operands before they touch them, on every device; and
- * pieces of scratch.
+ * check.h - what the shared ops ask of their operands before they touch them, on every device.
  */
 #ifndef HF_OPS_CHECK_H
 #define HF_OPS_CHECK_H
@@ -143,18 +142,6 @@ static inline enum hf_status distance_check(const struct hf_op_call *call, struc
         if (!(params->spacing[a] > 0 && params->spacing[a] < 1e12))
             return hf_fail(e, HF_INVALID, "op 'distance': a spacing of %g mm", params->spacing[a]);
     return HF_OK;
-}
-
-/** Hands out 64-byte aligned pieces of an op's scratch; with base NULL it only counts. */
-struct pieces {
-    char *base;
-    size_t used;
-};
-
-static inline void *piece(struct pieces *p, size_t bytes) {
-    void *at = p->base ? p->base + p->used : NULL;
-    p->used += (bytes + 63) & ~(size_t)63;
-    return at;
 }
 
 #endif

@@ -7,9 +7,8 @@
 
 #include <string.h>
 
+#include "../ops/pieces.h"
 #include "nearest.h"
-
-#define LINE 64
 
 /* The volume, and a mark for each slice. */
 struct volume {
@@ -23,26 +22,20 @@ struct volume {
 
 /* ---- memory ---- */
 
-static void *take(char **at, int64_t count, size_t size) {
-    void *ret = *at;
-    *at += ((size_t)count * size + LINE - 1) / LINE * LINE;
-    return ret;
-}
-
-static void lay_out(struct level *l, int32_t h, int32_t w, char **at) {
-    int64_t n = (int64_t)h * w;
-    l->to_value = take(at, n, sizeof(float));
-    l->from_value = take(at, n, sizeof(float));
-    l->distance = take(at, n, sizeof(float));
-    l->spot = take(at, n, sizeof(int32_t));
-    l->centre = take(at, n, sizeof(int32_t));
-    l->nearest = take(at, n, sizeof(int32_t));
-    l->inside = take(at, n, sizeof(uint16_t));
-    l->to_pixel = take(at, n, 1);
-    l->from_pixel = take(at, n, 1);
-    l->source = take(at, n, 1);
-    l->is_centre = take(at, n, 1);
-    l->pixels = take(at, n, 1);
+static void lay_out(struct level *l, int32_t h, int32_t w, struct pieces *memory) {
+    size_t n = (size_t)h * (size_t)w;
+    l->to_value = piece(memory, n * sizeof(float));
+    l->from_value = piece(memory, n * sizeof(float));
+    l->distance = piece(memory, n * sizeof(float));
+    l->spot = piece(memory, n * sizeof(int32_t));
+    l->centre = piece(memory, n * sizeof(int32_t));
+    l->nearest = piece(memory, n * sizeof(int32_t));
+    l->inside = piece(memory, n * sizeof(uint16_t));
+    l->to_pixel = piece(memory, n);
+    l->from_pixel = piece(memory, n);
+    l->source = piece(memory, n);
+    l->is_centre = piece(memory, n);
+    l->pixels = piece(memory, n);
     l->to = (struct plane){h, w, l->to_pixel, l->to_value};
     l->from = (struct plane){h, w, l->from_pixel, l->from_value};
 }
@@ -51,11 +44,11 @@ size_t patchmatch_bytes(int64_t h, int64_t w, int32_t levels) {
     const size_t each = 6 * sizeof(float) + sizeof(uint16_t) + 5;
     size_t bytes = 0;
     for (int32_t k = 0; k < levels; k++) {
-        bytes += (size_t)(h * w) * each + 12 * LINE;
+        bytes += (size_t)(h * w) * each + 12 * PIECE_LINE;
         h = (h + 1) / 2;
         w = (w + 1) / 2;
     }
-    return (bytes + LINE - 1) / LINE * LINE;
+    return piece_bytes(bytes);
 }
 
 /* ---- the pyramid ---- */
@@ -93,7 +86,8 @@ static int32_t hole_depth(const struct level *l) {
 
 /* Level 0 is there; adds coarser ones while there is something to copy on them. Returns how many
  * there are. */
-static int32_t add_levels(struct level *l, const struct patchmatch_params *p, char *memory) {
+static int32_t add_levels(struct level *l, const struct patchmatch_params *p,
+                          struct pieces memory) {
     int32_t n = 1;
     while (n < p->levels && hole_depth(&l[n - 1]) > p->radius) {
         struct level *fine = &l[n - 1], *coarse = &l[n];
@@ -163,7 +157,7 @@ static int32_t source_slice(const struct volume *v, int32_t d) {
     return -1;
 }
 
-static void fill_slice(const struct volume *v, int32_t d, char *memory, float *out) {
+static void fill_slice(const struct volume *v, int32_t d, struct pieces memory, float *out) {
     int64_t plane = (int64_t)v->h * v->w;
     struct level level[PATCH_LEVELS] = {{.p = v->p}};
     struct patchmatch_params own = *v->p;
@@ -202,10 +196,10 @@ static float mean_known(const struct volume *v) {
 }
 
 /* Counts the patches of each slice that may be copied; `memory` is scratch. */
-static void count_sources(const struct volume *v, char *memory) {
+static void count_sources(const struct volume *v, struct pieces memory) {
     int64_t plane = (int64_t)v->h * v->w;
-    float *value = take(&memory, plane, sizeof(float));
-    uint8_t *pixel = take(&memory, plane, 1);
+    float *value = piece(&memory, (size_t)plane * sizeof(float));
+    uint8_t *pixel = piece(&memory, (size_t)plane);
     for (int32_t d = 0; d < v->d; d++) {
         const struct plane p = {v->h, v->w, pixel, value};
         read_slice(v, d, pixel, value);
@@ -235,8 +229,9 @@ static enum hf_status fill(const struct hf_op_call *call, void *scratch, void *s
                        .image = HF_DATA(float, call->in[0]),
                        .region = HF_DATA(uint8_t, call->in[1]),
                        .tissue = call->inputs > 2 ? HF_DATA(uint8_t, call->in[2]) : NULL};
-    char *memory = scratch;
-    v.sources = (int32_t *)(void *)(memory + patchmatch_bytes(shape[2], shape[3], v.p->levels));
+    struct pieces memory = {scratch, 0}; /* each slice has all of it */
+    v.sources =
+        (int32_t *)(void *)((char *)scratch + patchmatch_bytes(shape[2], shape[3], v.p->levels));
     v.mean = mean_known(&v);
     count_sources(&v, memory);
     memcpy(out, v.image, (size_t)all * sizeof *out);

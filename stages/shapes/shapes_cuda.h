@@ -7,6 +7,7 @@
 
 #include <hepaflow/cuda.h>
 
+#include "../../plugins/ops/pieces.h"
 #include "shapes.h"
 
 /** Threads of the blocks that look at a whole slice. */
@@ -19,12 +20,13 @@ struct voxel_set {
     int32_t words;
 };
 
-/** Scratch: `count` elements of a type at the next multiple of 64 bytes. With `base` NULL only
+/** Scratch: `count` elements of a type at the next line. With `base` NULL only
  *  *offset moves, which is how much scratch there has to be. */
 template <typename T> static inline T *shapes_take(void *base, size_t *offset, int64_t count) {
-    size_t at = *offset;
-    *offset = (at + (size_t)count * sizeof(T) + 63) / 64 * 64;
-    return base ? (T *)((char *)base + at) : NULL;
+    struct pieces memory = {(char *)base, *offset};
+    T *ret = (T *)piece(&memory, (size_t)count * sizeof(T));
+    *offset = memory.used;
+    return ret;
 }
 
 HF_DEVICE static inline int32_t voxel_set_words(int64_t plane) {

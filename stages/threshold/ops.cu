@@ -6,6 +6,7 @@
  */
 #include <hepaflow/cuda.h>
 
+#include "../../plugins/ops/pieces.h"
 #include "ops.h"
 
 /* Masks that all must be set; by value in a kernel's arguments. */
@@ -233,7 +234,7 @@ struct best_volume {
 };
 
 static size_t best_offset(void) {
-    return (sizeof(struct best_found) + 63) / 64 * 64;
+    return piece_bytes(sizeof(struct best_found));
 }
 
 static size_t best_scratch(const struct hf_op_call *call) {

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../../plugins/ops/pieces.h"
 #include "ellipsoid_cpu.h"
 #include "ops.h"
 
@@ -11,20 +12,18 @@ static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-static void *take(char *base, size_t *offset, int64_t count, size_t size) {
-    size_t at = *offset;
-    *offset = (at + (size_t)count * size + 63) / 64 * 64;
-    return base ? base + at : NULL;
+static void *take(struct pieces *memory, int64_t count, size_t size) {
+    return piece(memory, (size_t)count * size);
 }
 
-static float *take_floats(char *base, size_t *offset, int64_t count) {
-    return take(base, offset, count, sizeof(float));
+static float *take_floats(struct pieces *memory, int64_t count) {
+    return take(memory, count, sizeof(float));
 }
 
-static struct places take_places(char *base, size_t *offset, int64_t count) {
+static struct places take_places(struct pieces *memory, int64_t count) {
     struct places p;
-    p.first = take(base, offset, count, sizeof(int32_t));
-    p.tap = take_floats(base, offset, count * LATTICE_TAPS);
+    p.first = take(memory, count, sizeof(int32_t));
+    p.tap = take_floats(memory, count * LATTICE_TAPS);
     return p;
 }
 
@@ -33,30 +32,30 @@ static size_t lay_out(const struct hf_op_call *call, char *base, struct parts *o
     const struct ellipsoid_params *p = call->params;
     const int64_t *shape = call->in[0]->shape + 1;
     int64_t box[3], coarse[3], fine[3];
-    size_t bytes = 0;
+    struct pieces memory = {base, 0};
     for (int a = 0; a < 3; a++)
         box[a] = most_voxels(p, a, (int32_t)shape[a]);
     most_points(p, box, coarse, fine);
     int64_t voxels = box[0] * box[1] * box[2];
-    of->count = take(base, &bytes, shape[0] * SHAPES_SEGMENTS, sizeof(int32_t));
-    of->touched = take(base, &bytes, shape[0], sizeof(uint32_t));
-    of->inner = take(base, &bytes, 2 * shape[1] * shape[2], 1);
-    of->hard = take_floats(base, &bytes, voxels);
-    of->rim = take_floats(base, &bytes, p->rim > 0 ? voxels : 0);
-    of->a = take_floats(base, &bytes, voxels);
-    of->b = take_floats(base, &bytes, voxels);
-    of->column = take_floats(base, &bytes, COLUMN_TABLES * box[2]);
-    of->coarse = take_floats(base, &bytes, coarse[0] * coarse[1] * coarse[2]);
-    of->coarse_w = take_floats(base, &bytes, coarse[0] * coarse[1] * fine[2]);
-    of->coarse_h = take_floats(base, &bytes, coarse[0] * fine[1] * fine[2]);
-    of->fine = take_floats(base, &bytes, fine[0] * fine[1] * fine[2]);
-    of->fine_w = take_floats(base, &bytes, fine[0] * fine[1] * box[2]);
-    of->fine_h = take_floats(base, &bytes, fine[0] * box[1] * box[2]);
+    of->count = take(&memory, shape[0] * SHAPES_SEGMENTS, sizeof(int32_t));
+    of->touched = take(&memory, shape[0], sizeof(uint32_t));
+    of->inner = take(&memory, 2 * shape[1] * shape[2], 1);
+    of->hard = take_floats(&memory, voxels);
+    of->rim = take_floats(&memory, p->rim > 0 ? voxels : 0);
+    of->a = take_floats(&memory, voxels);
+    of->b = take_floats(&memory, voxels);
+    of->column = take_floats(&memory, COLUMN_TABLES * box[2]);
+    of->coarse = take_floats(&memory, coarse[0] * coarse[1] * coarse[2]);
+    of->coarse_w = take_floats(&memory, coarse[0] * coarse[1] * fine[2]);
+    of->coarse_h = take_floats(&memory, coarse[0] * fine[1] * fine[2]);
+    of->fine = take_floats(&memory, fine[0] * fine[1] * fine[2]);
+    of->fine_w = take_floats(&memory, fine[0] * fine[1] * box[2]);
+    of->fine_h = take_floats(&memory, fine[0] * box[1] * box[2]);
     for (int a = 0; a < 3; a++) {
-        of->cell[a] = take_places(base, &bytes, fine[a]);
-        of->voxel[a] = take_places(base, &bytes, box[a]);
+        of->cell[a] = take_places(&memory, fine[a]);
+        of->voxel[a] = take_places(&memory, box[a]);
     }
-    return bytes;
+    return memory.used;
 }
 
 static size_t grow_scratch(const struct hf_op_call *call) {

@@ -10,6 +10,7 @@
 
 #include "../../ops/blur_elem.h"
 #include "../../ops/check.h"
+#include "../../ops/pieces.h"
 #include "ops.h"
 
 struct work {

@@ -6,6 +6,7 @@
  */
 #include "../../ops/check.h"
 #include "../../ops/distance_elem.h"
+#include "../../ops/pieces.h"
 #include "ops.h"
 
 #define BLOCK 16

@@ -7,6 +7,7 @@
  */
 
 #include "../../ops/check.h"
+#include "../../ops/pieces.h"
 #include "../../ops/resample_elem.h"
 #include "ops.h"
 

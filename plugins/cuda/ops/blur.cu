@@ -11,6 +11,7 @@
 
 #include "../../ops/blur_elem.h"
 #include "../../ops/check.h"
+#include "../../ops/pieces.h"
 #include "ops.h"
 #include "volume.h"
 

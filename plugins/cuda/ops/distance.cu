@@ -9,6 +9,7 @@
 
 #include "../../ops/check.h"
 #include "../../ops/distance_elem.h"
+#include "../../ops/pieces.h"
 #include "ops.h"
 #include "volume.h"
 

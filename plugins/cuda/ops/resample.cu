@@ -9,6 +9,7 @@
 #include <hepaflow/cuda.h>
 
 #include "../../ops/check.h"
+#include "../../ops/pieces.h"
 #include "../../ops/resample_elem.h"
 #include "ops.h"
 #include "volume.h"
