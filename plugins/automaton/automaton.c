@@ -9,11 +9,10 @@
  * instead of square. Cells draw by their place and the step, so the same seed gives the same
  * lesion.
  */
-#include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
 #include "../../stages/geometry/geometry.h"
-#include "../../stages/shapes/drawing.h"
+#include "../../stages/shapes/lesions.h"
 #include "ops.h"
 
 struct options {
@@ -87,30 +86,20 @@ static void fill_params(struct work *w) {
 static enum hf_status grow(struct work *w) {
     static const enum hf_dtype dtypes[GROWN] = {HF_F32, HF_F32, HF_U8, HF_U8};
     const struct options *o = w->s->options;
-    struct hf_tensor *couinaud = hf_sample_get(w->in, "couinaud");
-    struct hf_op_call call = {.in = {hf_sample_get(w->in, "image"), hf_sample_get(w->in, "liver"),
-                                     hf_sample_get(w->in, o->region), couinaud},
-                              .inputs = couinaud ? 4 : 3,
-                              .outputs = GROWN,
-                              .params = &w->params,
-                              .params_size = sizeof w->params};
-    enum hf_status st = HF_OK;
-    for (int i = 0; i < GROWN && st == HF_OK; i++) {
-        const int64_t *shape = call.in[0]->shape;
-        st = i == DRAWN ? hf_tensor_new(w->s, dtypes[i], 1, shape + 1, &w->grown[i], w->e)
-                        : hf_tensor_new(w->s, dtypes[i], 4, shape, &w->grown[i], w->e);
-        call.out[i] = w->grown[i];
-    }
+    struct hf_op_call call = {.params = &w->params, .params_size = sizeof w->params};
+    lesions_inputs(w->in, o->region, &call);
+    enum hf_status st = outputs_new(w->s, dtypes, GROWN, &call, w->e);
+    for (int i = 0; i < GROWN; i++)
+        w->grown[i] = call.out[i];
     return st == HF_OK ? hf_launch(w->s, "automaton.grow", &call, w->e) : st;
 }
 
-/* A blur by `mm` into *ret, through the volume or in each slice; with `within` only the voxels of
- * that mask count, and change. Of no width it is `t` itself. */
-static enum hf_status blur(const struct work *w, struct hf_tensor *t, float mm, int dims,
-                           struct hf_tensor *within, struct hf_tensor **ret) {
+/* A blur by `mm` into *ret, through the volume or in each slice. Of no width it is `t` itself. */
+static enum hf_status blur(const struct work *w, struct hf_tensor *t, float mm,
+                           struct hf_tensor **ret) {
     const float *spacing = w->params.spacing;
     struct hf_blur_params by = {
-        {dims == 3 ? mm / spacing[0] : 0, mm / spacing[1], mm / spacing[2]}};
+        {w->params.dims == 3 ? mm / spacing[0] : 0, mm / spacing[1], mm / spacing[2]}};
     struct hf_tensor *out = NULL;
     if (mm <= 0) {
         w->s->host->tensor_ref(t);
@@ -118,9 +107,9 @@ static enum hf_status blur(const struct work *w, struct hf_tensor *t, float mm, 
         return HF_OK;
     }
     enum hf_status st = hf_tensor_new(w->s, HF_F32, 4, t->shape, &out, w->e);
-    struct hf_op_call call = {.in = {t, within},
+    struct hf_op_call call = {.in = {t},
                               .out = {out},
-                              .inputs = within ? 2 : 1,
+                              .inputs = 1,
                               .outputs = 1,
                               .params = &by,
                               .params_size = sizeof by};
@@ -156,7 +145,7 @@ static enum hf_status make_noise(struct work *w) {
     if (st == HF_OK)
         st = hf_launch(w->s, "automaton.noise", &call, w->e);
     if (st == HF_OK)
-        st = blur(w, white, w->texture_size, w->params.dims, NULL, &w->noise);
+        st = blur(w, white, w->texture_size, &w->noise);
     w->s->host->tensor_unref(white);
     return st;
 }
@@ -172,86 +161,58 @@ static enum hf_status paint(struct work *w) {
                               .outputs = 2,
                               .params = &params,
                               .params_size = sizeof params};
-    struct hf_tensor *painted = NULL;
-    enum hf_status st = hf_tensor_new(w->s, HF_F32, 4, image->shape, &painted, w->e);
+    enum hf_status st = hf_tensor_new(w->s, HF_F32, 4, image->shape, &w->image, w->e);
     if (st == HF_OK)
         st = hf_tensor_new(w->s, HF_F32, 4, image->shape, &w->lesion, w->e);
-    call.out[0] = painted;
+    call.out[0] = w->image;
     call.out[1] = w->lesion;
     if (st == HF_OK)
         st = hf_launch(w->s, "automaton.paint", &call, w->e);
-    /* As `prepare` smooths the liver, in voxels. */
-    if (st == HF_OK)
-        st = blur(w, painted, (float)o->smooth * w->params.spacing[1], 2, liver, &w->image);
-    w->s->host->tensor_unref(painted);
-    return st;
-}
-
-/* Sets what is written in the sample that goes on. */
-static enum hf_status set_fields(struct work *w, struct hf_sample *out) {
-    static const char *const writes[] = {"healthy", "image", "lesion", "hole"};
-    struct hf_tensor *const made[] = {hf_sample_get(w->in, "image"), w->image, w->lesion,
-                                      w->grown[HOLE]};
-    enum hf_status st = HF_OK;
-    for (int i = 0; i < 4 && st == HF_OK; i++) {
-        w->s->host->tensor_ref(made[i]);
-        st = hf_sample_set(w->s, out, writes[i], made[i], w->e);
-    }
-    return st == HF_OK ? slices_set(w->s, w->in, "automaton.allow", w->grown[DRAWN], out, w->e)
-                       : st;
+    return st == HF_OK ? lesions_smooth(w->s, w->in, o->smooth, &w->image, w->e) : st;
 }
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     struct work w = {.s = s, .in = in, .e = e};
-    struct hf_sample *out = NULL;
     enum hf_status st = window_unit(s, in, &w.params.unit, e);
     if (st != HF_OK)
         return st;
     fill_params(&w);
     st = grow(&w);
     if (st == HF_OK)
-        st = blur(&w, w.grown[CONTRAST], w.edge, w.params.dims, NULL, &w.contrast);
+        st = blur(&w, w.grown[CONTRAST], w.edge, &w.contrast);
     if (st == HF_OK)
-        st = blur(&w, w.grown[GROWTH], w.edge, w.params.dims, NULL, &w.soft);
+        st = blur(&w, w.grown[GROWTH], w.edge, &w.soft);
     if (st == HF_OK)
         st = make_noise(&w);
     if (st == HF_OK)
         st = paint(&w);
-    if (st == HF_OK)
-        st = s->host->sample_derive(s->host, in, in->id, &out, e);
-    if (st == HF_OK)
-        st = set_fields(&w, out);
+    if (st == HF_OK) {
+        const struct lesions_made made = {w.image, w.lesion, w.grown[HOLE], w.grown[DRAWN]};
+        st = lesions_emit(s, in, &made, "automaton.allow", e);
+    }
     struct hf_tensor *const held[] = {w.contrast, w.soft, w.noise, w.image, w.lesion};
     for (int i = 0; i < GROWN; i++)
         s->host->tensor_unref(w.grown[i]);
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         s->host->tensor_unref(held[i]);
-    if (st == HF_OK)
-        return hf_emit(s, out, e);
-    s->host->sample_unref(out);
     return st;
 }
 
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
-    const struct {
-        const char *name;
-        const struct hf_reals *value;
-    } ranges[] = {{"lesions", &o->lesions},
-                  {"radius", &o->radius},
-                  {"satellites", &o->satellites},
-                  {"hypodense_contrast", &o->hypodense_contrast},
-                  {"hyperdense_contrast", &o->hyperdense_contrast},
-                  {"necrosis_contrast", &o->necrosis_contrast},
-                  {"texture", &o->texture},
-                  {"texture_size", &o->texture_size},
-                  {"edge", &o->edge},
-                  {"extra_segments", &o->extra_segments}};
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        enum hf_status st = range_check(ranges[i].name, ranges[i].value, e);
-        if (st != HF_OK)
-            return st;
-    }
+    const struct named_range ranges[] = {{"lesions", &o->lesions},
+                                         {"radius", &o->radius},
+                                         {"satellites", &o->satellites},
+                                         {"hypodense_contrast", &o->hypodense_contrast},
+                                         {"hyperdense_contrast", &o->hyperdense_contrast},
+                                         {"necrosis_contrast", &o->necrosis_contrast},
+                                         {"texture", &o->texture},
+                                         {"texture_size", &o->texture_size},
+                                         {"edge", &o->edge},
+                                         {"extra_segments", &o->extra_segments}};
+    enum hf_status st = ranges_check(ranges, sizeof ranges / sizeof *ranges, e);
+    if (st != HF_OK)
+        return st;
     for (int k = 0; k < 2; k++)
         if (o->denser.value[k] > o->denser.value[k + 1])
             return hf_fail(e, HF_INVALID,
@@ -259,28 +220,13 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
 
     char hole[128];
     (void)snprintf(hole, sizeof hole, "liver couinaud image %s", o->region);
-    io->read(io, "image", HF_F32, HF_ON_GRID, 0);
-    io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
-    io->read(io, o->region, HF_U8, HF_ON_GRID, 0);
-    io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
-    io->read(io, "window", HF_F32, HF_ON_HOST, 0);
-    io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
-    io->write(io, "image", HF_F32, HF_ON_GRID, 1, NULL);
-    io->write(io, "healthy", HF_F32, HF_ON_GRID, 1, "image");
-    io->write(io, "lesion", HF_F32, HF_ON_GRID, 1, hole);
-    io->write(io, "hole", HF_U8, HF_ON_GRID, 1, hole);
-    io->write(io, "slices", HF_U8, HF_ON_HOST, 1, hole);
+    lesions_declare(io, o->region, hole);
     return HF_OK;
 }
 
 #define OFFSET(member) offsetof(struct options, member)
-
-/* An option that is a range of two numbers. */
-#define RANGE(option, from, of_unit, least, most, text)                                            \
-    {                                                                                              \
-        .name = #option, .type = HF_OPTION_REALS, .offset = OFFSET(option), .initial = from,       \
-        .unit = of_unit, .min = least, .max = most, .items_min = 2, .items_max = 2, .help = text   \
-    }
+#define RANGE(member, standard, unit, least, most, text)                                           \
+    RANGE_OPTION(#member, OFFSET(member), standard, unit, least, most, text)
 
 static const struct hf_option option_table[] = {
     {.name = "region",

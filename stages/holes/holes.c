@@ -62,16 +62,10 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     fill_params(s, in, &params);
     struct hf_op_call call = {.params = &params, .params_size = sizeof params};
     struct hf_sample *out = NULL;
-    enum hf_status st = HF_OK;
 
     for (int i = 0; i < 4; i++)
         call.in[call.inputs++] = hf_sample_get(in, reads[i]);
-    for (int i = 0; i < OUTPUTS && st == HF_OK; i++) {
-        const int64_t *shape = call.in[0]->shape;
-        st = i == DRAWN ? hf_tensor_new(s, dtypes[i], 1, shape + 1, &call.out[i], e)
-                        : hf_tensor_new(s, dtypes[i], 4, shape, &call.out[i], e);
-    }
-    call.outputs = OUTPUTS;
+    enum hf_status st = outputs_new(s, dtypes, OUTPUTS, &call, e);
     if (st == HF_OK)
         st = hf_launch(s, "holes.draw", &call, e);
     if (st == HF_OK)
@@ -102,17 +96,13 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
     }
     if (!(sum > 0))
         return hf_fail(e, HF_INVALID, "option 'mix' needs a share above 0");
-    const struct {
-        const char *name;
-        const struct hf_reals *value;
-    } ranges[] = {{"segments", &o->segments}, {"dilate", &o->dilate},     {"radius", &o->radius},
-                  {"strokes", &o->strokes},   {"vertices", &o->vertices}, {"length", &o->length},
-                  {"width", &o->width}};
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        enum hf_status st = range_check(ranges[i].name, ranges[i].value, e);
-        if (st != HF_OK)
-            return st;
-    }
+    const struct named_range ranges[] = {{"segments", &o->segments}, {"dilate", &o->dilate},
+                                         {"radius", &o->radius},     {"strokes", &o->strokes},
+                                         {"vertices", &o->vertices}, {"length", &o->length},
+                                         {"width", &o->width}};
+    enum hf_status st = ranges_check(ranges, sizeof ranges / sizeof *ranges, e);
+    if (st != HF_OK)
+        return st;
     io->read(io, "image", HF_F32, HF_ON_GRID, 0);
     io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
     io->read(io, "clean", HF_U8, HF_ON_GRID, 0);
@@ -127,6 +117,8 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
 }
 
 #define OFFSET(member) offsetof(struct options, member)
+#define RANGE(member, standard, unit, least, most, text)                                           \
+    RANGE_OPTION(#member, OFFSET(member), standard, unit, least, most, text)
 
 static const struct hf_option option_table[] = {
     {.name = "mix",
@@ -140,72 +132,14 @@ static const struct hf_option option_table[] = {
      .help =
          "Shares of the kinds of holes: whole Couinaud segments, an ellipse in one, free strokes, "
          "all of the clean liver."},
-    {.name = "segments",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(segments),
-     .initial = "[1, 2]",
-     .min = 1,
-     .max = 8,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "How many segments a hole of that kind takes."},
-    {.name = "dilate",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(dilate),
-     .initial = "[0, 5]",
-     .unit = "px",
-     .max = 64,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Grows the hole within the liver, so that a wrong segment border gives nothing away."},
-    {.name = "radius",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(radius),
-     .initial = "[4, 30]",
-     .unit = "mm",
-     .min = 0.1,
-     .max = 500,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Longer half axis of an ellipse, log-uniform."},
-    {.name = "strokes",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(strokes),
-     .initial = "[1, 14]",
-     .min = 1,
-     .max = 100,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "How many strokes a hole of that kind has."},
-    {.name = "vertices",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(vertices),
-     .initial = "[1, 5]",
-     .min = 1,
-     .max = 100,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "How many straight parts a stroke has."},
-    {.name = "length",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(length),
-     .initial = "[7, 36]",
-     .unit = "mm",
-     .min = 0.1,
-     .max = 500,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Length of a straight part."},
-    {.name = "width",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(width),
-     .initial = "[4, 10]",
-     .unit = "mm",
-     .min = 0.1,
-     .max = 500,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Width of a stroke."},
+    RANGE(segments, "[1, 2]", NULL, 1, 8, "How many segments a hole of that kind takes."),
+    RANGE(dilate, "[0, 5]", "px", 0, 64,
+          "Grows the hole within the liver, so that a wrong segment border gives nothing away."),
+    RANGE(radius, "[4, 30]", "mm", 0.1, 500, "Longer half axis of an ellipse, log-uniform."),
+    RANGE(strokes, "[1, 14]", NULL, 1, 100, "How many strokes a hole of that kind has."),
+    RANGE(vertices, "[1, 5]", NULL, 1, 100, "How many straight parts a stroke has."),
+    RANGE(length, "[7, 36]", "mm", 0.1, 500, "Length of a straight part."),
+    RANGE(width, "[4, 10]", "mm", 0.1, 500, "Width of a stroke."),
     {.name = "min_area",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(min_area),

@@ -16,13 +16,43 @@ static inline struct range range_of(const struct hf_reals *r) {
     return range;
 }
 
-static inline enum hf_status range_check(const char *option, const struct hf_reals *r,
+/** An option that is a range, at `at` of the options. */
+#define RANGE_OPTION(option, at, standard, of_unit, least, most, text)                             \
+    {                                                                                              \
+        .name = (option), .type = HF_OPTION_REALS, .offset = (at), .initial = (standard),          \
+        .unit = (of_unit), .min = (least), .max = (most), .items_min = 2, .items_max = 2,          \
+        .help = text                                                                               \
+    }
+
+struct named_range {
+    const char *option;
+    const struct hf_reals *value;
+};
+
+static inline enum hf_status ranges_check(const struct named_range *range, size_t count,
+                                          struct hf_error *e) {
+    for (size_t i = 0; i < count; i++) {
+        const double *v = range[i].value->value;
+        if (!(v[0] <= v[1]))
+            return hf_fail(e, HF_INVALID,
+                           "option '%s' is [%g, %g]: the first number must not exceed the second",
+                           range[i].option, v[0], v[1]);
+    }
+    return HF_OK;
+}
+
+/** Makes the outputs of an op that draws into a volume: [1,D,H,W] all but the last, which is [D],
+ *  a mark for each slice that was drawn. Those that were made stay in the call if one fails. */
+static inline enum hf_status outputs_new(const struct hf_stage *s, const enum hf_dtype *dtypes,
+                                         int32_t count, struct hf_op_call *call,
                                          struct hf_error *e) {
-    if (r->value[0] <= r->value[1])
-        return HF_OK;
-    return hf_fail(e, HF_INVALID,
-                   "option '%s' is [%g, %g]: the first number must not exceed the second", option,
-                   r->value[0], r->value[1]);
+    const int64_t *shape = call->in[0]->shape;
+    enum hf_status st = HF_OK;
+    for (int32_t i = 0; i < count && st == HF_OK; i++)
+        st = i + 1 == count ? hf_tensor_new(s, dtypes[i], 1, shape + 1, &call->out[i], e)
+                            : hf_tensor_new(s, dtypes[i], 4, shape, &call->out[i], e);
+    call->outputs = count;
+    return st;
 }
 
 /** What 1 HU is in the units that `prepare` left. */

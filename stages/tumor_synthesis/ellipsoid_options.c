@@ -6,29 +6,26 @@
 static const char *const ellipsoid_types[GROWN_TYPES] = {"tiny", "small", "medium", "large", "mix"};
 
 enum hf_status ellipsoid_check(const struct ellipsoid_options *o, struct hf_error *e) {
-    const struct {
-        const char *name;
-        const struct hf_reals *value;
-    } ranges[] = {{"tiny_count", &o->count[0]},
-                  {"small_count", &o->count[1]},
-                  {"medium_count", &o->count[2]},
-                  {"large_count", &o->count[3]},
-                  {"tiny_radius", &o->radius[0]},
-                  {"small_radius", &o->radius[1]},
-                  {"medium_radius", &o->radius[2]},
-                  {"large_radius", &o->radius[3]},
-                  {"tiny_shift", &o->shift[0]},
-                  {"small_shift", &o->shift[1]},
-                  {"medium_shift", &o->shift[2]},
-                  {"large_shift", &o->shift[3]},
-                  {"extent", &o->extent},
-                  {"cloud_low", &o->cloud_low},
-                  {"cloud_span", &o->cloud_span},
-                  {"cloud_mean", &o->cloud_mean},
-                  {"hypodense_peak", &o->hypodense_peak},
-                  {"hyperdense_peak", &o->hyperdense_peak},
-                  {"rim_width", &o->rim_width},
-                  {"rim_contrast", &o->rim_contrast}};
+    const struct named_range ranges[] = {{"tiny_count", &o->count[0]},
+                                         {"small_count", &o->count[1]},
+                                         {"medium_count", &o->count[2]},
+                                         {"large_count", &o->count[3]},
+                                         {"tiny_radius", &o->radius[0]},
+                                         {"small_radius", &o->radius[1]},
+                                         {"medium_radius", &o->radius[2]},
+                                         {"large_radius", &o->radius[3]},
+                                         {"tiny_shift", &o->shift[0]},
+                                         {"small_shift", &o->shift[1]},
+                                         {"medium_shift", &o->shift[2]},
+                                         {"large_shift", &o->shift[3]},
+                                         {"extent", &o->extent},
+                                         {"cloud_low", &o->cloud_low},
+                                         {"cloud_span", &o->cloud_span},
+                                         {"cloud_mean", &o->cloud_mean},
+                                         {"hypodense_peak", &o->hypodense_peak},
+                                         {"hyperdense_peak", &o->hyperdense_peak},
+                                         {"rim_width", &o->rim_width},
+                                         {"rim_contrast", &o->rim_contrast}};
     double sum = 0;
     for (int32_t i = 0; i < o->types.count; i++) {
         if (!o->types.name[i])
@@ -44,12 +41,7 @@ enum hf_status ellipsoid_check(const struct ellipsoid_options *o, struct hf_erro
                            "%s's first number must not exceed the second",
                            ellipsoid_types[0], ellipsoid_types[1], ellipsoid_types[2],
                            ellipsoid_types[3], ellipsoid_types[k]);
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        enum hf_status st = range_check(ranges[i].name, ranges[i].value, e);
-        if (st != HF_OK)
-            return st;
-    }
-    return HF_OK;
+    return ranges_check(ranges, sizeof ranges / sizeof *ranges, e);
 }
 
 static struct range range_at(const struct hf_reals *r, int k) {

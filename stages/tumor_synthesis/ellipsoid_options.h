@@ -44,11 +44,7 @@ void ellipsoid_fill(const struct ellipsoid_options *o, double spacing_d,
                     struct ellipsoid_params *p);
 
 #define ELLIPSOID_RANGE(option, at, standard, dimension, least, most, text)                        \
-    {                                                                                              \
-        .name = (option), .type = HF_OPTION_REALS, .offset = (at), .initial = (standard),          \
-        .unit = (dimension), .min = (least), .max = (most), .items_min = 2, .items_max = 2,        \
-        .help = "ellipsoid: " text                                                                 \
-    }
+    RANGE_OPTION(option, at, standard, dimension, least, most, "ellipsoid: " text)
 
 #define ELLIPSOID_SIZE(size, k, at, counts, radii, shifts)                                         \
     ELLIPSOID_RANGE(size "_count", (at) + ELLIPSOID_AT(count[k]), counts, NULL, 0, 32,             \

@@ -11,11 +11,10 @@
  * noise inside, and smooths the image afterwards; several lesions, their share of bright ones,
  * coarser texture in place of the smoothing and fading vessels are choices made here.
  */
-#include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
 #include "../geometry/geometry.h"
-#include "../shapes/drawing.h"
+#include "../shapes/lesions.h"
 #include "ellipsoid_options.h"
 #include "ops.h"
 
@@ -91,47 +90,6 @@ static void fill_ellipsoid(const struct hf_stage *s, const struct hf_sample *in,
     ellipsoid_fill(&o->ellipsoid, spacing[0], p);
 }
 
-/* The sample that goes on: what came in, with the lesions. Takes the tensors it uses from `call`.
- */
-static enum hf_status make_sample(struct hf_stage *s, const struct hf_sample *in,
-                                  struct hf_op_call *call, struct hf_sample *out,
-                                  struct hf_error *e) {
-    static const char *const writes[] = {"image", "lesion", "hole"};
-    struct hf_tensor *before = hf_sample_get(in, "image");
-    s->host->tensor_ref(before);
-    enum hf_status st = hf_sample_set(s, out, "healthy", before, e);
-    for (int i = 0; i < DRAWN && st == HF_OK; i++) {
-        struct hf_tensor *t = call->out[i];
-        call->out[i] = NULL;
-        st = hf_sample_set(s, out, writes[i], t, e);
-    }
-    return st == HF_OK ? slices_set(s, in, "tumor_synthesis.allow", call->out[DRAWN], out, e) : st;
-}
-
-/* Blurs the liver within slices as `prepare` does, so that a lesion is as smooth as what is around
- * it. Replaces *image. */
-static enum hf_status smooth(struct hf_stage *s, const struct hf_sample *in,
-                             struct hf_tensor **image, struct hf_error *e) {
-    const struct options *o = s->options;
-    struct hf_blur_params params = {{0, (float)o->smooth, (float)o->smooth}};
-    struct hf_tensor *out = NULL;
-    if (o->smooth <= 0)
-        return HF_OK;
-    enum hf_status st = hf_tensor_new(s, HF_F32, 4, (*image)->shape, &out, e);
-    if (st != HF_OK)
-        return st;
-    struct hf_op_call call = {.in = {*image, hf_sample_get(in, "liver")},
-                              .out = {out},
-                              .inputs = 2,
-                              .outputs = 1,
-                              .params = &params,
-                              .params_size = sizeof params};
-    st = hf_launch(s, "blur", &call, e);
-    s->host->tensor_unref(*image);
-    *image = out;
-    return st;
-}
-
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     static const enum hf_dtype dtypes[OUTPUTS] = {HF_F32, HF_F32, HF_U8, HF_U8};
     const struct options *o = s->options;
@@ -140,7 +98,6 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     int ellipsoid = o->method == METHOD_ELLIPSOID;
     struct hf_op_call call = {.params = ellipsoid ? (void *)&grown : &params,
                               .params_size = ellipsoid ? sizeof grown : sizeof params};
-    struct hf_sample *out = NULL;
     float unit = 0;
     enum hf_status st = window_unit(s, in, &unit, e);
     if (st != HF_OK)
@@ -150,58 +107,42 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
         fill_ellipsoid(s, in, unit, &grown);
     else
         fill_params(s, in, unit, &params);
-    call.in[call.inputs++] = hf_sample_get(in, "image");
-    call.in[call.inputs++] = hf_sample_get(in, "liver");
-    call.in[call.inputs++] = hf_sample_get(in, o->region);
-    if (hf_sample_get(in, "couinaud"))
-        call.in[call.inputs++] = hf_sample_get(in, "couinaud");
-    for (int i = 0; i < OUTPUTS && st == HF_OK; i++) {
-        const int64_t *shape = call.in[0]->shape;
-        st = i == DRAWN ? hf_tensor_new(s, dtypes[i], 1, shape + 1, &call.out[i], e)
-                        : hf_tensor_new(s, dtypes[i], 4, shape, &call.out[i], e);
-    }
-    call.outputs = OUTPUTS;
+    lesions_inputs(in, o->region, &call);
+    st = outputs_new(s, dtypes, OUTPUTS, &call, e);
     if (st == HF_OK)
         st = hf_launch(s, ellipsoid ? "tumor_synthesis.ellipsoid" : "tumor_synthesis.draw", &call,
                        e);
     if (st == HF_OK)
-        st = smooth(s, in, &call.out[IMAGE], e);
-    if (st == HF_OK)
-        st = s->host->sample_derive(s->host, in, in->id, &out, e);
-    if (st == HF_OK)
-        st = make_sample(s, in, &call, out, e);
+        st = lesions_smooth(s, in, o->smooth, &call.out[IMAGE], e);
+    if (st == HF_OK) {
+        const struct lesions_made made = {call.out[IMAGE], call.out[LESION], call.out[HOLE],
+                                          call.out[DRAWN]};
+        st = lesions_emit(s, in, &made, "tumor_synthesis.allow", e);
+    }
     for (int i = 0; i < OUTPUTS; i++)
         s->host->tensor_unref(call.out[i]);
-    if (st == HF_OK)
-        return hf_emit(s, out, e);
-    s->host->sample_unref(out);
     return st;
 }
 
 static enum hf_status declare(const void *options, struct hf_io *io, struct hf_error *e) {
     const struct options *o = options;
-    const struct {
-        const char *name;
-        const struct hf_reals *value;
-    } ranges[] = {{"lesions", &o->lesions},
-                  {"superpixels", &o->superpixels},
-                  {"radius", &o->radius},
-                  {"elastic_size", &o->elastic_size},
-                  {"elastic_shift", &o->elastic_shift},
-                  {"edge", &o->edge},
-                  {"beta_range", &o->beta_range},
-                  {"hypodense_contrast", &o->hypodense_contrast},
-                  {"hyperdense_contrast", &o->hyperdense_contrast},
-                  {"texture", &o->texture},
-                  {"texture_size", &o->texture_size},
-                  {"extra_segments", &o->extra_segments}};
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        enum hf_status st = range_check(ranges[i].name, ranges[i].value, e);
-        if (st != HF_OK)
-            return st;
-    }
+    const struct named_range ranges[] = {{"lesions", &o->lesions},
+                                         {"superpixels", &o->superpixels},
+                                         {"radius", &o->radius},
+                                         {"elastic_size", &o->elastic_size},
+                                         {"elastic_shift", &o->elastic_shift},
+                                         {"edge", &o->edge},
+                                         {"beta_range", &o->beta_range},
+                                         {"hypodense_contrast", &o->hypodense_contrast},
+                                         {"hyperdense_contrast", &o->hyperdense_contrast},
+                                         {"texture", &o->texture},
+                                         {"texture_size", &o->texture_size},
+                                         {"extra_segments", &o->extra_segments}};
+    enum hf_status st = ranges_check(ranges, sizeof ranges / sizeof *ranges, e);
+    if (st != HF_OK)
+        return st;
     if (o->method == METHOD_ELLIPSOID) {
-        enum hf_status st = ellipsoid_check(&o->ellipsoid, e);
+        st = ellipsoid_check(&o->ellipsoid, e);
         if (st != HF_OK)
             return st;
     }
@@ -212,21 +153,13 @@ static enum hf_status declare(const void *options, struct hf_io *io, struct hf_e
 
     char hole[128];
     (void)snprintf(hole, sizeof hole, "liver couinaud %s", o->region);
-    io->read(io, "image", HF_F32, HF_ON_GRID, 0);
-    io->read(io, "liver", HF_U8, HF_ON_GRID, 0);
-    io->read(io, o->region, HF_U8, HF_ON_GRID, 0);
-    io->read(io, "couinaud", HF_U8, HF_ON_GRID, HF_READ_OPTIONAL);
-    io->read(io, "window", HF_F32, HF_ON_HOST, 0);
-    io->read(io, "slices", HF_U8, HF_ON_HOST, HF_READ_OPTIONAL);
-    io->write(io, "image", HF_F32, HF_ON_GRID, 1, NULL);
-    io->write(io, "healthy", HF_F32, HF_ON_GRID, 1, "image");
-    io->write(io, "lesion", HF_F32, HF_ON_GRID, 1, hole);
-    io->write(io, "hole", HF_U8, HF_ON_GRID, 1, hole);
-    io->write(io, "slices", HF_U8, HF_ON_HOST, 1, hole);
+    lesions_declare(io, o->region, hole);
     return HF_OK;
 }
 
 #define OFFSET(member) offsetof(struct options, member)
+#define RANGE(member, standard, unit, least, most, text)                                           \
+    RANGE_OPTION(#member, OFFSET(member), standard, unit, least, most, text)
 
 static const struct hf_option option_table[] = {
     {.name = "method",
@@ -249,25 +182,9 @@ static const struct hf_option option_table[] = {
      .max = 1,
      .help = "Share of slices (of volumes where lesions go through them) that get a lesion; the "
              "others show the healthy side."},
-    {.name = "lesions",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(lesions),
-     .initial = "[1, 3]",
-     .min = 1,
-     .max = 32,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "How many lesions such a slice gets."},
-    {.name = "superpixels",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(superpixels),
-     .initial = "[2, 44]",
-     .min = 1,
-     .max = 256,
-     .items_min = 2,
-     .items_max = 2,
-     .help =
-         "superpixel: into how many the region of a slice is cut; a lesion is as large as one."},
+    RANGE(lesions, "[1, 3]", NULL, 1, 32, "How many lesions such a slice gets."),
+    RANGE(superpixels, "[2, 44]", NULL, 1, 256,
+          "superpixel: into how many the region of a slice is cut; a lesion is as large as one."),
     {.name = "compactness",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(compactness),
@@ -275,61 +192,19 @@ static const struct hf_option option_table[] = {
      .min = 0.001,
      .max = 1e6,
      .help = "superpixel: weight of place against intensity."},
-    {.name = "radius",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(radius),
-     .initial = "[3.6, 28]",
-     .unit = "mm",
-     .min = 0.1,
-     .max = 500,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "ellipse: longer half axis, log-uniform."},
-    {.name = "elastic_size",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(elastic_size),
-     .initial = "[3, 6.8]",
-     .unit = "mm",
-     .min = 0.1,
-     .max = 100,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Smoothness (Gaussian sigma) of the elastic deformation."},
-    {.name = "elastic_shift",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(elastic_shift),
-     .initial = "[0.3, 5]",
-     .unit = "mm",
-     .max = 100,
-     .items_min = 2,
-     .items_max = 2,
-     .help =
-         "Strength (standard deviation of the shift along an axis) of the elastic deformation."},
-    {.name = "edge",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(edge),
-     .initial = "[0.5, 2]",
-     .unit = "mm",
-     .max = 50,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Blur (Gaussian sigma) of a lesion's edge."},
+    RANGE(radius, "[3.6, 28]", "mm", 0.1, 500, "ellipse: longer half axis, log-uniform."),
+    RANGE(elastic_size, "[3, 6.8]", "mm", 0.1, 100,
+          "Smoothness (Gaussian sigma) of the elastic deformation."),
+    RANGE(elastic_shift, "[0.3, 5]", "mm", 0, 100,
+          "Strength (standard deviation of the shift along an axis) of the elastic deformation."),
+    RANGE(edge, "[0.5, 2]", "mm", 0, 50, "Blur (Gaussian sigma) of a lesion's edge."),
     {.name = "contrast",
      .type = HF_OPTION_ENUM,
      .offset = OFFSET(contrast),
      .initial = "beta",
      .choices = "beta|ranges|normal",
      .help = "Distribution of a lesion's contrast to the liver around it."},
-    {.name = "beta_range",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(beta_range),
-     .initial = "[-176, 88]",
-     .unit = "HU",
-     .min = -2000,
-     .max = 2000,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "contrast beta: its ends."},
+    RANGE(beta_range, "[-176, 88]", "HU", -2000, 2000, "contrast beta: its ends."),
     {.name = "beta_shape",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(beta_shape),
@@ -338,24 +213,10 @@ static const struct hf_option option_table[] = {
      .items_min = 2,
      .items_max = 2,
      .help = "contrast beta: its two shape parameters."},
-    {.name = "hypodense_contrast",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(hypodense_contrast),
-     .initial = "[-75, -20]",
-     .unit = "HU",
-     .min = -2000,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "contrast ranges: of hypodense lesions, darker than the liver."},
-    {.name = "hyperdense_contrast",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(hyperdense_contrast),
-     .initial = "[20, 60]",
-     .unit = "HU",
-     .max = 2000,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "contrast ranges: of hyperdense lesions, brighter than the liver."},
+    RANGE(hypodense_contrast, "[-75, -20]", "HU", -2000, 0,
+          "contrast ranges: of hypodense lesions, darker than the liver."),
+    RANGE(hyperdense_contrast, "[20, 60]", "HU", 0, 2000,
+          "contrast ranges: of hyperdense lesions, brighter than the liver."),
     {.name = "normal",
      .type = HF_OPTION_REALS,
      .offset = OFFSET(normal),
@@ -380,24 +241,9 @@ static const struct hf_option option_table[] = {
      .unit = "HU",
      .max = 500,
      .help = "No lesion has less contrast than this, either way."},
-    {.name = "texture",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(texture),
-     .initial = "[3, 12]",
-     .unit = "HU",
-     .max = 500,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Standard deviation of the texture inside a lesion."},
-    {.name = "texture_size",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(texture_size),
-     .initial = "[1.5, 5]",
-     .unit = "mm",
-     .max = 100,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "Grain (Gaussian sigma) of the texture; 0: each voxel for itself."},
+    RANGE(texture, "[3, 12]", "HU", 0, 500, "Standard deviation of the texture inside a lesion."),
+    RANGE(texture_size, "[1.5, 5]", "mm", 0, 100,
+          "Grain (Gaussian sigma) of the texture; 0: each voxel for itself."),
     {.name = "damp",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(damp),
@@ -412,14 +258,8 @@ static const struct hf_option option_table[] = {
      .max = 100,
      .help = "What is larger than this (Gaussian sigma) is damped, what is smaller is noise and "
              "stays."},
-    {.name = "extra_segments",
-     .type = HF_OPTION_REALS,
-     .offset = OFFSET(extra_segments),
-     .initial = "[0, 2]",
-     .max = 8,
-     .items_min = 2,
-     .items_max = 2,
-     .help = "How many segments without a lesion are in the hole as well."},
+    RANGE(extra_segments, "[0, 2]", NULL, 0, 8,
+          "How many segments without a lesion are in the hole as well."),
     {.name = "min_area",
      .type = HF_OPTION_REAL,
      .offset = OFFSET(min_area),
