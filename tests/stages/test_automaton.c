@@ -25,6 +25,7 @@ enum {
 
 static float image[N], made[N], lesion[N];
 static uint8_t liver[N], clean[N], couinaud[N], hole[N], slices[D];
+static double spacing_w = 1;                /* mm */
 static const float window[2] = {-100, 200}; /* 0.5 is 50 HU, 10 HU are 1/30 */
 
 /* One dark lesion in every volume, with cells that can be told from their neighbours' look. */
@@ -66,6 +67,7 @@ static void grow_once(const struct options *o, double spacing_d, uint64_t epoch)
     harness_add(h, &hf_plugin);
     struct hf_sample *in = harness_sample(h, "case", D, H, W, 1);
     in->grid.affine[2][2] = spacing_d;
+    in->grid.affine[0][0] = spacing_w;
     harness_set_f32(h, in, "image", 1, image);
     harness_set_u8(h, in, "liver", 1, liver);
     harness_set_u8(h, in, "clean", 1, clean);
@@ -323,6 +325,41 @@ static void test_what_is_declared(void **state) {
     assert_non_null(strstr(e.text, "option 'denser' must rise"));
 }
 
+/* With `smooth` the image is that without it, blurred in the liver by voxels, whatever mm they are.
+ */
+static void test_the_whole_is_smoothed(void **state) {
+    (void)state;
+    static float sharp[N], alone[N];
+    struct options o = plain();
+    make_volume();
+    for (int i = 0; i < N; i++)
+        liver[i] = clean[i] = i % W >= 8;
+    spacing_w = 2;
+    grow_once(&o, 1, 0);
+    memcpy(sharp, made, sizeof sharp);
+    memcpy(alone, lesion, sizeof alone);
+    o.smooth = 1;
+    grow_once(&o, 1, 0);
+    spacing_w = 1;
+    assert_true(cells() > 0);
+    assert_memory_equal(lesion, alone, sizeof alone);
+    for (int i = 0; i < N; i++) {
+        int y = i / W % H, x = i % W;
+        double sum = 0, weight = 0;
+        for (int dy = -3; dy <= 3 && liver[i]; dy++)
+            for (int dx = -3; dx <= 3; dx++) {
+                int at = i + dy * W + dx;
+                if (y + dy < 0 || y + dy >= H || x + dx < 0 || x + dx >= W || !liver[at])
+                    continue;
+                double w = exp(-(dx * dx + dy * dy) / 2.0);
+                sum += w * (double)sharp[at];
+                weight += w;
+            }
+        double expected = liver[i] ? sum / weight : (double)sharp[i];
+        assert_float_equal(made[i], expected, 1e-5);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_piece_within_the_region),
@@ -332,6 +369,7 @@ int main(void) {
         cmocka_unit_test(test_looks),
         cmocka_unit_test(test_slices_for_themselves),
         cmocka_unit_test(test_what_is_declared),
+        cmocka_unit_test(test_the_whole_is_smoothed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
