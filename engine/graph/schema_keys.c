@@ -46,8 +46,8 @@ const struct schema_key schema_graph_keys[] = {
                                   "minItems": 1, "uniqueItems": true},
                                  {"$ref": "#/definitions/open"}],
                        "description": "Seeds of each arm: how many, or which. Default: 1."},
-             "baseline": {"type": ["string", "null"],
-                          "description": "The arm that others are compared with. Default: the first."}}})},
+             "baseline": {"type": ["string", "null"], "description":
+                          "The arm that others are compared with. Default: the first."}}})},
     {"stages", "The stages: a map of names, each with what it is.", NULL},
     {NULL, NULL, NULL},
 };
@@ -101,8 +101,8 @@ const struct schema_key schema_definitions[] = {
     {"name", NULL, JSON({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,62}$"})},
     {"bytes", NULL,
      JSON({"anyOf": [{"type": "number", "minimum": 0},
-                     {"type": "string",
-                      "pattern": "^\\+?[0-9.]+([eE][-+]?[0-9]+)? *(B|kB|MB|GB|TB|KiB|MiB|GiB)?$"}]})},
+                     {"type": "string", "pattern":
+                      "^\\+?[0-9.]+([eE][-+]?[0-9]+)? *(B|kB|MB|GB|TB|KiB|MiB|GiB)?$"}]})},
     {"on_error", NULL,
      JSON({"anyOf": [{"enum": ["fail", "skip", "retry(1)", "retry(2)"]},
                      {"type": "string", "pattern": "^retry\\([1-9][0-9]?\\)$|^retry\\(100\\)$"},
