@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 #include <uv.h>
 
+#include "cli/child.h"
 #include "run/run.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* of an event; a longer one is not looked at */
@@ -283,7 +284,7 @@ static bool make_arguments(const struct all *all, const struct sweep_run *run,
 }
 
 static int spawn(struct child *c, struct arguments *a) {
-    uv_stdio_container_t stream[3] = {{.flags = UV_IGNORE}};
+    uv_stdio_container_t stream[3];
     for (int i = 0; i < 2; i++) {
         int code = uv_pipe_init(&c->all->loop, &c->pipe[i], 0);
         if (code != 0)
@@ -293,14 +294,9 @@ static int spawn(struct child *c, struct arguments *a) {
         stream[i + 1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
         stream[i + 1].data.stream = (uv_stream_t *)&c->pipe[i];
     }
-    const uv_process_options_t options = {.exit_cb = on_exit_of,
-                                          .file = c->all->program,
-                                          .args = (char **)(uintptr_t)a->word,
-                                          .stdio = stream,
-                                          .stdio_count = 3};
     c->process.data = c;
     c->handles++; /* even a process that could not be started has a handle to close */
-    int code = uv_spawn(&c->all->loop, &c->process, &options);
+    int code = child_start(&c->all->loop, &c->process, a->word, stream, 3, on_exit_of);
     if (code != 0) {
         uv_close((uv_handle_t *)&c->process, on_closed);
         return code;
@@ -398,18 +394,6 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 /* ---- the whole ---- */
 
-static int open_all(struct all *all) {
-    size_t size = sizeof all->program;
-    int code = uv_exepath(all->program, &size);
-    for (int i = 0; i < 2 && code == 0; i++) {
-        code = uv_signal_init(&all->loop, &all->stop[i]);
-        all->stop[i].data = all;
-        if (code == 0)
-            code = uv_signal_start(&all->stop[i], on_signal, i == 0 ? SIGINT : SIGTERM);
-    }
-    return code;
-}
-
 bool sweep_run_all(const struct sweep *sw, struct sweep_run *run, const struct sweep_start *how) {
     struct all *all = calloc(1, sizeof *all);
     struct child *child = calloc((size_t)how->at_once, sizeof *child);
@@ -431,7 +415,7 @@ bool sweep_run_all(const struct sweep *sw, struct sweep_run *run, const struct s
     all->terminal = isatty(STDOUT_FILENO);
     for (int i = 0; i < how->at_once; i++)
         child[i].all = all;
-    code = open_all(all);
+    code = child_prepare(&all->loop, all->stop, on_signal, all, all->program, sizeof all->program);
     if (code == 0)
         start_more(all);
     else
