@@ -84,6 +84,7 @@ const char *store_wanted(const char *asked, char *buffer, size_t size);
 struct run_request {
     const char *graph, *out, *device, *trace, *store; /* NULL: not given */
     int64_t workers, seed;                            /* 0, -1: not given */
+    int64_t round; /* of a watch: the open file that a round leaves for the next; 0: it is none */
     bool json, fresh, no_store, watch;
     struct sets sets;
 };

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "cli/round.h"
 #include "engine.h"
 
 static int run_once(struct run_request *r) {
@@ -33,7 +34,9 @@ static int run_once(struct run_request *r) {
             .seed = -1,
             .store = r->no_store ? NULL : store_wanted(r->store, place, sizeof place),
             .fresh = r->fresh,
-            .trace = r->trace};
+            .trace = r->trace,
+            .on_terms = r->round > 0 ? round_begins : NULL,
+            .terms_arg = &r->round};
         status = graph_run(engine, plan, &options, r->json);
     }
     free(folder);
@@ -44,13 +47,19 @@ static int run_once(struct run_request *r) {
 
 int command_run(int argc, char **argv) {
     struct run_request r = {.seed = -1};
-    const struct arg args[] = {
-        {"--set", ARG_SETS, &r.sets},      {"--out", ARG_TEXT, &r.out},
-        {"--device", ARG_TEXT, &r.device}, {"--workers", ARG_WHOLE, &r.workers},
-        {"--seed", ARG_WHOLE, &r.seed},    {"--json", ARG_FLAG, &r.json},
-        {"--trace", ARG_TEXT, &r.trace},   {"--store", ARG_TEXT, &r.store},
-        {"--fresh", ARG_FLAG, &r.fresh},   {"--no-store", ARG_FLAG, &r.no_store},
-        {"--watch", ARG_FLAG, &r.watch},   {NULL, ARG_FLAG, NULL}};
+    const struct arg args[] = {{"--set", ARG_SETS, &r.sets},
+                               {"--out", ARG_TEXT, &r.out},
+                               {"--device", ARG_TEXT, &r.device},
+                               {"--workers", ARG_WHOLE, &r.workers},
+                               {"--seed", ARG_WHOLE, &r.seed},
+                               {"--json", ARG_FLAG, &r.json},
+                               {"--trace", ARG_TEXT, &r.trace},
+                               {"--store", ARG_TEXT, &r.store},
+                               {"--fresh", ARG_FLAG, &r.fresh},
+                               {"--no-store", ARG_FLAG, &r.no_store},
+                               {"--watch", ARG_FLAG, &r.watch},
+                               {"--round", ARG_WHOLE, &r.round},
+                               {NULL, ARG_FLAG, NULL}};
     if (!args_read("run", args, argc, argv, &r.graph, "GRAPH", 1))
         return EXIT_USAGE;
     if (r.workers > 1024) {

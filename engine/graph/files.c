@@ -14,10 +14,15 @@ struct teller {
     void *arg;
 };
 
+/* Whether a value may be the path of a file, one that is not there among them. */
+static bool may_name(const char *text) {
+    struct stat info;
+    return stat(text, &info) == 0 ? S_ISREG(info.st_mode) : strpbrk(text, "/.") != NULL;
+}
+
 /* Options of type `path` are relative to the working folder, as they are here. */
 static void tell_named(const struct teller *t, const struct node *n) {
-    struct stat info;
-    if (n->kind == NODE_SCALAR && stat(n->text, &info) == 0 && S_ISREG(info.st_mode))
+    if (n->kind == NODE_SCALAR && may_name(n->text))
         t->tell(t->arg, n->text);
     for (int i = 0; i < n->count; i++)
         tell_named(t, n->item[i]);

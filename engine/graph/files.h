@@ -6,7 +6,7 @@
 
 /*
  * Tells each file of the graph: its own, those that are included, be they there or not, and those
- * there that values of stages name. No module is opened. False if that may not be all of them: the
+ * that values of stages name: there, or of a name as files have them. No module is opened. False if that may not be all of them: the
  * graph cannot be read, or there is no memory.
  */
 bool graph_files(const char *path, const char *const *sets, int count,

@@ -428,12 +428,30 @@ static bool is_elsewhere(const struct hf_plan *plan, const struct term *t) {
     return t->name[size];
 }
 
+static void join_all(const struct reuse *r, struct terms *ret) {
+    *ret = (struct terms){0};
+    terms_join(ret, &r->keys->run);
+    for (int i = 0; i < r->keys->stages; i++)
+        terms_join(ret, &r->keys->stage[i]);
+}
+
+static enum hf_status tell_terms(const struct reuse *r, struct hf_error *e) {
+    const struct hf_run_options *options = r->run->options;
+    struct terms all;
+    join_all(r, &all);
+    char *text = terms_text(&all);
+    terms_clear(&all);
+    if (!text)
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the store");
+    options->on_terms(options->terms_arg, text);
+    free(text);
+    return HF_OK;
+}
+
 /* Of each stage what it was when it last had a part in a run. */
 static void remember(struct reuse *r) {
-    struct terms all = {0}, before = {0};
-    terms_join(&all, &r->keys->run);
-    for (int i = 0; i < r->keys->stages; i++)
-        terms_join(&all, &r->keys->stage[i]);
+    struct terms all, before = {0};
+    join_all(r, &all);
     (void)reuse_last(r, &before);
     for (int i = 0; i < before.count; i++) {
         const struct term *t = &before.term[i];
@@ -470,6 +488,8 @@ enum hf_status reuse_find(struct run *run, struct hf_error *e) {
     struct reuse *r = run->reuse;
     const struct hf_plan *plan = run->plan;
     enum hf_status st = reuse_keys(r, e);
+    if (st == HF_OK && run->options->on_terms)
+        st = tell_terms(r, e);
     if (st != HF_OK || !r->store)
         return st;
     remember(r);

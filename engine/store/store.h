@@ -75,6 +75,10 @@ bool terms_parse(const char *text, struct terms *ret);
 /* The first term of `now` that `before`, which may have terms of more stages, has otherwise or not
  * at all: "pseudo.value 0.5 -> 0.4". False: there is none. */
 bool terms_difference(const struct terms *before, const struct terms *now, char *text, size_t size);
+/* Tells all differences, until `tell` is false; `now` has the terms of all stages that there are.
+ * The same text may come more than once, as of a plugin that works for two stages. */
+void terms_differences(const struct terms *before, const struct terms *now,
+                       bool (*tell)(void *arg, const char *text), void *arg);
 
 /* ---- the store (store.c) ---- */
 

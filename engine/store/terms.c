@@ -175,7 +175,22 @@ static bool has_stage(const struct terms *t, const char *name, size_t size) {
     return false;
 }
 
+/* A path that an option names is a text as long as nothing is there. */
+static void say_came(const struct term *was, const struct term *is, char *text, size_t size) {
+    bool came = is->kind == TERM_FILE;
+    const char *path = came ? is->note : was->note;
+    const char *name = came ? was->value : is->value;
+    if (strcmp(path, name) == 0)
+        (void)snprintf(text, size, "%s %s", path, came ? "is there now" : "is gone");
+    else
+        (void)snprintf(text, size, "%s %s -> %s", is->name, came ? name : path, came ? path : name);
+}
+
 static void say_changed(const struct term *was, const struct term *is, char *text, size_t size) {
+    if (was->kind != is->kind) {
+        say_came(was, is, text, size);
+        return;
+    }
     switch (is->kind) {
     case TERM_SET:
         (void)snprintf(text, size, "%s %s -> %s", is->name, was->value, is->value);
@@ -217,25 +232,71 @@ static void say_gone(const struct term *was, char *text, size_t size) {
                        was->note);
 }
 
-bool terms_difference(const struct terms *before, const struct terms *now, char *text,
-                      size_t size) {
+/* Two runs have most terms in the same order. */
+static const struct term *find_after(const struct terms *t, const char *name, int *at) {
+    const struct term *ret = NULL;
+    if (*at < t->count && strcmp(t->term[*at].name, name) == 0)
+        ret = &t->term[*at];
+    else
+        ret = terms_find(t, name);
+    *at = ret ? (int)(ret - t->term) + 1 : *at;
+    return ret;
+}
+
+/* `whole`: a stage that `now` does not have is gone; else nothing is known of it. */
+static void compare(const struct terms *before, const struct terms *now, bool whole,
+                    bool (*tell)(void *arg, const char *text), void *arg) {
+    char text[2048];
+    int at = 0;
     for (int i = 0; i < now->count; i++) {
-        const struct term *is = &now->term[i], *was = terms_find(before, is->name);
+        const struct term *is = &now->term[i], *was = find_after(before, is->name, &at);
         if (was && strcmp(was->value, is->value) == 0)
             continue;
         if (was)
-            say_changed(was, is, text, size);
+            say_changed(was, is, text, sizeof text);
         else
-            say_new(before, is, text, size);
-        return true;
+            say_new(before, is, text, sizeof text);
+        if (!tell(arg, text))
+            return;
     }
+    at = 0;
     for (int i = 0; i < before->count; i++) {
         const struct term *was = &before->term[i];
         size_t stage = owner(was);
-        if (terms_find(now, was->name) || (stage > 0 && !has_stage(now, was->name, stage)))
+        if (find_after(now, was->name, &at))
             continue;
-        say_gone(was, text, size);
-        return true;
+        if (stage == 0 || has_stage(now, was->name, stage))
+            say_gone(was, text, sizeof text);
+        else if (whole)
+            (void)snprintf(text, sizeof text, "stage '%.*s' is gone", (int)stage, was->name);
+        else
+            continue;
+        if (!tell(arg, text))
+            return;
     }
+}
+
+struct first {
+    char *text;
+    size_t size;
+    bool found;
+};
+
+static bool take_first(void *arg, const char *text) {
+    struct first *f = arg;
+    (void)snprintf(f->text, f->size, "%s", text);
+    f->found = true;
     return false;
+}
+
+bool terms_difference(const struct terms *before, const struct terms *now, char *text,
+                      size_t size) {
+    struct first f = {text, size, false};
+    compare(before, now, false, take_first, &f);
+    return f.found;
+}
+
+void terms_differences(const struct terms *before, const struct terms *now,
+                       bool (*tell)(void *arg, const char *text), void *arg) {
+    compare(before, now, true, tell, arg);
 }

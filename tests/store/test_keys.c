@@ -440,6 +440,38 @@ static void terms_survive_their_text(void **state) {
     terms_clear(&t);
 }
 
+static bool add_line(void *arg, const char *text) {
+    char *all = arg;
+    size_t used = strlen(all);
+    (void)snprintf(all + used, 1024 - used, "%s\n", text);
+    return true;
+}
+
+static void all_differences_are_told(void **state) {
+    (void)state;
+    struct terms before, now;
+    char all[1024] = "";
+    assert_true(terms_parse("set\tseed\t1\nset\ta.use\tload\nset\ta.x\t1\nset\ta.y\t2\n"
+                            "set\ta.path\tcases.csv\nplugin\ta.plugin p\t01\tp\n"
+                            "plugin\tb.plugin p\t01\tp\nset\tb.use\told\n"
+                            "file\ta.table\t77\tt.csv\nset\tc.use\told\nset\tc.x\t1\n",
+                            &before));
+    assert_true(terms_parse("set\tseed\t1\nset\ta.use\tload\nset\ta.x\t3\n"
+                            "file\ta.path\t88\tcases.csv\nplugin\ta.plugin p\t02\tp\n"
+                            "plugin\tb.plugin p\t02\tp\nset\tb.use\told\n"
+                            "set\ta.table\tt.csv\nset\td.use\tnew\n",
+                            &now));
+    terms_differences(&before, &now, add_line, all);
+    assert_string_equal(all, "a.x 1 -> 3\ncases.csv is there now\nplugin p rebuilt\n"
+                             "plugin p rebuilt\nt.csv is gone\nstage 'd' is new\na.y 2 is gone\n"
+                             "stage 'c' is gone\nstage 'c' is gone\n");
+    all[0] = 0;
+    terms_differences(&now, &now, add_line, all);
+    assert_string_equal(all, "");
+    terms_clear(&before);
+    terms_clear(&now);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(terms_are_those_that_count),
@@ -452,6 +484,7 @@ int main(void) {
         cmocka_unit_test(any_path_is_read),
         cmocka_unit_test(a_plugin_that_is_gone_has_no_key),
         cmocka_unit_test(terms_survive_their_text),
+        cmocka_unit_test(all_differences_are_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

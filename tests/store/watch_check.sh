@@ -68,7 +68,8 @@ wait_for 1 'Ctrl-C ends'
 # A value of the included file: what depends on it alone.
 edit base.yaml 's/value: 0.2/value: 0.3/'
 wait_for 2 'Ctrl-C ends'
-[ "$(lines 'changed: base.yaml')" = 1 ] || fail "it does not say what has changed"
+[ "$(lines 'since the last round: pseudo.value 0.2 -> 0.3')" = 1 ] ||
+    fail "it does not say what has changed"
 [ "$(lines 'filler reused')" = 1 ] || fail "more is redone than has changed"
 [ "$(lines 'finder begins')" = 2 ] || fail "what has changed is not redone"
 
@@ -79,7 +80,7 @@ mv copy base.yaml
 edit base.yaml 's/value: 0.3/valu: 0.3/'
 wait_for 1 "has no option 'valu'"
 wait_for 3 'Ctrl-C ends'
-[ "$(lines changed:)" = 2 ] || fail "a file that was only touched starts a round"
+[ "$(lines 'Ctrl-C ends')" = 3 ] || fail "a file that was only touched starts a round"
 [ -e out/scores.json ] || fail "a bad graph takes the results away"
 edit base.yaml 's/valu: 0.3/value: 0.3/'
 wait_for 4 'Ctrl-C ends'
@@ -91,21 +92,46 @@ wait_for 1 "cannot open the graph 'more.yaml'"
 wait_for 5 'Ctrl-C ends'
 echo 'stages: {pseudo: {value: 0.25}}' >more.yaml
 wait_for 6 'Ctrl-C ends'
-[ "$(lines 'changed: more.yaml')" = 1 ] || fail "a file that came is not seen"
+[ "$(lines 'since the last round: pseudo.value 0.3 -> 0.25')" = 1 ] ||
+    fail "a file that came is not seen"
 [ "$(lines 'finder begins')" = 3 ] || fail "a file that came is not taken up"
 
 # The manifest that an option names, and a module that is rebuilt.
 sed '$d' data/cases.csv >data/new
 mv data/new data/cases.csv
 wait_for 7 'Ctrl-C ends'
-[ "$(lines 'changed: data/cases.csv')" = 1 ] || fail "a changed manifest is not seen"
+[ "$(lines 'since the last round: data/cases.csv changed')" = 1 ] ||
+    fail "a changed manifest is not seen"
 cp "modules/$(basename "$module")" rebuilt
 printf 'x' >>rebuilt
 mv rebuilt "modules/$(basename "$module")"
 wait_for 8 'Ctrl-C ends'
-[ "$(lines "changed: $where/modules/$(basename "$module")")" = 1 ] || fail "no rebuilt module seen"
+[ "$(lines 'since the last round: plugin threshold rebuilt')" = 1 ] ||
+    fail "no rebuilt module seen"
 [ "$(lines 'filler reused')" -ge 3 ] || fail "a rebuilt threshold trains the filler anew"
 [ "$(lines 'finder begins')" -ge 4 ] || fail "a rebuilt module is not taken up"
+
+# A manifest that is gone for a while, and a file of a case that is written aside.
+image=data/train-000_image.nii.gz
+mv data/cases.csv away
+edit base.yaml 's/name: small/name: small # no more/'
+wait_for 1 'data/cases.csv: not there'
+wait_for 9 'Ctrl-C ends'
+mv away data/cases.csv
+wait_for 10 'Ctrl-C ends'
+[ "$(lines 'since the last round: nothing that a result depends on')" = 2 ] ||
+    fail "a manifest that came back is not taken up, or has changed"
+begun=$(lines 'filler begins')
+mv "$image" away
+gzip -cd away | gzip -1 >"$image.new"
+! cmp -s away "$image.new" || fail "the image is as it was"
+sleep 0.5 # that is not there changes nothing
+mv "$image.new" "$image"
+wait_for 11 'Ctrl-C ends'
+[ "$(lines "since the last round: $image changed")" = 1 ] || fail "no changed image seen"
+[ "$(lines 'filler begins')" = $((begun + 1)) ] || fail "a changed image is not taken up"
+mv away "$image"
+wait_for 12 'Ctrl-C ends'
 
 # In the middle of a round, which is stopped.
 begun=$(lines 'filler begins')
@@ -113,7 +139,7 @@ edit base.yaml 's/steps: 6/steps: 100000/'
 wait_for $((begun + 1)) 'filler begins'
 edit base.yaml 's/steps: 100000/steps: 6/'
 wait_for 1 '; the run is stopped'
-wait_for 9 'Ctrl-C ends'
+wait_for 13 'Ctrl-C ends'
 [ "$(lines canceled)" = 1 ] || fail "the round was not stopped cleanly"
 
 # A round that is killed, as a crash would, ends alone.
@@ -122,9 +148,9 @@ edit base.yaml 's/steps: 6/steps: 100000/'
 wait_for $((begun + 1)) 'filler begins'
 kill -KILL "$(cat "/proc/$watch/task/$watch/children")"
 wait_for 1 'the run was ended by signal 9'
-wait_for 10 'Ctrl-C ends'
+wait_for 14 'Ctrl-C ends'
 edit base.yaml 's/steps: 100000/steps: 6/'
-wait_for 11 'Ctrl-C ends'
+wait_for 15 'Ctrl-C ends'
 
 # A signal ends the wait with the status of the last round, and a round in its middle with 1.
 kill -INT "$watch"

@@ -111,6 +111,11 @@ struct hf_run_options {
     void *arg;
     const char *only_case; /* of which jobs that train nothing want samples; NULL: of all. Sources
                               pass over other cases where no stage looks at several samples */
+    /** Told once, before the first job, all that the results depend on: a line a term, as beside
+     *  each result in the store (docs/store.md). Not where that cannot be found out. NULL: nobody.
+     */
+    void (*on_terms)(void *arg, const char *terms);
+    void *terms_arg;
 };
 
 /** Runs all jobs of the plan, one run of an engine at a time. On failure `e` tells the first error;
