@@ -20,6 +20,11 @@ static bool grow(struct edge *ed) {
     return true;
 }
 
+const struct plan_stage *edge_taker(const struct edge *ed) {
+    int stage = ed->to ? ed->to->link[0] : ed->sink->instance.index;
+    return &ed->from->job->run->plan->stage[stage];
+}
+
 bool edge_push(struct edge *ed, const struct hf_sample *s, struct sample **retired) {
     if (ed->closed) {
         sample_retire(s, retired);

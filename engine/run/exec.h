@@ -247,9 +247,9 @@ void job_discard(struct job *job);
 /* The loop's thread: asks for the files of the items that come next. */
 void job_read_ahead(struct job *job);
 
-/* ---- executor.c ---- */
+/* ---- instance.c ---- */
 
-void *worker_main(void *run);
+const struct hf_stage_class *instance_class(const struct instance *in);
 void instance_init(struct instance *in, struct job *job, int stage, int replica);
 /* Makes it ready where that has not been done. */
 enum hf_status instance_start(struct instance *in, struct hf_error *e);
@@ -257,6 +257,10 @@ void instance_stop(struct instance *in);
 /* The sample with the fields that the stage reads where it runs. */
 enum hf_status instance_bring(struct instance *in, const struct hf_sample *s,
                               const struct hf_sample **ret, struct hf_error *e);
+
+/* ---- executor.c ---- */
+
+void *worker_main(void *run);
 /* Under run->lock: wakes workers for what has become possible. */
 void workers_wake(struct run *run);
 /* Under run->lock: stops the tree above `edge`; true once none of its tasks runs. */
@@ -299,6 +303,8 @@ enum hf_status instance_blame(const struct instance *in, const struct hf_sample 
 
 /* ---- edge.c: under run->lock; what they drop is `retired` (run.h) ---- */
 
+/* The stage that takes what leaves on the edge; needs no lock. */
+const struct plan_stage *edge_taker(const struct edge *ed);
 /* Takes the reference over; a full ring grows, and without memory the sample is lost: false. */
 bool edge_push(struct edge *ed, const struct hf_sample *s, struct sample **retired);
 const struct hf_sample *edge_pop(struct edge *ed);
