@@ -206,9 +206,6 @@ struct run {
 
 /* ---- run.c ---- */
 
-/* Stops the run for its first error. Takes run->lock. */
-void run_fail(struct run *run, const struct hf_error *e);
-void run_wake_loop(struct run *run);
 /* Looks at a plan with the keys of all its stages known, and runs nothing. */
 enum hf_status run_look(struct hf_plan *plan, const char *store,
                         enum hf_status (*look)(struct run *run, void *arg, struct hf_error *e),
@@ -216,8 +213,32 @@ enum hf_status run_look(struct hf_plan *plan, const char *store,
 double run_seconds(const struct run *run); /* since it began */
 /* On the thread of hf_run: tells the caller. */
 void run_tell(struct run *run, struct hf_run_event event);
+
+/* ---- notes.c: for any thread ---- */
+
+/* Stops the run for its first error. Takes run->lock. */
+void run_fail(struct run *run, const struct hf_error *e);
+bool run_is_stopping(struct run *run); /* Takes run->lock. */
+void run_wake_loop(struct run *run);
 /* Hands a note to the loop; the texts are copied. Without memory it is lost. */
 void run_note(struct run *run, const struct hf_run_event *event, struct job *ended);
+/* What stages say, of struct services. */
+enum hf_status run_message(void *engine, const struct hf_stage *s, const struct message *m,
+                           struct hf_error *e);
+
+/* ---- loop.c ---- */
+
+/* Runs the jobs until all are done or one has failed. */
+enum hf_status run_loop(struct run *run, struct hf_error *e);
+
+/* ---- order.c: on the loop's thread ---- */
+
+/* Starts the jobs whose turn it is. */
+void run_start_jobs(struct run *run);
+/* Puts away a job whose threads are done. */
+void run_job_ended(struct run *run, struct job *job);
+/* hf_cancel may come from a signal handler, so it only leaves a mark. */
+void run_heed_cancel(struct run *run);
 
 /* ---- summary.c ---- */
 
