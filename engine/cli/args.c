@@ -18,7 +18,7 @@ static const struct arg *find(const struct arg *args, const char *word, size_t s
 static bool take(const char *command, const struct arg *a, const char *value) {
     if (a->kind == ARG_TEXT) {
         *(const char **)a->to = value;
-    } else if (a->kind == ARG_WHOLE) {
+    } else if (a->kind == ARG_WHOLE || a->kind == ARG_OWN) {
         char *end = NULL;
         errno = 0;
         long long number = strtoll(value, &end, 10);
@@ -43,7 +43,8 @@ static void refuse_option(const char *command, const struct arg *args, const cha
     fprintf(stderr, "hepaflow %s: unknown option '%s'; there %s", command, word,
             args->name ? "are" : "is none");
     for (const struct arg *a = args; a->name; a++)
-        fprintf(stderr, " %s", a->name);
+        if (a->kind != ARG_OWN)
+            fprintf(stderr, " %s", a->name);
     fputc('\n', stderr);
 }
 

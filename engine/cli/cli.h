@@ -34,6 +34,7 @@ enum arg_kind {
     ARG_FLAG,  /* bool */
     ARG_TEXT,  /* const char * */
     ARG_WHOLE, /* int64_t, from 0 on */
+    ARG_OWN,   /* the same, from the program to itself: nobody is told of it */
     ARG_SETS   /* struct sets */
 };
 

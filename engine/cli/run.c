@@ -58,7 +58,7 @@ int command_run(int argc, char **argv) {
                                {"--fresh", ARG_FLAG, &r.fresh},
                                {"--no-store", ARG_FLAG, &r.no_store},
                                {"--watch", ARG_FLAG, &r.watch},
-                               {"--round", ARG_WHOLE, &r.round},
+                               {"--round", ARG_OWN, &r.round},
                                {NULL, ARG_FLAG, NULL}};
     if (!args_read("run", args, argc, argv, &r.graph, "GRAPH", 1))
         return EXIT_USAGE;

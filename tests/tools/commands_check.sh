@@ -7,6 +7,7 @@ where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT INT TERM
 cd "$where" || exit 1
 failed=0
+declare -A options # what each command takes
 
 fail() {
     echo "$*" >&2
@@ -22,11 +23,14 @@ for command in $commands; do
     taken=$("$program" "$command" --no-such-option 2>&1 | sed 's/.*; there//' | words)
     told=$("$program" help "$command" | sed -n '1p;/^ *\[/p' | tr '[]' '  ' | words)
     [ "$taken" = "$told" ] || fail "help $command: says" $told "but takes" $taken
-    for option in $taken; do
-        # .Op Fl Fl out Ar DIR
-        grep -qE "Fl Fl ${option#--}( |$)" "$page" || fail "the manual page has no $option"
-    done
-    grep -qx ".Cm $command" "$page" || fail "the manual page has no $command"
+    # .Op Fl Fl out Ar DIR, from the command on to the next one
+    shown=$(sed -n "/^\.Cm $command\$/,/^\.Nm\|^\.Sh\|^\.Pp/p" "$page" | grep -oE 'Fl Fl [a-z-]+' | sed 's/Fl Fl /--/' | sort -u)
+    [ "$taken" = "$shown" ] || fail "the manual page: $command with" $shown "but it takes" $taken
+    options[$command]=$taken
+done
+# What is said of options speaks of none that no command takes.
+for option in $(grep -oE '\\-\\-[a-z-]+' "$page" | tr -d '\\' | sort -u); do
+    [[ " ${options[*]//$'\n'/ } --help " == *" $option "* ]] || fail "the manual page tells of $option"
 done
 
 if command -v mandoc >/dev/null; then
@@ -86,11 +90,13 @@ expect() {
 shells=(bash)
 command -v zsh >/dev/null && shells+=(zsh)
 expect "run plan inspect phantom tap schema version help" "$program" ""
+for command in $commands; do
+    expect "=${options[$command]//$'\n'/ } --help" "$program" "$command" --
+done
 expect "=schema" "$program" sch
 expect "=plan phantom" "$program" help p
 expect "g.yaml results" "$program" run ""
 expect "=--set --seed" "$program" run g.yaml --se
-expect "--dot --json --resolved --scan --help" "$program" plan --
 expect "=cases cut kept" "$program" tap g.yaml ""
 expect "=cut" "$program" tap --case x g.yaml cu
 expect "=cases.dataset=" "$program" run g.yaml --set cases.da

@@ -54,8 +54,8 @@ _hepaflow() {
         mapfile -t COMPREPLY < <(compgen -W "$(_hepaflow_commands "$program") help" -- "$cur")
         return
     fi
-    synopsis=$("$program" help "$command" 2>/dev/null | sed -n '1s/^usage: hepaflow [a-z-]*//p; /^ *\[/p')
-    [ -n "$synopsis" ] || return
+    synopsis=$("$program" help "$command" 2>/dev/null) || return
+    synopsis=$(sed -n '1s/^usage: hepaflow [a-z-]*//p; /^ *\[/p' <<<"$synopsis")
     valued=" $(grep -oE -- '--[a-z-]+ [A-Za-z]' <<<"$synopsis" | sed 's/ .$//' | tr '\n' ' ')"
     # shellcheck disable=SC2086
     read -r -a kinds <<<"$(sed 's/\[--[^]]*\][. ]*//g; s/[][]//g' <<<"$synopsis" | tr '\n' ' ')"
@@ -74,7 +74,7 @@ _hepaflow() {
     if [ -n "$needs" ]; then
         _hepaflow_value "$program" "$needs" "$graph"
     elif [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(grep -oE -- '--[a-z-]+' <<<"$synopsis") --help" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$(grep -oE -- '--[a-z-]+' <<<"$synopsis" | sort -u) --help" -- "$cur")
     else
         _hepaflow_value "$program" "${kinds[at]-}" "$graph"
     fi
