@@ -8,6 +8,7 @@
 #include <hepaflow/ops.h>
 #include <hepaflow/plugin.h>
 
+#include "../../stages/geometry/window.h"
 #include "ops.h"
 
 struct options {
@@ -21,16 +22,10 @@ struct options {
 static enum hf_status scaled_half(const struct hf_stage *s, const struct hf_sample *in, float *ret,
                                   struct hf_error *e) {
     const struct options *o = s->options;
-    struct hf_tensor *window = NULL;
-    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "window"), &window, e);
-    if (st != HF_OK)
-        return st;
-    const float *hu = HF_DATA(float, window);
-    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
-        st = hf_fail(e, HF_INVALID, "'window' must hold two rising HU values");
-    else
+    float hu[2];
+    enum hf_status st = window_read(s, in, hu, e);
+    if (st == HF_OK)
         *ret = (float)o->half / (hu[1] - hu[0]);
-    s->host->tensor_unref(window);
     return st;
 }
 

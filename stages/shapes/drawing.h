@@ -7,6 +7,7 @@
 
 #include <hepaflow/plugin.h>
 
+#include "../geometry/window.h"
 #include "allow.h"
 #include "shapes.h"
 
@@ -58,16 +59,10 @@ static inline enum hf_status outputs_new(const struct hf_stage *s, const enum hf
 /** What 1 HU is in the units that `prepare` left. */
 static inline enum hf_status window_unit(const struct hf_stage *s, const struct hf_sample *in,
                                          float *ret_unit, struct hf_error *e) {
-    struct hf_tensor *window = NULL;
-    enum hf_status st = hf_tensor_read(s, hf_sample_get(in, "window"), &window, e);
-    if (st != HF_OK)
-        return st;
-    const float *hu = HF_DATA(float, window);
-    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
-        st = hf_fail(e, HF_INVALID, "'window' must hold two rising HU values");
-    else
+    float hu[2];
+    enum hf_status st = window_read(s, in, hu, e);
+    if (st == HF_OK)
         *ret_unit = 1 / (hu[1] - hu[0]);
-    s->host->tensor_unref(window);
     return st;
 }
 

@@ -10,6 +10,7 @@
 #include <hepaflow/plugin.h>
 
 #include "../geometry/geometry.h"
+#include "../geometry/window.h"
 #include "ops.h"
 
 enum method {
@@ -93,19 +94,13 @@ static enum hf_status smooth(struct work *w) {
 
 /* An option's value in the units of the field. */
 static enum hf_status scaled_value(const struct work *w, double value, float *ret) {
-    struct hf_tensor *window = NULL;
+    float hu[2];
     *ret = (float)value;
     if (w->o->scale == SCALE_PLAIN)
         return HF_OK;
-    enum hf_status st = hf_tensor_read(w->s, hf_sample_get(w->in, "window"), &window, w->e);
-    if (st != HF_OK)
-        return st;
-    const float *hu = HF_DATA(float, window);
-    if (hf_tensor_count(window) != 2 || !(hu[1] > hu[0]))
-        st = hf_fail(w->e, HF_INVALID, "'window' must hold two rising HU values");
-    else
+    enum hf_status st = window_read(w->s, w->in, hu, w->e);
+    if (st == HF_OK)
         *ret = ((float)value - (w->o->scale == SCALE_HU ? hu[0] : 0)) / (hu[1] - hu[0]);
-    w->s->host->tensor_unref(window);
     return st;
 }
 
