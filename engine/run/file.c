@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum hf_status io_error(struct hf_error *e, const char *path, const char *what) {
+enum hf_status file_failed(struct hf_error *e, const char *path, const char *what) {
     int code = errno;
     return hf_fail(e, code == ENOENT ? HF_NOT_FOUND : HF_IO, "%s: %s: %s", path, what,
                    strerror(code));
@@ -24,7 +24,7 @@ static enum hf_status read_all(int fd, const char *path, char *bytes, size_t siz
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return io_error(e, path, "cannot be read");
+            return file_failed(e, path, "cannot be read");
         if (n == 0)
             return hf_fail(e, HF_IO, "%s: ends after %zu of %zu bytes; it shrank while it was read",
                            path, at, size);
@@ -39,9 +39,9 @@ enum hf_status file_read(const char *path, void **ret, size_t *ret_size, struct 
     enum hf_status st = HF_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return io_error(e, path, "cannot be opened");
+        return file_failed(e, path, "cannot be opened");
     if (fstat(fd, &info) != 0)
-        st = io_error(e, path, "cannot be read");
+        st = file_failed(e, path, "cannot be read");
     else if (S_ISDIR(info.st_mode))
         st = hf_fail(e, HF_IO, "%s: is a folder; expected a file", path);
     else if (!S_ISREG(info.st_mode))
@@ -61,17 +61,25 @@ enum hf_status file_read(const char *path, void **ret, size_t *ret_size, struct 
     return HF_OK;
 }
 
-static enum hf_status write_all(int fd, const char *path, const char *bytes, size_t size,
-                                struct hf_error *e) {
+enum hf_status file_put(int fd, const char *path, const void *bytes, size_t size,
+                        struct hf_error *e) {
     for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, bytes + at, size - at);
+        ssize_t n = write(fd, (const char *)bytes + at, size - at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return io_error(e, path, "cannot be written");
+            return file_failed(e, path, "cannot be written");
         at += (size_t)n;
     }
-    return fsync(fd) == 0 ? HF_OK : io_error(e, path, "cannot be written");
+    return HF_OK;
+}
+
+static enum hf_status write_all(int fd, const char *path, const void *bytes, size_t size,
+                                struct hf_error *e) {
+    enum hf_status st = file_put(fd, path, bytes, size, e);
+    if (st != HF_OK || fsync(fd) == 0)
+        return st;
+    return file_failed(e, path, "cannot be written");
 }
 
 static void folder_of(const char *path, char *ret, size_t size) {
@@ -124,16 +132,16 @@ static enum hf_status write_aside(const char *path, const char *aside, const voi
         enum hf_status st = write_all(fd, path, bytes, size, e);
         named = st == HF_OK && name_file(fd, aside);
         if (close(fd) != 0 && st == HF_OK)
-            st = io_error(e, path, "cannot be written");
+            st = file_failed(e, path, "cannot be written");
         if (st != HF_OK || named)
             return st;
     }
     fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        return io_error(e, path, "cannot be written");
+        return file_failed(e, path, "cannot be written");
     enum hf_status st = write_all(fd, path, bytes, size, e);
     if (close(fd) != 0 && st == HF_OK)
-        st = io_error(e, path, "cannot be written");
+        st = file_failed(e, path, "cannot be written");
     return st;
 }
 
@@ -145,7 +153,7 @@ enum hf_status file_write(const char *path, const void *bytes, size_t size, stru
         return hf_fail(e, HF_INVALID, "%.200s...: the path is too long", path);
     enum hf_status st = write_aside(path, aside, bytes, size, e);
     if (st == HF_OK && rename(aside, path) != 0)
-        st = io_error(e, path, "cannot be written");
+        st = file_failed(e, path, "cannot be written");
     if (st != HF_OK)
         (void)unlink(aside);
     else
@@ -165,7 +173,7 @@ enum hf_status folder_make(const char *path, struct hf_error *e) {
         char kept = part[i];
         part[i] = 0;
         if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return io_error(e, part, "the folder cannot be made");
+            return file_failed(e, part, "the folder cannot be made");
         part[i] = kept;
     }
     struct stat info;

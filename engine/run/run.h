@@ -191,6 +191,10 @@ struct hf_stream {
 
 enum hf_status file_read(const char *path, void **ret, size_t *ret_size, struct hf_error *e);
 enum hf_status file_write(const char *path, const void *bytes, size_t size, struct hf_error *e);
+/* The parts of it: bytes to an open file, which errors call `path`; and what errno says. */
+enum hf_status file_put(int fd, const char *path, const void *bytes, size_t size,
+                        struct hf_error *e);
+enum hf_status file_failed(struct hf_error *e, const char *path, const char *what);
 /* Makes a folder and the ones above it. */
 enum hf_status folder_make(const char *path, struct hf_error *e);
 /* Whether a part of the path is "..". */

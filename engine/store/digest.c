@@ -13,6 +13,8 @@
 
 #include <xxhash.h>
 
+#include "run/run.h"
+
 #define CHUNK ((size_t)1 << 20)
 
 static struct digest digest_of(XXH128_hash_t h) {
@@ -42,25 +44,6 @@ bool digest_parse(const char *text, struct digest *ret) {
     return true;
 }
 
-static enum hf_status io_error(struct hf_error *e, const char *path, const char *what) {
-    int code = errno;
-    return hf_fail(e, code == ENOENT ? HF_NOT_FOUND : HF_IO, "%s: %s: %s", path, what,
-                   strerror(code));
-}
-
-static enum hf_status put_all(int fd, const char *path, const char *bytes, size_t size,
-                              struct hf_error *e) {
-    for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, bytes + at, size - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return io_error(e, path, "cannot be written");
-        at += (size_t)n;
-    }
-    return HF_OK;
-}
-
 /* Reads a file to its end, or until it has more than `most` bytes, with a copy to `out` (-1: none).
  * *ret_readable: an error, if there is one, is not that of the file that is read. */
 static enum hf_status pass(const char *path, int64_t most, int out, const char *to,
@@ -72,7 +55,7 @@ static enum hf_status pass(const char *path, int64_t most, int out, const char *
     int in = open(path, O_RDONLY | O_CLOEXEC);
     *ret_readable = in >= 0;
     if (in < 0)
-        return io_error(e, path, "cannot be opened");
+        return file_failed(e, path, "cannot be opened");
     XXH3_state_t *state = XXH3_createState();
     char *chunk = malloc(CHUNK);
     if (!state || !chunk)
@@ -86,13 +69,13 @@ static enum hf_status pass(const char *path, int64_t most, int out, const char *
             continue;
         }
         if (n < 0) {
-            st = io_error(e, path, "cannot be read");
+            st = file_failed(e, path, "cannot be read");
             *ret_readable = false;
         } else if (n > 0) {
             (void)XXH3_128bits_update(state, chunk, (size_t)n);
             size += n;
             if (out >= 0)
-                st = put_all(out, to, chunk, (size_t)n, e);
+                st = file_put(out, to, chunk, (size_t)n, e);
         }
     }
     if (st == HF_OK) {
@@ -127,7 +110,7 @@ enum hf_status digest_copy(const char *from, const char *to, int64_t size, struc
         return hf_fail(e, HF_IO, "%.200s...: the path is too long", to);
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
-        (void)io_error(e, to, "cannot be written");
+        (void)file_failed(e, to, "cannot be written");
         return e->status = HF_IO;
     }
     enum hf_status st = pass(from, size, fd, to, &found, &copied, &readable, e);
@@ -136,11 +119,11 @@ enum hf_status digest_copy(const char *from, const char *to, int64_t size, struc
     if (st == HF_OK && (copied != size || !digest_same(found, digest)))
         st = hf_fail(e, HF_INVALID, "%s: its checksum is wrong", from);
     if (st == HF_OK && fsync(fd) != 0)
-        st = io_error(e, to, "cannot be written");
+        st = file_failed(e, to, "cannot be written");
     if (close(fd) != 0 && st == HF_OK)
-        st = io_error(e, to, "cannot be written");
+        st = file_failed(e, to, "cannot be written");
     if (st == HF_OK && rename(aside, to) != 0)
-        st = io_error(e, to, "cannot be written");
+        st = file_failed(e, to, "cannot be written");
     if (st != HF_OK)
         (void)unlink(aside);
     return st;
