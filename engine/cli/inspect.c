@@ -148,49 +148,54 @@ static int ask_blanked(struct hf_io *io, const char *field, double *ret) {
     return 0;
 }
 
+struct example {
+    struct arena *arena;
+    const struct hf_engine *engine;
+    const struct hf_stage_class *cls;
+    void *options; /* NULL: there are none that would do */
+};
+
+static void make_example(void *arg) {
+    struct example *x = arg;
+    struct messages m = {.arena = x->arena};
+    struct option_scope scope = {.m = &m, .engine = x->engine, .owner = x->cls->name};
+    void *options = arena_alloc(x->arena, x->cls->options_size);
+    if (options_example(&scope, x->cls->options, options))
+        x->options = options;
+}
+
 static void add_fields(cJSON *o, const struct hf_engine *en, const struct hf_stage_class *cls) {
-    struct arena *arena = arena_new();
+    struct hf_model_info model = {.stage = "model",
+                                  .network = "network",
+                                  .inputs = {.count = 1, .name = {"image"}},
+                                  .input_channels = 1,
+                                  .target = "target",
+                                  .output_channels = 1,
+                                  .activation = "sigmoid"};
+    struct hf_model_info yields = {.stage = "model"};
     struct asked asked = {.reads = cJSON_AddArrayToObject(o, "reads"),
-                          .writes = cJSON_AddArrayToObject(o, "writes")};
-    if (!arena)
-        return;
-    jmp_buf here;
-    arena->out_of_memory = &here;
-    if (setjmp(here) == 0) {
-        struct messages m = {.arena = arena};
-        struct option_scope scope = {.m = &m, .engine = en, .owner = cls->name};
-        void *options = arena_alloc(arena, cls->options_size);
-        struct hf_model_info model = {.stage = "model",
-                                      .network = "network",
-                                      .inputs = {.count = 1, .name = {"image"}},
-                                      .input_channels = 1,
-                                      .target = "target",
-                                      .output_channels = 1,
-                                      .activation = "sigmoid"};
-        struct hf_model_info yields = {.stage = "model"};
-        struct hf_error e;
-        bool good = options_example(&scope, cls->options, options);
-        arena->out_of_memory = NULL;
-        asked.io = (struct hf_io){.read = ask_read,
-                                  .write = ask_write,
-                                  .drop = ask_drop,
-                                  .regrid = ask_regrid,
-                                  .has = ask_has,
-                                  .engine = &asked,
-                                  .model_info = ask_model_info,
-                                  .grid = {-1, -1, -1},
-                                  .build = ask_build,
-                                  .fits = ask_fits,
-                                  .blank = ask_blank,
-                                  .blanked = ask_blanked};
-        if (cls->flags & HF_STAGE_TAKES_MODEL)
-            asked.io.model = &model;
-        if (cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL))
-            asked.io.yields = &yields;
-        if (good && cls->declare)
-            (void)cls->declare(options, &asked.io, &e);
-    }
-    arena_free(arena);
+                          .writes = cJSON_AddArrayToObject(o, "writes"),
+                          .io = {.read = ask_read,
+                                 .write = ask_write,
+                                 .drop = ask_drop,
+                                 .regrid = ask_regrid,
+                                 .has = ask_has,
+                                 .engine = &asked,
+                                 .model_info = ask_model_info,
+                                 .grid = {-1, -1, -1},
+                                 .build = ask_build,
+                                 .fits = ask_fits,
+                                 .blank = ask_blank,
+                                 .blanked = ask_blanked}};
+    struct example x = {arena_new(), en, cls, NULL};
+    struct hf_error e;
+    if (cls->flags & HF_STAGE_TAKES_MODEL)
+        asked.io.model = &model;
+    if (cls->kind == HF_MODEL || (cls->flags & HF_STAGE_YIELDS_MODEL))
+        asked.io.yields = &yields;
+    if (x.arena && arena_try(x.arena, make_example, &x) && x.options && cls->declare)
+        (void)cls->declare(x.options, &asked.io, &e);
+    arena_free(x.arena);
 }
 
 static cJSON *stage_class_json(const struct hf_engine *en, const struct hf_stage_class *cls) {

@@ -2,7 +2,6 @@
 #include "cli/past.h"
 
 #include <limits.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,25 +65,30 @@ static void flatten(struct terms *to, const struct node *root) {
     }
 }
 
-static bool read_options(const char *path, struct terms *to) {
-    struct arena *arena = arena_new();
-    volatile bool good = false;
-    jmp_buf here;
-    if (!arena)
-        return false;
-    arena->out_of_memory = &here;
-    if (setjmp(here) == 0) {
-        struct messages *m = arena_alloc(arena, sizeof *m);
-        m->arena = arena;
-        const struct source *source = yaml_open(m, path, (struct location){0});
-        const struct node *root = source ? yaml_parse(m, source, 0) : NULL;
-        if (root && root->kind == NODE_MAP && m->errors == 0) {
-            flatten(to, root);
-            good = !to->failed;
-        }
+struct reading {
+    struct arena *arena;
+    const char *path;
+    struct terms *to;
+    bool good;
+};
+
+static void read_graph(void *arg) {
+    struct reading *r = arg;
+    struct messages *m = arena_alloc(r->arena, sizeof *m);
+    m->arena = r->arena;
+    const struct source *source = yaml_open(m, r->path, (struct location){0});
+    const struct node *root = source ? yaml_parse(m, source, 0) : NULL;
+    if (root && root->kind == NODE_MAP && m->errors == 0) {
+        flatten(r->to, root);
+        r->good = !r->to->failed;
     }
-    arena_free(arena);
-    return good;
+}
+
+static bool read_options(const char *path, struct terms *to) {
+    struct reading r = {.arena = arena_new(), .path = path, .to = to};
+    bool done = r.arena && arena_try(r.arena, read_graph, &r);
+    arena_free(r.arena);
+    return done && r.good;
 }
 
 bool past_read(const char *command, const char *folder, struct past *ret) {

@@ -28,22 +28,34 @@ void arena_free(struct arena *a) {
     free(a);
 }
 
-static _Noreturn void run_out(struct arena *a) {
+_Noreturn void arena_give_up(struct arena *a) {
     if (!a->out_of_memory)
         abort(); /* an engine bug: nobody may allocate without a place to fail to */
     longjmp(*a->out_of_memory, 1);
 }
 
+bool arena_try(struct arena *a, void (*work)(void *arg), void *arg) {
+    jmp_buf here, *outer = a->out_of_memory;
+    if (setjmp(here) != 0) {
+        a->out_of_memory = outer;
+        return false;
+    }
+    a->out_of_memory = &here;
+    work(arg);
+    a->out_of_memory = outer;
+    return true;
+}
+
 void *arena_alloc(struct arena *a, size_t size) {
     const size_t align = alignof(max_align_t);
     if (size > SIZE_MAX / 2)
-        run_out(a);
+        arena_give_up(a);
     size = size == 0 ? align : (size + align - 1) / align * align;
     if (size > a->left) {
         size_t capacity = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         struct arena_block *b = calloc(1, sizeof *b + capacity);
         if (!b)
-            run_out(a);
+            arena_give_up(a);
         b->older = a->blocks;
         a->blocks = b;
         a->next = b->bytes;
@@ -57,7 +69,7 @@ void *arena_alloc(struct arena *a, size_t size) {
 
 void *arena_array(struct arena *a, size_t count, size_t size) {
     if (size != 0 && count > SIZE_MAX / 2 / size)
-        run_out(a);
+        arena_give_up(a);
     return arena_alloc(a, count * size);
 }
 
@@ -77,7 +89,7 @@ char *arena_vprintf(struct arena *a, const char *format, va_list args) {
     int size = vsnprintf(NULL, 0, format, again);
     va_end(again);
     if (size < 0)
-        run_out(a);
+        arena_give_up(a);
     char *ret = arena_alloc(a, (size_t)size + 1);
     (void)vsnprintf(ret, (size_t)size + 1, format, args);
     return ret;

@@ -4,26 +4,31 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <hepaflow/base.h>
 
 struct arena_block;
 
-/*
- * `out_of_memory` is where an allocation that fails jumps to; whoever allocates sets it first, and
- * lets no frame of a plugin stand in between. Everything allocated before stays valid.
- */
 struct arena {
     struct arena_block *blocks;
     size_t left; /* in the newest block */
     char *next;
-    jmp_buf *out_of_memory;
+    jmp_buf *out_of_memory; /* of the innermost arena_try */
 };
 
 /* An empty arena, or NULL. */
 struct arena *arena_new(void);
 void arena_free(struct arena *a);
+/*
+ * Does the work, within which alone memory is taken. False: there was none left, and the work was
+ * left where it stood; no frame of a plugin may stand in between. Everything allocated before stays
+ * valid, and what `arg` points to is as the work left it.
+ */
+bool arena_try(struct arena *a, void (*work)(void *arg), void *arg);
+/* Leaves the innermost arena_try. */
+_Noreturn void arena_give_up(struct arena *a);
 /* Zeroed memory for any type. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_array(struct arena *a, size_t count, size_t size);

@@ -569,21 +569,31 @@ static void check_graph(struct checker *c, const struct node *root) {
     jobs_make(c, root->key[node_find(root, "stages")]->where);
 }
 
-/* *ret is there as soon as something may hang on it, also after an error. */
-static enum hf_status load(struct hf_engine *engine, struct arena *arena, const char *path,
-                           const char *text, const char *const *sets, int count,
-                           struct hf_plan *volatile *ret, char **ret_messages) {
+/* A graph that is read. */
+struct loading {
+    struct hf_engine *engine;
+    struct arena *arena;
+    const char *path, *text; /* text NULL: of the file */
+    const char *const *sets;
+    int count;
+    struct hf_plan *plan; /* there as soon as something may hang on it, also after an error */
+    char *messages;
+    enum hf_status status;
+};
+
+static void load(void *arg) {
+    struct loading *l = arg;
+    struct arena *arena = l->arena;
     struct messages *m = arena_alloc(arena, sizeof *m);
     m->arena = arena;
-    struct hf_plan *plan = arena_alloc(arena, sizeof *plan);
-    *ret = plan;
-    plan->engine = engine;
+    struct hf_plan *plan = l->plan = arena_alloc(arena, sizeof *plan);
+    plan->engine = l->engine;
     plan->arena = arena;
-    plan->path = arena_strdup(arena, path);
-    plan->set = arena_array(arena, (size_t)count + 1, sizeof *plan->set);
-    for (plan->sets = 0; plan->sets < count; plan->sets++)
-        plan->set[plan->sets] = arena_strdup(arena, sets[plan->sets]);
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    plan->path = arena_strdup(arena, l->path);
+    plan->set = arena_array(arena, (size_t)l->count + 1, sizeof *plan->set);
+    for (plan->sets = 0; plan->sets < l->count; plan->sets++)
+        plan->set[plan->sets] = arena_strdup(arena, l->sets[plan->sets]);
+    const char *slash = strrchr(l->path, '/'), *base = slash ? slash + 1 : l->path;
     plan->name = arena_strndup(arena, base, strcspn(base, "."));
     plan->device = arena_strdup(arena, "auto");
     plan->hold = DEFAULT_HOLD;
@@ -591,19 +601,17 @@ static enum hf_status load(struct hf_engine *engine, struct arena *arena, const 
     struct checker *c = arena_alloc(arena, sizeof *c);
     c->m = m;
     c->arena = arena;
-    c->engine = engine;
+    c->engine = l->engine;
     c->plan = plan;
-    if (engine->warning)
-        message_warning(m, (struct location){0}, "%s", engine->warning);
-    const struct node *root = graph_load(m, path, text, sets, count);
+    if (l->engine->warning)
+        message_warning(m, (struct location){0}, "%s", l->engine->warning);
+    const struct node *root = graph_load(m, l->path, l->text, l->sets, l->count);
     if (root && root->kind == NODE_MAP)
         check_graph(c, root);
     c->root = root;
     plan->checked = c;
-    *ret_messages = messages_print(m);
-    if (m->errors > 0 && !*ret_messages)
-        return HF_NO_MEMORY;
-    return m->errors > 0 ? HF_INVALID : HF_OK;
+    l->messages = messages_print(m);
+    l->status = m->errors == 0 ? HF_OK : l->messages ? HF_INVALID : HF_NO_MEMORY;
 }
 
 static void discard(struct hf_plan *plan, struct arena *arena) {
@@ -615,30 +623,30 @@ static void discard(struct hf_plan *plan, struct arena *arena) {
 enum hf_status plan_load_text(struct hf_engine *engine, const char *path, const char *text,
                               const char *const *sets, int count, struct hf_plan **ret,
                               char **ret_messages) {
-    *ret_messages = NULL;
-    struct arena *arena = arena_new();
+    struct loading l = {.engine = engine,
+                        .arena = arena_new(),
+                        .path = path,
+                        .text = text,
+                        .sets = sets,
+                        .count = count,
+                        .status = HF_NO_MEMORY};
     /* Numbers are read and written the same way wherever the embedding program is at home. */
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    struct hf_plan *volatile plan = NULL;
-    volatile enum hf_status st = HF_NO_MEMORY;
-    if (arena && plain) {
+    if (l.arena && plain) {
         locale_t before = uselocale(plain);
-        jmp_buf here;
-        arena->out_of_memory = &here;
-        if (setjmp(here) == 0)
-            st = load(engine, arena, path, text, sets, count, &plan, ret_messages);
-        arena->out_of_memory = NULL;
+        (void)arena_try(l.arena, load, &l);
         (void)uselocale(before);
     }
     if (plain)
         freelocale(plain);
-    if (st == HF_OK)
-        *ret = plan;
+    if (l.status == HF_OK)
+        *ret = l.plan;
     else
-        discard(plan, arena);
-    if (st == HF_NO_MEMORY && !*ret_messages)
-        *ret_messages = strdup("out of memory while reading the graph\n");
-    return st;
+        discard(l.plan, l.arena);
+    if (l.status == HF_NO_MEMORY && !l.messages)
+        l.messages = strdup("out of memory while reading the graph\n");
+    *ret_messages = l.messages;
+    return l.status;
 }
 
 enum hf_status hf_plan_load(struct hf_engine *engine, const char *path, const char *const *sets,

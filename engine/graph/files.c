@@ -10,6 +10,11 @@
 #include "graph/tree.h"
 
 struct teller {
+    const char *path;
+    const char *const *sets;
+    int count;
+    struct arena *arena;
+    bool whole; /* no error was found */
     void (*tell)(void *arg, const char *file);
     void *arg;
 };
@@ -28,28 +33,25 @@ static void tell_named(const struct teller *t, const struct node *n) {
         tell_named(t, n->item[i]);
 }
 
+static void tell_files(void *arg) {
+    struct teller *t = arg;
+    struct messages *m = arena_alloc(t->arena, sizeof *m);
+    m->arena = t->arena;
+    const struct node *root = graph_load(m, t->path, NULL, t->sets, t->count);
+    for (const struct source *s = m->sources; s; s = s->older)
+        if (s->is_file)
+            t->tell(t->arg, s->name);
+    const struct node *stages = root && root->kind == NODE_MAP ? node_get(root, "stages") : NULL;
+    if (stages)
+        tell_named(t, stages);
+    t->whole = m->errors == 0;
+}
+
 bool graph_files(const char *path, const char *const *sets, int count,
                  void (*tell)(void *arg, const char *file), void *arg) {
-    const struct teller t = {tell, arg};
-    struct arena *arena = arena_new();
-    volatile bool whole = false;
-    jmp_buf here;
-    if (!arena)
-        return false;
-    arena->out_of_memory = &here;
-    if (setjmp(here) == 0) {
-        struct messages *m = arena_alloc(arena, sizeof *m);
-        m->arena = arena;
-        const struct node *root = graph_load(m, path, NULL, sets, count);
-        for (const struct source *s = m->sources; s; s = s->older)
-            if (s->is_file)
-                tell(arg, s->name);
-        const struct node *stages =
-            root && root->kind == NODE_MAP ? node_get(root, "stages") : NULL;
-        if (stages)
-            tell_named(&t, stages);
-        whole = m->errors == 0;
-    }
-    arena_free(arena);
-    return whole;
+    struct teller t = {
+        .path = path, .sets = sets, .count = count, .tell = tell, .arg = arg, .arena = arena_new()};
+    bool done = t.arena && arena_try(t.arena, tell_files, &t);
+    arena_free(t.arena);
+    return done && t.whole;
 }

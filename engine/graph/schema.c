@@ -224,23 +224,30 @@ static cJSON *option_json(const struct hf_engine *en, const struct hf_option *o,
 
 /* ---- tables of options ---- */
 
+struct example {
+    struct arena *arena;
+    const struct hf_engine *engine;
+    const struct hf_option *table;
+    size_t size;
+    cJSON *json;
+};
+
+static void make_example(void *arg) {
+    struct example *x = arg;
+    struct messages m = {.arena = x->arena};
+    const struct option_scope scope = {.m = &m, .engine = x->engine, .owner = "a schema"};
+    void *options = arena_alloc(x->arena, x->size);
+    if (options_example(&scope, x->table, options))
+        x->json = options_json(x->table, options);
+}
+
 /* The defaults of a table as JSON; NULL where its module is faulty. */
 static cJSON *defaults_of(const struct hf_engine *en, const struct hf_option *table, size_t size) {
-    struct arena *arena = arena_new();
-    cJSON *volatile ret = NULL;
-    jmp_buf here;
-    if (!arena)
-        return NULL;
-    arena->out_of_memory = &here;
-    if (setjmp(here) == 0) {
-        struct messages m = {.arena = arena};
-        const struct option_scope scope = {.m = &m, .engine = en, .owner = "a schema"};
-        void *options = arena_alloc(arena, size);
-        if (options_example(&scope, table, options))
-            ret = options_json(table, options);
-    }
-    arena_free(arena);
-    return ret;
+    struct example x = {arena_new(), en, table, size, NULL};
+    if (x.arena)
+        (void)arena_try(x.arena, make_example, &x);
+    arena_free(x.arena);
+    return x.json;
 }
 
 /* Adds a table's options to `properties`, and to `required` those that have no default. */

@@ -188,6 +188,7 @@ struct reader {
     const char *text;             /* as libyaml sees it */
     size_t size, characters;
     struct anchor *anchors;
+    struct node *root; /* NULL: there is an error */
 };
 
 static struct location locate(const struct reader *r, size_t line, size_t column) {
@@ -430,20 +431,22 @@ static struct node *read_node(struct reader *r, int depth) {
     }
 }
 
-static struct node *read_document(struct reader *r) {
+static void read_document(void *arg) {
     /* stream start, document start, the node, document end, stream end */
-    struct node *ret = NULL;
+    struct reader *r = arg;
+    struct node *root = NULL;
     if (!next_event(r) || !next_event(r))
-        return NULL;
-    if (r->event.type == YAML_STREAM_END_EVENT)
-        return node_new(r->m->arena, NODE_MAP, locate(r, 0, 0));
-    if (!next_event(r) || !(ret = read_node(r, 0)) || !next_event(r) || !next_event(r))
-        return NULL;
-    if (r->event.type != YAML_STREAM_END_EVENT) {
-        message_error(r->m, event_place(r), "a second YAML document begins here; a graph is one");
-        return NULL;
+        return;
+    if (r->event.type == YAML_STREAM_END_EVENT) {
+        r->root = node_new(r->m->arena, NODE_MAP, locate(r, 0, 0));
+        return;
     }
-    return ret;
+    if (!next_event(r) || !(root = read_node(r, 0)) || !next_event(r) || !next_event(r))
+        return;
+    if (r->event.type == YAML_STREAM_END_EVENT)
+        r->root = root;
+    else
+        message_error(r->m, event_place(r), "a second YAML document begins here; a graph is one");
 }
 
 struct node *yaml_parse(struct messages *m, const struct source *source, size_t offset) {
@@ -465,20 +468,13 @@ struct node *yaml_parse(struct messages *m, const struct source *source, size_t 
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
 
     /* libyaml's own memory must go even when the arena runs out half-way. */
-    jmp_buf here, *outer = m->arena->out_of_memory;
-    struct node *volatile ret = NULL;
-    volatile int ran_out = setjmp(here);
-    if (!ran_out) {
-        m->arena->out_of_memory = &here;
-        ret = read_document(r);
-    }
-    m->arena->out_of_memory = outer;
+    bool done = arena_try(m->arena, read_document, r);
     if (r->have_event)
         yaml_event_delete(&r->event);
     yaml_parser_delete(&r->parser);
-    if (ran_out && outer)
-        longjmp(*outer, 1);
-    return ret;
+    if (!done)
+        arena_give_up(m->arena);
+    return r->root;
 }
 
 /* ---- files ---- */
@@ -492,6 +488,18 @@ const struct source *source_new(struct messages *m, const char *name, const char
     s->older = m->sources;
     m->sources = s;
     return s;
+}
+
+struct opened {
+    struct messages *m;
+    const char *path, *text;
+    size_t size;
+    const struct source *source;
+};
+
+static void take_text(void *arg) {
+    struct opened *o = arg;
+    o->source = source_new(o->m, o->path, o->text, o->size);
 }
 
 const struct source *yaml_open(struct messages *m, const char *path, struct location asked) {
@@ -517,22 +525,16 @@ const struct source *yaml_open(struct messages *m, const char *path, struct loca
     else if (ferror(file))
         why = strerror(errno);
     (void)fclose(file);
-    const struct source *ret = NULL;
+    struct opened o = {m, path, text, size, NULL};
+    bool done = why || arena_try(m->arena, take_text, &o);
+    free(text);
+    if (!done)
+        arena_give_up(m->arena);
     if (why) {
         message_error(m, asked, "cannot read the graph '%s': %s", path, why);
-    } else {
-        jmp_buf here, *outer = m->arena->out_of_memory;
-        if (setjmp(here)) {
-            free(text);
-            m->arena->out_of_memory = outer;
-            longjmp(*outer, 1);
-        }
-        m->arena->out_of_memory = &here;
-        ret = source_new(m, path, text, size);
-        m->sources->asked = asked;
-        m->sources->is_file = true;
-        m->arena->out_of_memory = outer;
+        return NULL;
     }
-    free(text);
-    return ret;
+    m->sources->asked = asked;
+    m->sources->is_file = true;
+    return o.source;
 }

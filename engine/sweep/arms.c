@@ -2,7 +2,6 @@
  * arms.c - from the axes of the command line and a graph's `sweep:` block to arms: every
  * combination of the axes' values, and beside them the arms that the block names.
  */
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,10 +32,10 @@ static const char *yaml_of(struct reader *r, const struct node *n) {
     size_t size = 0;
     FILE *out = open_memstream(&r->scratch, &size);
     if (!out)
-        longjmp(*r->a->out_of_memory, 1);
+        arena_give_up(r->a);
     print_node(out, n);
     if (fclose(out) != 0)
-        longjmp(*r->a->out_of_memory, 1);
+        arena_give_up(r->a);
     const char *ret = arena_strdup(r->a, r->scratch);
     free(r->scratch);
     r->scratch = NULL;
@@ -337,52 +336,54 @@ static void read_sweep(struct reader *r, const struct node *root, const struct s
     find_baseline(r, block ? node_get(block, "baseline") : NULL, o->baseline, o->axes > 0);
 }
 
-static enum hf_status load(struct reader *r, const char *path, const struct sweep_options *o,
-                           char **ret_messages) {
-    struct sweep *sw = r->sw;
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    sw->axis = arena_array(r->a, MAX_AXES, sizeof *sw->axis);
-    const struct node *root = graph_load(r->m, path, NULL, o->set, o->sets);
+/* A sweep that is read. */
+struct loading {
+    struct arena *arena;
+    const char *path;
+    const struct sweep_options *options;
+    struct reader *reader;
+    char *messages;
+    enum hf_status status;
+};
+
+static void load(void *arg) {
+    struct loading *l = arg;
+    const struct sweep_options *o = l->options;
+    struct arena *a = l->arena;
+    struct reader *r = l->reader = arena_alloc(a, sizeof *r);
+    r->a = a;
+    r->m = arena_alloc(a, sizeof *r->m);
+    r->m->arena = a;
+    struct sweep *sw = r->sw = arena_alloc(a, sizeof *sw);
+    sw->arena = a;
+    const char *slash = strrchr(l->path, '/'), *base = slash ? slash + 1 : l->path;
+    sw->axis = arena_array(a, MAX_AXES, sizeof *sw->axis);
+    const struct node *root = graph_load(r->m, l->path, NULL, o->set, o->sets);
     const struct node *name = root && root->kind == NODE_MAP ? node_get(root, "name") : NULL;
-    sw->graph = name && name->kind == NODE_SCALAR ? arena_strdup(r->a, name->text)
-                                                  : arena_strndup(r->a, base, strcspn(base, "."));
+    sw->graph = name && name->kind == NODE_SCALAR ? arena_strdup(a, name->text)
+                                                  : arena_strndup(a, base, strcspn(base, "."));
     if (root && root->kind == NODE_MAP)
         read_sweep(r, root, o);
-    *ret_messages = messages_print(r->m);
-    if (r->m->errors > 0)
-        return *ret_messages ? HF_INVALID : HF_NO_MEMORY;
-    return HF_OK;
+    l->messages = messages_print(r->m);
+    l->status = r->m->errors == 0 ? HF_OK : l->messages ? HF_INVALID : HF_NO_MEMORY;
 }
 
 enum hf_status sweep_load(const char *path, const struct sweep_options *options, struct sweep **ret,
                           char **ret_messages) {
-    *ret_messages = NULL;
-    struct arena *arena = arena_new();
-    struct reader *volatile reader = NULL;
-    volatile enum hf_status st = HF_NO_MEMORY;
-    jmp_buf here;
-    if (arena) {
-        arena->out_of_memory = &here;
-        if (setjmp(here) == 0) {
-            struct reader *r = reader = arena_alloc(arena, sizeof *r);
-            r->a = arena;
-            r->m = arena_alloc(arena, sizeof *r->m);
-            r->m->arena = arena;
-            r->sw = arena_alloc(arena, sizeof *r->sw);
-            r->sw->arena = arena;
-            st = load(r, path, options, ret_messages);
-        }
-        arena->out_of_memory = NULL;
-    }
-    if (reader)
-        free(reader->scratch);
-    if (st == HF_OK)
-        *ret = reader->sw;
+    struct loading l = {
+        .arena = arena_new(), .path = path, .options = options, .status = HF_NO_MEMORY};
+    if (l.arena)
+        (void)arena_try(l.arena, load, &l);
+    if (l.reader)
+        free(l.reader->scratch);
+    if (l.status == HF_OK)
+        *ret = l.reader->sw;
     else
-        arena_free(arena);
-    if (st == HF_NO_MEMORY && !*ret_messages)
-        *ret_messages = strdup("out of memory while reading the sweep\n");
-    return st;
+        arena_free(l.arena);
+    if (l.status == HF_NO_MEMORY && !l.messages)
+        l.messages = strdup("out of memory while reading the sweep\n");
+    *ret_messages = l.messages;
+    return l.status;
 }
 
 void sweep_free(struct sweep *sw) {
