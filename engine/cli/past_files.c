@@ -55,11 +55,14 @@ static int walk(const struct pair *p, const char *below, bool back) {
             snprintf(path, sizeof path, "%s%s", from, name) < (int)sizeof path &&
             snprintf(other, sizeof other, "%s%s", to, name) < (int)sizeof other;
         free(list[i]);
-        if (!fits || stat(path, &info) != 0 || is_record(name) ||
+        if (!fits || (stat(path, &info) != 0 && lstat(path, &info) != 0) || is_record(name) ||
             (!p->scores && strcmp(name, "/scores.json") == 0))
             continue;
         if (S_ISDIR(info.st_mode)) {
-            more = stat(other, &its) == 0 && !S_ISDIR(its.st_mode) ? 0 : walk(p, name, back);
+            if (stat(other, &its) != 0 || S_ISDIR(its.st_mode))
+                more = walk(p, name, back);
+            else if (!back)
+                more = printf("%s differs\n", name + 1) > 0;
         } else if (stat(other, &its) != 0) {
             more = printf("%s is only in %s\n", name + 1, from) > 0;
         } else if (!back && !same_file(path, other)) {

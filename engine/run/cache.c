@@ -248,6 +248,32 @@ static void warn(struct cache *c, int stage, const char *what, const char *why) 
              NULL);
 }
 
+/* Before the loop runs, on its thread. */
+static void tell_off(const struct cache *c, int stage, const char *why) {
+    char line[3200];
+    const char *name = c->run->plan->stage[stage].name;
+    (void)snprintf(line, sizeof line, "%s: its samples are not kept: %s", name, why);
+    run_tell(c->run, (struct hf_run_event){
+                         .kind = HF_EVENT_LOG, .level = HF_LOG_WARNING, .job = name, .text = line});
+}
+
+static void open_place(struct cache *c, int stage) {
+    const struct run *run = c->run;
+    const struct plan_stage *ps = &run->plan->stage[stage];
+    struct place *p = &c->stage[stage];
+    struct hf_error e = {0};
+    if (!hold_cuts(run->hold, stage)) {
+        tell_off(c, stage, "only those of maps in a row behind a source are");
+        return;
+    }
+    p->key = reuse_digest(run->reuse, stage);
+    if (run->options->fresh)
+        samples_drop(c->store, p->key);
+    p->on = samples_open(c->store, p->key, ps->name, run->plan->name, &e) == HF_OK;
+    if (!p->on)
+        tell_off(c, stage, e.text);
+}
+
 enum hf_status cache_new(struct run *run, struct cache **ret, struct hf_error *e) {
     struct store *store = reuse_store(run->reuse);
     bool any = false;
@@ -263,20 +289,11 @@ enum hf_status cache_new(struct run *run, struct cache **ret, struct hf_error *e
         free(c);
         return hf_fail(e, HF_NO_MEMORY, "no memory for the samples that the store keeps");
     }
-    enum hf_status st = HF_OK;
     c->run = run;
     c->store = store;
-    for (int i = 0; i < run->plan->stages; i++) {
-        struct place *p = &c->stage[i];
-        p->on = run->plan->stage[i].cache && hold_cuts(run->hold, i);
-        p->key = reuse_digest(run->reuse, i);
-        if (p->on && st == HF_OK)
-            st = samples_open(store, p->key, run->plan->stage[i].name, run->plan->name, e);
-    }
-    if (st != HF_OK) {
-        cache_free(c);
-        return st;
-    }
+    for (int i = 0; i < run->plan->stages; i++)
+        if (run->plan->stage[i].cache)
+            open_place(c, i);
     *ret = c;
     return HF_OK;
 }
@@ -293,7 +310,7 @@ static const char *path_of(const struct cache *c, int stage, int64_t item, char 
 }
 
 static bool is_read(const struct cache *c, int stage) {
-    return c && c->stage[stage].on && !c->run->options->fresh;
+    return c && c->stage[stage].on;
 }
 
 bool cache_has(const struct cache *c, int stage, int64_t item) {

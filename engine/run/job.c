@@ -372,8 +372,6 @@ static void *sink_main(void *arg) {
     return NULL;
 }
 
-/* ---- the job ---- */
-
 /* ---- one case alone ---- */
 
 /* Whether what becomes of a sample hangs on what else there is: then all have to come. */
@@ -392,6 +390,8 @@ bool job_passes_over(const struct job *job, struct hf_stage *source,
     const char *it = job->only_case && cls->case_of ? cls->case_of(source, item) : NULL;
     return it && strcmp(it, job->only_case) != 0;
 }
+
+/* ---- the job ---- */
 
 enum hf_status job_new(struct run *run, int index, struct job **ret, struct hf_error *e) {
     const struct plan_job *plan = &run->plan->job[index];

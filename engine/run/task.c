@@ -149,8 +149,8 @@ static enum hf_status run_item(struct task *t) {
     for (int k = from + 1; st == HF_OK && k < n->links; k++) {
         struct instance *in = &t->replica->link[k];
         st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
-        /* What was left out of this pass may be there in the next one. */
-        if (st == HF_OK && t->skipped == 0) {
+        /* What was left out of this pass, or of this job, may be there in the next one. */
+        if (st == HF_OK && t->skipped == 0 && !n->job->only_case) {
             if (hold_is_held(hold, n->link[k]))
                 hold_put(hold, n->link[k], t->ticket, &t->out);
             cache_put(n->job->run->cache, in, t->ticket, &t->out);

@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,12 +76,16 @@ static enum hf_status check_file(const char *path, struct hf_error *e) {
     XXH128_canonical_t found;
     FILE *f = fopen(path, "rbe");
     if (!f)
-        return hf_fail(e, HF_NOT_FOUND, "%s: is gone", path);
+        return errno == ENOENT ? hf_fail(e, HF_NOT_FOUND, "%s: is gone", path)
+                               : hf_fail(e, HF_IO, "%s: %s", path, strerror(errno));
     XXH3_state_t *state = XXH3_createState();
+    if (!state) {
+        (void)fclose(f);
+        return hf_fail(e, HF_NO_MEMORY, "no memory to read '%s'", path);
+    }
     int64_t left = fstat(fileno(f), &info) == 0 ? (int64_t)info.st_size - (int64_t)sizeof last : -1;
-    bool good = state && left >= 0;
-    if (state)
-        (void)XXH3_128bits_reset(state);
+    bool good = left >= 0;
+    (void)XXH3_128bits_reset(state);
     while (good && left > 0) {
         size_t n = left < (int64_t)sizeof block ? (size_t)left : sizeof block;
         good = fread(block, 1, n, f) == n;

@@ -75,6 +75,20 @@ for how in 'truncate -s 0' 'truncate -s 5000' 'truncate -s +1' rm; do
     says '^prepared: 2 items taken from the store, 1 more kept'
 done
 
+# What looks at one case alone keeps nothing of the others.
+rm -rf store
+"$program" tap graph.yaml prepared --case train-000 --out tapped >log 2>&1 || fail "tap failed"
+run graph.yaml --out after
+same after
+
+# A folder that cannot be made costs the samples, not the run.
+rm -rf store/results
+for above in store/samples/*; do rm -r $above && touch $above; done
+run graph.yaml --out without
+same without
+says 'prepared: its samples are not kept'
+rm store/samples/*
+
 # --fresh takes nothing; prune takes them out like results.
 run graph.yaml --out fresh --fresh
 same fresh
