@@ -320,14 +320,17 @@ static void start(struct child *c, struct sweep_run *run) {
     c->signal = 0;
     c->began = uv_hrtime();
     c->handles = 1; /* this function, until all is open */
+    struct hf_error e = {0};
     int code = UV_ENOMEM;
-    if (a && make_arguments(c->all, run, a)) {
+    if (sweep_forget(c->all->sw, run, c->all->how->out, &e) == HF_OK && a &&
+        make_arguments(c->all, run, a)) {
         tell_begin(c);
         code = spawn(c, a);
     }
     free(a);
     if (code != 0) {
-        (void)snprintf(c->said, sizeof c->said, "the run cannot be started: %s", uv_strerror(code));
+        (void)snprintf(c->said, sizeof c->said, "the run cannot be started: %.450s",
+                       e.text[0] ? e.text : uv_strerror(code));
         c->exit = 1;
         for (int i = 0; i < 2; i++)
             if (c->pipe[i].data && !uv_is_closing((uv_handle_t *)&c->pipe[i]))

@@ -325,6 +325,9 @@ static void read_sweep(struct reader *r, const struct node *root, const struct s
     combine_axes(r);
     for (int i = 0; arms && i < arms->count; i++)
         name_arm(r, arms->key[i], arms->item[i]);
+    if (sw->arms > MAX_ARMS && r->m->errors == 0)
+        message_about(r->m, arms, "the sweep comes to %d arms; it takes at most %d", sw->arms,
+                      MAX_ARMS);
     make_seeds(r, root, block ? node_get(block, "seeds") : NULL, o->seeds);
     if (sw->arms == 0 && r->m->errors == 0 && sw->seeds > 1)
         (void)new_arm(r, "graph", 0);

@@ -2,10 +2,13 @@
  * scores.c - what the runs of a sweep scored: scores.json of every run, and cases.json of what was
  * scored case by case, brought into one table of arms, seeds and cases for each metric.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -87,6 +90,34 @@ enum sweep_state sweep_arm_state(const struct sweep *sw, const struct sweep_run 
             worst = run[i].state;
     }
     return worst;
+}
+
+/* ---- runs before ---- */
+
+static enum hf_status forget(const char *path, struct hf_error *e) {
+    if (unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR)
+        return HF_OK;
+    return hf_fail(e, HF_IO, "%s: the scores of a run before cannot be removed: %s", path,
+                   strerror(errno));
+}
+
+enum hf_status sweep_forget(const struct sweep *sw, const struct sweep_run *run, const char *folder,
+                            struct hf_error *e) {
+    char below[512], path[PATH_MAX];
+    enum hf_status st = sweep_folder(sw, run, below, sizeof below, e);
+    if (st != HF_OK)
+        return st;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, below);
+    DIR *d = opendir(path);
+    if (!d)
+        return HF_OK; /* there was none */
+    for (const struct dirent *one; st == HF_OK && (one = readdir(d));)
+        if (one->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s/%s/cases.json", folder,
+                                              below, one->d_name) < (int)sizeof path)
+            st = forget(path, e);
+    (void)closedir(d);
+    (void)snprintf(path, sizeof path, "%s/%s/scores.json", folder, below);
+    return st == HF_OK ? forget(path, e) : st;
 }
 
 /* ---- reading ---- */
@@ -217,7 +248,7 @@ static enum hf_status find_metrics(const struct comparison *c, int score, struct
 static void fill_values(const struct comparison *c, int score, const char *metric, bool pooled,
                         double *value) {
     int cases = pooled ? 1 : c->cases[score].count, seeds = c->sw->seeds;
-    for (int i = 0; i < c->sw->arms * cases * seeds; i++)
+    for (size_t i = 0; i < (size_t)c->sw->arms * (size_t)(cases * seeds); i++)
         value[i] = NAN;
     for (int r = 0; r < c->runs; r++) {
         const struct scored *s = &c->of[r].score[score];
@@ -238,7 +269,11 @@ static void fill_values(const struct comparison *c, int score, const char *metri
 
 static enum hf_status compare_metric(const struct comparison *c, int score,
                                      struct sweep_metric *metric, struct hf_error *e) {
-    int cases = metric->pooled ? 1 : c->cases[score].count, of = cases * c->sw->seeds;
+    int cases = metric->pooled ? 1 : c->cases[score].count;
+    if (cases > INT_MAX / c->sw->seeds)
+        return hf_fail(e, HF_INVALID, "%s: %d cases with %d seeds are too many to compare",
+                       c->scores.item[score], cases, c->sw->seeds);
+    int of = cases * c->sw->seeds;
     double *value = calloc((size_t)c->sw->arms * (size_t)of + 1, sizeof *value);
     enum hf_status st = HF_OK;
     metric->value = calloc((size_t)c->sw->arms, sizeof *metric->value);

@@ -102,6 +102,10 @@ struct sweep_table {
 /* Where a run's results are, below the folder of the sweep. */
 enum hf_status sweep_folder(const struct sweep *sw, const struct sweep_run *run, char *ret,
                             size_t size, struct hf_error *e);
+/* Before a run: removes what one before it has left there of scores, that it may not be taken for
+ * this one's. */
+enum hf_status sweep_forget(const struct sweep *sw, const struct sweep_run *run, const char *folder,
+                            struct hf_error *e);
 /* Reads the scores of all runs that are done and compares the arms. `run` has arms x seeds. */
 enum hf_status sweep_compare(const struct sweep *sw, const struct sweep_run *run,
                              const char *folder, struct sweep_table *ret, struct hf_error *e);

@@ -38,6 +38,17 @@ done
 cmp at-1/sweep.csv at-3/sweep.csv
 cmp at-1/sweep.json at-3/sweep.json
 
+# Scores that a run before has left are no scores of this sweep; other files stay.
+mkdir at-3/ungated/seed-4/older at-3/failing/seed-4/older
+echo '[{"case": "nobody", "dice": 1}]' | tee at-3/ungated/seed-4/older/cases.json \
+    at-3/failing/seed-4/older/cases.json >at-3/ungated/seed-4/older/notes
+echo '{"rated": {"stage": "older", "dice": 1}}' >at-3/failing/seed-4/scores.json
+"$program" sweep "$graph" "$@" --seeds 2 --jobs 3 --out at-3 >log 2>&1 || true
+cmp at-1/sweep.csv at-3/sweep.csv
+[ ! -e at-3/ungated/seed-4/older/cases.json ] || fail "stale cases are left"
+[ ! -e at-3/failing/seed-4/scores.json ] || fail "stale scores are left"
+[ -e at-3/ungated/seed-4/older/notes ] || fail "what is no score is taken away"
+
 "$program" run "$graph" "$@" --seed 4 --set cut.gate=liver --set cut.value=0.45 --out alone >log 2>&1
 cmp alone/scores.json at-1/ungated/seed-4/scores.json
 cmp alone/rated/cases.csv at-1/ungated/seed-4/rated/cases.csv

@@ -163,12 +163,23 @@ static void test_wrong(void **state) {
             "the axes come to more than 1000 arms");
 }
 
+static void test_too_many(void **state) {
+    (void)state;
+    enum {
+        ARMS = 1001
+    };
+    static char text[ARMS * 32 + 128];
+    size_t n = (size_t)snprintf(text, sizeof text, "%ssweep:\n  seeds: 1000\n  arms:\n", graph);
+    for (int i = 0; i < ARMS; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "    arm-%d: {cut.value: %d}\n", i, i);
+    refused(text, &(struct sweep_options){0},
+            "the sweep comes to 1001 arms; it takes at most 1000");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_block),
-        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_axes),  cmocka_unit_test(test_values),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_wrong), cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

@@ -137,6 +137,33 @@ static void test_written(void **state) {
     cJSON_Delete(all);
 }
 
+/* What was left of scores by a run before is gone, and nothing else. */
+static void test_forgotten(void **state) {
+    (void)state;
+    struct sweep_table t;
+    struct hf_error e;
+    char below[256], path[512];
+    write_runs();
+    assert_int_equal(sweep_folder(&sweep, &runs[0], below, sizeof below, &e), HF_OK);
+    (void)snprintf(path, sizeof path, "s/%s/rated/cases.csv", below);
+    write_text(path, "kept");
+    assert_int_equal(sweep_forget(&sweep, &runs[0], "s", &e), HF_OK);
+    assert_int_equal(access(path, F_OK), 0);
+    (void)snprintf(path, sizeof path, "s/%s/scores.json", below);
+    assert_int_not_equal(access(path, F_OK), 0);
+    (void)snprintf(path, sizeof path, "s/%s/rated/cases.json", below);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(sweep_forget(&sweep, &runs[0], "no-such-folder", &e), HF_OK);
+    /* A run that scores anew, but no cases, is not given those of before. */
+    (void)snprintf(path, sizeof path, "s/%s/scores.json", below);
+    write_text(path, "{\"weak\": {\"stage\": \"rated\", \"dice\": 0.5}}");
+    assert_int_equal(sweep_compare(&sweep, runs, "s", &t, &e), HF_OK);
+    for (int i = 0; i < t.score[0].metrics; i++)
+        if (strcmp(t.score[0].metric[i].name, "dice") == 0)
+            assert_int_equal(t.score[0].metric[i].value[0].spread.n, 2); /* of the other seed */
+    sweep_table_free(&t);
+}
+
 static void test_damaged(void **state) {
     (void)state;
     struct sweep_table t;
@@ -154,6 +181,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),
         cmocka_unit_test(test_written),
+        cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
