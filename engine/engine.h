@@ -84,6 +84,7 @@ struct reads {
     bool all;
     int count;
     char name[HF_MAX_FIELDS][HF_FIELD_NAME];
+    bool needed[HF_MAX_FIELDS]; /* which of them every sample must have */
 };
 bool reads_field(const struct reads *r, const char *field);
 

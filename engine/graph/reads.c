@@ -141,13 +141,20 @@ void reads_check(struct flow *f) {
 
 /* ---- what the plan keeps ---- */
 
-static void keep_read(struct reads *r, const char *field) {
-    if (!field || reads_field(r, field) || strlen(field) >= HF_FIELD_NAME)
+static void keep_read(struct reads *r, const char *field, bool needed) {
+    if (!field || strlen(field) >= HF_FIELD_NAME)
         return;
-    if (r->count == HF_MAX_FIELDS)
+    for (int i = 0; i < r->count; i++)
+        if (strcmp(r->name[i], field) == 0) {
+            r->needed[i] = r->needed[i] || needed;
+            return;
+        }
+    if (r->count == HF_MAX_FIELDS) {
         r->all = true;
-    else
-        memcpy(r->name[r->count++], field, strlen(field) + 1);
+        return;
+    }
+    r->needed[r->count] = needed;
+    memcpy(r->name[r->count++], field, strlen(field) + 1);
 }
 
 /* What is read on the grid, so that it can be brought to where the stage runs: what the class says,
@@ -161,7 +168,7 @@ void reads_keep(struct flow *f) {
         if (strcmp(n->field, HF_EVERY_FIELD) == 0)
             r->all = true;
         else
-            keep_read(r, n->field);
+            keep_read(r, n->field, !(n->flags & HF_READ_OPTIONAL));
     }
     for (const struct hf_option *o = f->stage->cls->options; o && o->name; o++) {
         const char *at = (const char *)f->stage->options + o->offset;
@@ -171,9 +178,9 @@ void reads_keep(struct flow *f) {
             continue;
         if (o->type == HF_OPTION_STRING && (one = *(const char *const *)(const void *)at) &&
             !declared(f, one))
-            keep_read(r, one);
+            keep_read(r, one, false);
         for (int i = 0; o->type == HF_OPTION_NAMES && i < names->count; i++)
             if (!declared(f, names->name[i]))
-                keep_read(r, names->name[i]);
+                keep_read(r, names->name[i], false);
     }
 }

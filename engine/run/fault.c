@@ -73,6 +73,19 @@ static void tell(const struct call *c, int attempts, enum ledger_outcome outcome
              NULL);
 }
 
+/* The plan knows that a field is on the edge, but not whether every case has it. */
+static enum hf_status process(const struct call *c, struct hf_error *e) {
+    struct instance *in = c->in;
+    const struct plan_stage *ps = stage_of(in);
+    for (int i = 0; i < ps->reads.count; i++)
+        if (ps->reads.needed[i] && !hf_sample_find(c->sample, ps->reads.name[i]))
+            return hf_fail(e, HF_INVALID,
+                           "there is no '%s', which %s reads; give it in the data set, let `load` "
+                           "require it, or set `on_error: skip` here",
+                           ps->reads.name[i], ps->cls->name);
+    return ps->cls->process(&in->stage, c->sample, e);
+}
+
 enum hf_status fault_call(const struct call *c, bool *ret_skipped, struct hf_error *e) {
     struct instance *in = c->in;
     const struct plan_stage *ps = stage_of(in);
@@ -83,8 +96,7 @@ enum hf_status fault_call(const struct call *c, bool *ret_skipped, struct hf_err
         return HF_OK;
     for (int attempt = 1;; attempt++) {
         e->text[0] = 0;
-        enum hf_status st = c->sample ? ps->cls->process(&in->stage, c->sample, e)
-                                      : ps->cls->open(&in->stage, c->ticket, e);
+        enum hf_status st = c->sample ? process(c, e) : ps->cls->open(&in->stage, c->ticket, e);
         if (st == HF_OK) {
             if (attempt > 1)
                 tell(c, attempt, LEDGER_RECOVERED, last.text);

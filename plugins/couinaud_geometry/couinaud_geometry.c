@@ -181,8 +181,7 @@ static enum hf_status from_shape(const struct hf_stage *s, const struct hf_sampl
     if (memchr(liver->dl.data, 1, liver->bytes))
         st = planes_from_mask(HF_DATA(uint8_t, liver), in->grid.size, spacing, ret, e);
     else
-        st = hf_fail(e, HF_INVALID, "case '%s' has no liver voxel to derive segments from",
-                     in->case_id);
+        st = hf_fail(e, HF_INVALID, "there is no liver voxel to derive segments from");
     s->host->tensor_unref(liver);
     return st;
 }
@@ -201,8 +200,8 @@ static enum hf_status cut(const struct hf_stage *s, const struct hf_sample *in,
 /* ---- vessels ---- */
 
 /** Whether any vessel has a number. */
-static enum hf_status check_vessels(const struct hf_stage *s, const struct hf_sample *in,
-                                    struct hf_tensor *labels, struct hf_error *e) {
+static enum hf_status check_vessels(const struct hf_stage *s, struct hf_tensor *labels,
+                                    struct hf_error *e) {
     const struct options *o = s->options;
     struct hf_tensor *mine = NULL;
     int64_t n = hf_tensor_count(labels), i = 0;
@@ -215,8 +214,7 @@ static enum hf_status check_vessels(const struct hf_stage *s, const struct hf_sa
     s->host->tensor_unref(mine);
     return i < n ? HF_OK
                  : hf_fail(e, HF_INVALID,
-                           "case '%s': field '%s' has no vessel voxel with a number from 1 to 8",
-                           in->case_id, o->vessels);
+                           "field '%s' has no vessel voxel with a number from 1 to 8", o->vessels);
 }
 
 /** The segment of the nearest labelled vessel voxel, in mm. */
@@ -228,9 +226,8 @@ static enum hf_status nearest(const struct hf_stage *s, const struct hf_sample *
     struct hf_distance_params space;
     geometry_spacing(&in->grid, space.spacing);
     if (!labels)
-        return hf_fail(e, HF_INVALID, "case '%s' has no field '%s' with labelled vessels",
-                       in->case_id, o->vessels);
-    enum hf_status st = check_vessels(s, in, labels, e);
+        return hf_fail(e, HF_INVALID, "there is no field '%s' with labelled vessels", o->vessels);
+    enum hf_status st = check_vessels(s, labels, e);
     for (int i = 0; st == HF_OK && i < 3; i++)
         st = hf_tensor_new(s, i == 0 ? HF_U8 : HF_F32, 4, labels->shape, &t[i], e);
     for (int32_t k = 1; st == HF_OK && k <= 8; k++) {
@@ -272,8 +269,7 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     struct hf_sample *out = NULL;
     struct cut_params planes;
     if (!hf_sample_get(in, "liver"))
-        return hf_fail(e, HF_INVALID, "case '%s' has no liver mask; require it in `load`",
-                       in->case_id);
+        return hf_fail(e, HF_INVALID, "there is no liver mask; require it in `load`");
     const int64_t shape[4] = {1, in->grid.size[0], in->grid.size[1], in->grid.size[2]};
     enum hf_status st = hf_tensor_new(s, HF_U8, 4, shape, &map, e);
     if (st == HF_OK && o->method == METHOD_VESSELS)

@@ -82,7 +82,7 @@ static enum hf_status evaluate_case(const struct hf_stage *s, const struct hf_sa
     struct score *score = NULL;
     enum hf_status st = view_open(s, in, &v, e);
     if (st != HF_OK)
-        return hf_fail_in(e, "case '%s'", in->case_id);
+        return st;
     st = scores_add(list, in, &score, e);
     if (st == HF_OK)
         st = o->best_of == BEST_OF_THRESHOLDS ? sweep_case(s, in, &v, sw, score, e)

@@ -102,7 +102,7 @@ static enum hf_status bring(const struct hf_stage *s, const struct hf_sample *in
                             const struct hf_grid *to, struct hf_tensor **ret, struct hf_error *e) {
     struct hf_tensor *from = hf_sample_get(in, field), *there = NULL;
     if (!from)
-        return hf_fail(e, HF_INVALID, "sample '%s' has no field '%s'", in->id, field);
+        return hf_fail(e, HF_INVALID, "there is no '%s'", field);
     if ((from->dtype != HF_U8 && from->dtype != HF_F32) || from->dl.ndim != 4 ||
         from->shape[0] != 1)
         return hf_fail(e, HF_INVALID, "field '%s' must be u8 or f32 [1,D,H,W] to be evaluated",

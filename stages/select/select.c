@@ -40,7 +40,7 @@ static enum hf_status count_slices(const struct hf_stage *s, const struct hf_sam
                                    const char *field, struct hf_tensor **ret, struct hf_error *e) {
     struct hf_tensor *mask = hf_sample_get(in, field), *counts = NULL;
     if (!mask)
-        return hf_fail(e, HF_INVALID, "sample '%s' has no field '%s'", in->id, field);
+        return hf_fail(e, HF_INVALID, "there is no '%s'", field);
     enum hf_status st = hf_tensor_new(s, HF_I32, 1, in->grid.size, &counts, e);
     if (st != HF_OK)
         return st;

@@ -122,7 +122,9 @@ struct hf_io {
      * Says that the stage reads a field; any dtype if dtype == HF_DTYPES. What is read ON_GRID lies
      * on the stage's device when it runs. Other fields ON_GRID, which may lie on another device,
      * are not in the samples that it gets: there hf_sample_get answers NULL. A sample that it
-     * derives has them again, to be handed on; their data it must not touch.
+     * derives has them again, to be handed on; their data it must not touch. A sample that lacks
+     * what is read ON_GRID, and is not HF_READ_OPTIONAL, never reaches `process`: it fails before,
+     * by `on_error`. A SINK looks for itself.
      */
     void (*read)(struct hf_io *io, const char *field, enum hf_dtype dtype, enum hf_place place,
                  uint32_t flags);
