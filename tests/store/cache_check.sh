@@ -97,6 +97,25 @@ same fresh
 "$program" store prune --size 0 >log
 [ -z "$(find store/samples -type f)" ] || fail "prune left samples"
 
+# Where it has no effect the run says so, and makes the samples itself: behind a stage that another one
+# takes from as well, and behind a mix.
+rm -rf store
+run graph.yaml --out placed --set prepared.cache=no --set segments.cache=store
+same placed
+says '^warning: segments: its samples are not kept: only those of maps in a row'
+cat >mixed.yaml <<'YAML'
+name: mixed
+stages:
+  a: {use: load, dataset: data/cases.csv}
+  b: {use: load, dataset: data/cases.csv}
+  both: {use: mix, from: [a, b]}
+  prepared: {use: prepare, from: both, window: [-200, 250], spacing: [8, 4, 4], cache: store}
+  one: {use: save, from: prepared, fields: image}
+YAML
+run mixed.yaml --out mixed
+says '^warning: prepared: its samples are not kept: only those of maps in a row'
+[ -z "$(find store/samples -type f 2>>log)" ] || fail "samples are kept where it says that none are"
+
 # A file that cannot be read costs its case, and the others are kept.
 head -c 2000 data/train-000_image.nii.gz >cut && mv cut data/train-000_image.nii.gz
 run graph.yaml --out lost --set cases.on_error=skip
@@ -118,4 +137,11 @@ if [ "$graph" ]; then
         done
     done
     says '^segments: [1-9][0-9]* items taken from the store, 0 more kept'
+
+    # --fresh makes the items anew, and the passes behind the first take what the run itself has made.
+    run "$@" --out cached --set hold=0 --fresh
+    for part in filler finder masks scores; do
+        diff -r trained/$part cached/$part >>log || fail "$part is another with --fresh"
+    done
+    says '^segments: [1-9][0-9]* items taken from the store, [1-9][0-9]* more kept'
 fi
