@@ -58,7 +58,8 @@ static const struct command commands[] = {
      "diff DIR DIR\n"
      "      what two runs differ in: versions, seed, device, plugins, inputs, options, scores, "
      "and\n"
-     "      files byte by byte; exit status 0: nothing, 1: something"},
+     "      files byte by byte; exit status 0: nothing, 1: something,\n"
+     "      2: a folder cannot be read"},
     {"rerun", command_rerun,
      "rerun DIR [--out DIR] [--anyway]\n"
      "      makes the run of a folder again, with its graph, seed and device, and says whether "
@@ -68,8 +69,11 @@ static const struct command commands[] = {
      "      --anyway: runs all the same"},
     {"store", command_store,
      "store list | verify | prune --size 10G  [--store DIR]\n"
-     "      the results that runs have kept: lists them, the longest unused first; reads all of\n"
-     "      them and drops what is damaged; drops the longest unused down to a size"},
+     "      the results, and samples of stages, that runs have kept: lists them, the longest "
+     "unused\n"
+     "      first; reads all of them and drops what is damaged; drops the longest unused down to "
+     "a\n"
+     "      size"},
     {"phantom", command_phantom,
      "phantom DIR [--cases N] [--seed N] [--set stage.option=value]... [--workers N] [--json]\n"
      "      makes a data set of phantoms in DIR (runs graphs/phantom.yaml)"},
@@ -114,6 +118,10 @@ static int refuse_command(const char *name) {
 }
 
 static int help_of(const char *name) {
+    if (strcmp(name, "help") == 0) {
+        puts("usage: hepaflow help [COMMAND]");
+        return EXIT_DONE;
+    }
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0) {
             printf("usage: hepaflow %s\n", commands[i].usage);

@@ -66,9 +66,11 @@ static int run_again(const struct again *r, const struct past *past) {
     struct sets sets = {0};
     char device[DEVICE_SET], seed[64], place[PATH_MAX];
     const char *name = past_text(past, "runs_on"), *store;
-    char *number = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(past->record, "seed"));
-    (void)snprintf(seed, sizeof seed, "seed=%s", number ? number : "0");
-    cJSON_free(number);
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(past->record, "seed");
+    if (cJSON_IsString(number)) /* larger than what a number of JSON holds */
+        (void)snprintf(seed, sizeof seed, "seed=%.40s", number->valuestring);
+    else
+        (void)snprintf(seed, sizeof seed, "seed=%.0f", number ? number->valuedouble : 0);
     set_device(&sets, name ? name : "cpu", device);
     sets.item[sets.count++] = seed;
     struct hf_engine *engine = NULL;

@@ -93,6 +93,8 @@ static enum hf_status verify(struct store *s, struct hf_error *e) {
     if (st != HF_OK)
         return st;
     printf("%d entries are whole, %d were damaged and are dropped", n.kept, n.dropped);
+    if (n.cut > 0)
+        printf(", %d others lost the samples that were", n.cut);
     if (n.left_behind > 0)
         printf("; removed what %d stopped runs left behind", n.left_behind);
     putchar('\n');

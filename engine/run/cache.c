@@ -9,6 +9,7 @@
  */
 #include "exec.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -53,6 +54,10 @@ static void put_number(struct writer *w, int64_t n) {
 }
 
 static void put_text(struct writer *w, const char *text) {
+    if (strlen(text) >= TEXT_MOST) {
+        w->good = false;
+        errno = ENAMETOOLONG;
+    }
     put_number(w, (int64_t)strlen(text));
     put(w, text, strlen(text));
 }
@@ -116,10 +121,12 @@ static enum hf_status write_list(const char *path, struct instance *in, const st
         w.good = fwrite(last.digest, 1, sizeof last.digest, w.file) == sizeof last.digest &&
                  fflush(w.file) == 0 && fsync(fileno(w.file)) == 0;
     }
-    if (w.file)
-        w.good = fclose(w.file) == 0 && w.good;
+    if (st == HF_OK && !w.good)
+        st = file_failed(e, path, "cannot be written");
+    if (w.file && fclose(w.file) != 0 && st == HF_OK)
+        st = file_failed(e, path, "cannot be written");
     (void)XXH3_freeState(w.state);
-    return st == HF_OK && !w.good ? hf_fail(e, HF_IO, "%s: cannot be written", path) : st;
+    return st;
 }
 
 /* ---- reading ---- */
@@ -207,7 +214,8 @@ static enum hf_status read_list(const char *path, const struct run *run, struct 
     struct stat info;
     struct reader r = {.file = fopen(path, "rbe")};
     if (!r.file)
-        return hf_fail(e, HF_NOT_FOUND, "%s: is not there", path);
+        return errno == ENOENT ? hf_fail(e, HF_NOT_FOUND, "%s: is not there", path)
+                               : file_failed(e, path, "cannot be read");
     r.state = XXH3_createState();
     r.left = fstat(fileno(r.file), &info) == 0 ? info.st_size - (int64_t)sizeof last.digest : -1;
     r.good = r.state && r.left >= 0;
@@ -225,10 +233,12 @@ static enum hf_status read_list(const char *path, const struct run *run, struct 
                  fread(last.digest, 1, sizeof last.digest, r.file) == sizeof last.digest &&
                  memcmp(found.digest, last.digest, sizeof last.digest) == 0;
     }
+    if (st == HF_OK && !r.good)
+        st = !r.state         ? hf_fail(e, HF_NO_MEMORY, "%s: no memory to read it", path)
+             : ferror(r.file) ? file_failed(e, path, "cannot be read")
+                              : hf_fail(e, HF_INVALID, "%s: is damaged", path);
     (void)XXH3_freeState(r.state);
     (void)fclose(r.file);
-    if (st == HF_OK && !r.good)
-        st = hf_fail(e, HF_INVALID, "%s: is damaged", path);
     if (st != HF_OK)
         samples_clear(list);
     return st;
@@ -326,9 +336,11 @@ bool cache_get(struct cache *c, int stage, int64_t item, struct samples *list) {
     enum hf_status st = read_list(path_of(c, stage, item, path), c->run, list, &e);
     if (st == HF_OK)
         atomic_fetch_add(&c->stage[stage].taken, 1);
-    else if (st != HF_NOT_FOUND && st != HF_NO_MEMORY) {
+    else if (st == HF_INVALID) {
         warn(c, stage, "some of its samples in the store are damaged, and are made again", e.text);
         (void)unlink(path);
+    } else if (st == HF_IO) {
+        warn(c, stage, "some of its samples in the store are made again", e.text);
     }
     return st == HF_OK;
 }
@@ -342,7 +354,7 @@ void cache_put(struct cache *c, struct instance *in, int64_t item, const struct 
     (void)store_aside(c->store, aside, sizeof aside);
     enum hf_status st = write_list(aside, in, list, &e);
     if (st == HF_OK && rename(aside, path_of(c, in->index, item, path)) != 0)
-        st = hf_fail(&e, HF_IO, "%s: cannot be written", path);
+        st = file_failed(&e, path, "cannot be written");
     if (st == HF_OK) {
         atomic_fetch_add(&c->stage[in->index].kept, 1);
         return;

@@ -3,7 +3,7 @@
  *
  * A job is a tree that is pulled from its sinks. A node runs a chain of stages, usually one, on up
  * to `replicas` instances; the chain of a held stage reaches up to the source and runs in one
- * piece, so that a sample found in the cache skips all of it. Nodes meet at edges, which are
+ * piece, so that a sample that is held skips all of it. Nodes meet at edges, which are
  * bounded. Sinks of one job share what they have in common, and each gets every sample. The inputs
  * of a mix share nothing: each pulls its own passes from its own sources. So there is no
  * cycle of bounded edges in which a full one could wait for an empty one.

@@ -10,7 +10,7 @@
  * tasks happen to meet. Nothing blocks inside a stage's call, so that one worker is enough for any
  * graph.
  *
- * Lock order: run->lock, then one of the leaves run->notes_lock, the hold cache's, the
+ * Lock order: run->lock, then one of the leaves run->notes_lock, the hold's, the
  * read-ahead's, the trace's, a device's. No stage is called and no sample is released under a lock.
  * All nodes and edges of all jobs are guarded by run->lock alone: a task takes far longer than to
  * find it.

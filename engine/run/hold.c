@@ -1,5 +1,6 @@
 /*
- * hold.c - the cache of samples that no random draw has touched, shared by the jobs of a run.
+ * hold.c - keeps in memory the samples that no random draw has touched, shared by the jobs of a
+ * run.
  *
  * What a held stage made of item i of its source is kept as the list of its samples, an empty
  * one too. A hit gives the very samples that were made before, so the stream is the same with
@@ -156,7 +157,7 @@ enum hf_status hold_new(const struct hf_plan *plan, struct hold **ret, struct hf
             free(h->use);
         }
         free(h);
-        return hf_fail(e, HF_NO_MEMORY, "no memory for the cache of samples");
+        return hf_fail(e, HF_NO_MEMORY, "no memory for the samples to hold");
     }
     pthread_mutex_init(&h->lock, NULL);
     h->plan = plan;

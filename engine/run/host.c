@@ -70,11 +70,13 @@ static void progress(const struct hf_stage *s, double done, double total, double
 }
 
 static enum hf_status result(const struct hf_stage *s, const char *json, struct hf_error *e) {
+    made_spoke();
     return post(s, &(struct message){.kind = MESSAGE_RESULT, .text = json}, e);
 }
 
 static enum hf_status report(const struct hf_stage *s, const char *title, const char *json,
                              struct hf_error *e) {
+    made_spoke();
     return post(s, &(struct message){.kind = MESSAGE_REPORT, .title = title, .text = json}, e);
 }
 

@@ -12,6 +12,11 @@ void made_enter(struct instance *in) {
     at_work = in;
 }
 
+void made_spoke(void) {
+    if (at_work)
+        at_work->spoke = true;
+}
+
 /* Whether what `in` makes is a part of the sink's result. */
 static bool belongs(const struct instance *in, const struct sink *k) {
     const struct hf_plan *plan = in->job->run->plan;
@@ -79,6 +84,7 @@ static void note(struct made *made, const char *path, size_t size, struct digest
 
 void made_file(const char *path, const void *bytes, size_t size, const struct hf_model *model) {
     struct instance *in = at_work;
+    made_spoke();
     struct run *run = in ? in->job->run : NULL;
     const char *name = run && reuse_keeps(run->reuse) ? below(run->out_dir, path) : NULL;
     if (!name)

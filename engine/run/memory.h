@@ -18,7 +18,7 @@ enum side {
     SIDES
 };
 
-/* All of a sample, or what the cache of held samples has not. */
+/* All of a sample, or what is not held. */
 enum share {
     SHARE_ALL,
     SHARE_OWN,
@@ -89,8 +89,8 @@ void extent_take(struct extent *x, const char *name, enum hf_place place, enum h
 /* What the classes say of the stages whose memory no scan has measured: those with a model, and
  * sinks. Without a scan all others too, from the headers of what sources read. */
 enum hf_status memory_ask(struct run *run, struct memory *m, struct hf_error *e);
-/* The bounds of all jobs, for the run's workers. `held`: bytes in the cache when a job was done, as
- * far as a scan has seen, and whether all that could be held fitted in; NULL: no scan. */
+/* The bounds of all jobs, for the run's workers. `held`: bytes of held samples when a job was done,
+ * as far as a scan has seen, and whether all that could be held fitted in; NULL: no scan. */
 enum hf_status memory_bound(struct run *run, struct memory *m, const int64_t *held, bool fitted,
                             struct hf_error *e);
 
@@ -108,13 +108,13 @@ struct scan_mark {
 };
 void scan_begin(struct run *run, const struct hf_sample *input, struct scan_mark *ret);
 void scan_end(struct run *run, const struct node *n, const struct scan_mark *mark);
-/* What left a stage of the node, in the hold cache already where it is kept there. */
+/* What left a stage of the node, in the hold already where it is kept there. */
 void scan_note(const struct node *n, int link, const struct samples *out);
 /* In place of a stage that takes a model: what it would emit, empty. */
 enum hf_status scan_pretend(struct instance *in, const struct hf_sample *s, struct hf_error *e);
 /* In place of a sink's `run`: one pass. */
 enum hf_status scan_drain(struct sink *k, struct hf_error *e);
-/* A job is done, before the cache lets go of what only it came for. */
+/* A job is done, before the hold lets go of what only it came for. */
 void scan_job_done(struct run *run, int job);
 
 /* Does what hf_run does up to the jobs, and `scan` in place of them. */

@@ -40,13 +40,17 @@ void record_time(cJSON *o, const char *name, time_t when) {
         cJSON_AddStringToObject(o, name, text);
 }
 
+cJSON *record_seed(uint64_t seed) {
+    char text[32];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    return seed <= UINT64_C(1) << 53 ? cJSON_CreateRaw(text) : cJSON_CreateString(text);
+}
+
 static void add_head(cJSON *o, const struct run *run, enum hf_status status,
                      const struct hf_error *why) {
     cJSON_AddStringToObject(o, "hepaflow", HF_VERSION);
     cJSON_AddStringToObject(o, "graph", run->plan->name ? run->plan->name : "");
-    char seed[32]; /* may be larger than what a number of JSON holds */
-    (void)snprintf(seed, sizeof seed, "%llu", (unsigned long long)run->seed);
-    cJSON_AddRawToObject(o, "seed", seed);
+    cJSON_AddItemToObject(o, "seed", record_seed(run->seed));
     cJSON_AddStringToObject(o, "device", run->device_line);
     cJSON_AddNumberToObject(o, "workers", run->workers);
     cJSON_AddStringToObject(o, "state",

@@ -16,6 +16,8 @@ void record_job_start(struct run *run, int job);
 void record_job_end(struct run *run, const struct job *job, bool done);
 
 /* "2026-01-31T08:59:00Z" */
+/* A seed as JSON: text, where it is larger than what a number of JSON holds. NULL: no memory. */
+struct cJSON *record_seed(uint64_t seed);
 void record_time(struct cJSON *o, const char *name, time_t when);
 
 /* Written once the run has succeeded, and where it ended with `status` and `why` if any stage had

@@ -3,9 +3,11 @@
  */
 #include "results.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cJSON.h>
 
@@ -153,15 +155,18 @@ static bool add_ledger(cJSON *all, const struct ledger *l) {
     return good;
 }
 
-enum hf_status results_write(const struct results *r, const char *folder, struct hf_error *e) {
+enum hf_status results_write(const struct results *r, const char *folder, bool fresh,
+                             struct hf_error *e) {
     char path[PATH_MAX];
     cJSON *all = results_scores(r);
+    (void)snprintf(path, sizeof path, "%s/scores.json", folder);
     if (all && cJSON_GetArraySize(all) == 0) {
         cJSON_Delete(all);
+        if (fresh && unlink(path) != 0 && errno != ENOENT)
+            return hf_fail(e, HF_IO, "%s: cannot be removed: %s", path, strerror(errno));
         return HF_OK;
     }
     char *text = all && add_ledger(all, &r->ledger) ? cJSON_Print(all) : NULL;
-    (void)snprintf(path, sizeof path, "%s/scores.json", folder);
     enum hf_status st = text ? file_write(path, text, strlen(text), e)
                              : hf_fail(e, HF_NO_MEMORY, "%s: no memory for the scores", path);
     cJSON_free(text);

@@ -41,6 +41,7 @@ bool results_any(const struct results *r);
 struct cJSON *results_scores(const struct results *r);
 /* Writes scores.json into the folder, with what the ledger counts, if there is a score: a run that
  * stopped before its first one leaves those of an earlier one alone. */
-enum hf_status results_write(const struct results *r, const char *folder, struct hf_error *e);
+enum hf_status results_write(const struct results *r, const char *folder, bool fresh,
+                             struct hf_error *e);
 
 #endif

@@ -29,6 +29,8 @@ struct made {
 
 /* The instance that this thread is at, NULL: none; for made_file. */
 void made_enter(struct instance *in);
+/* What it does now, samples in the store would not bring again. */
+void made_spoke(void);
 /* A file was written; `model`: that it holds, or NULL. */
 void made_file(const char *path, const void *bytes, size_t size, const struct hf_model *model);
 /* Under notes_lock: a result (title NULL) or a section of the report. */

@@ -15,12 +15,6 @@ void reuse_doubt(struct run *run, int stage) {
     pthread_mutex_unlock(&run->notes_lock);
 }
 
-/* Whether the term is of another item of a source, "NAME.item 7 file 0". */
-static bool is_of_other(const struct term *t, int64_t item) {
-    const char *at = strstr(t->name, ".item ");
-    return at && strtoll(at + 6, NULL, 10) != item;
-}
-
 bool reuse_is_certain(struct run *run, int stage, int64_t item) {
     const struct reuse *r = run->reuse;
     bool *cone = calloc((size_t)run->plan->stages + 1, sizeof *cone);
@@ -34,10 +28,11 @@ bool reuse_is_certain(struct run *run, int stage, int64_t item) {
         pthread_mutex_lock(&run->notes_lock);
         ret = !r->doubted[i];
         pthread_mutex_unlock(&run->notes_lock);
-        for (int k = 0; ret && k < all->count; k++)
-            if (all->term[k].kind == TERM_FILE && !is_of_other(&all->term[k], item))
-                ret = !inputs_changed(r->inputs,
-                                      &(const struct terms){.count = 1, .term = &all->term[k]});
+        for (int k = 0; ret && k < all->count; k++) {
+            struct term *t = &all->term[k];
+            if (t->kind == TERM_FILE && (t->item < 0 || t->item == item))
+                ret = !inputs_changed(r->inputs, &(const struct terms){.count = 1, .term = t});
+        }
     }
     free(cone);
     return ret;

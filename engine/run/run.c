@@ -173,7 +173,7 @@ static enum hf_status write_down(struct run *run, enum hf_status st, struct hf_e
     struct hf_error late;
     ledger_sort(&results->ledger);
     tell_ledger(run);
-    enum hf_status now = results_write(results, run->out_dir, &late);
+    enum hf_status now = results_write(results, run->out_dir, st == HF_OK, &late);
     st = with_late(st, e, now, &late);
     now = ledger_write(&results->ledger, run->seed, run->out_dir, st == HF_OK, &late);
     st = with_late(st, e, now, &late);

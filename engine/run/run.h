@@ -73,7 +73,7 @@ struct tensor {
     atomic_bool arrived;
     bool shared;         /* a copy of a field, which never changes: either stands for the other */
     struct tensor *copy; /* the shared one of this, while it lives; under its transfer lock */
-    int held;            /* entries of the hold cache that it is in; under that cache's lock */
+    int held;            /* entries of the hold that it is in; under the hold's lock */
 };
 
 enum hf_status tensor_new(const struct hf_host *h, struct hf_device *d, struct hf_queue *q,
@@ -178,6 +178,7 @@ struct instance {
     int track;                   /* in the trace; 0: none yet */
     int64_t busy;                /* ns that it was at work */
     bool began;                  /* `start` has been called */
+    bool spoke;                  /* wrote or reported, in the present item */
     bool silent;                 /* what it logs, another instance of the stage does */
 };
 

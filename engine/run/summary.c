@@ -49,7 +49,7 @@ static cJSON *job_json(const struct run *run, int index) {
 /* What it was given: rerun and diff go by this. */
 static bool add_given(cJSON *o, const struct run *run) {
     const struct hf_plan *plan = run->whole;
-    char folder[PATH_MAX], seed[32]; /* may be larger than what a number of JSON holds */
+    char folder[PATH_MAX];
     cJSON_AddStringToObject(o, "hepaflow", HF_VERSION);
     cJSON_AddStringToObject(o, "graph", plan->name);
     if (plan->path)
@@ -61,8 +61,7 @@ static bool add_given(cJSON *o, const struct run *run) {
         cJSON_AddItemToArray(settings, cJSON_CreateString(plan->set[i]));
     if (run->options->only_case)
         cJSON_AddStringToObject(o, "case", run->options->only_case);
-    (void)snprintf(seed, sizeof seed, "%llu", (unsigned long long)run->seed);
-    cJSON_AddRawToObject(o, "seed", seed);
+    cJSON_AddItemToObject(o, "seed", record_seed(run->seed));
     cJSON_AddStringToObject(o, "runs_on", plan->runs_on ? plan->runs_on : "cpu");
     cJSON_AddStringToObject(o, "device", run->device_line);
     return cJSON_AddNumberToObject(o, "workers", run->workers);

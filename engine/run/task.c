@@ -144,16 +144,20 @@ static enum hf_status run_item(struct task *t) {
     struct hold *hold = n->job->run->hold;
     enum hf_status st = HF_OK;
     int from = find_kept(t);
+    bool spoke = false;
     if (n->job->run->scan && from >= 0)
         scan_note(n, from, &t->out);
     for (int k = from + 1; st == HF_OK && k < n->links; k++) {
         struct instance *in = &t->replica->link[k];
+        in->spoke = false;
         st = k == 0 ? run_source(in, t) : run_link(in, t, &t->out);
         /* What was left out of this pass, or of this job, may be there in the next one. */
         if (st == HF_OK && t->skipped == 0 && !n->job->only_case) {
             if (hold_is_held(hold, n->link[k]))
                 hold_put(hold, n->link[k], t->ticket, &t->out);
-            cache_put(n->job->run->cache, in, t->ticket, &t->out);
+            spoke = spoke || in->spoke; /* a later run would take the samples, and miss the rest */
+            if (!spoke)
+                cache_put(n->job->run->cache, in, t->ticket, &t->out);
         }
         if (n->job->run->scan)
             scan_note(n, k, &t->out);

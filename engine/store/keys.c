@@ -109,7 +109,7 @@ static void add_folder(struct maker *m, const char *name, const char *folder, in
 }
 
 /* A file counts with what is in it, wherever it lies, and so does a folder, but for that of a
- * source, which tells what it reads there; what is not there counts with its path. */
+ * source, which tells what it reads there. What is not there counts as a file that may come. */
 static void add_path(struct maker *m, const char *option, const char *path) {
     struct stat info;
     char name[512];
@@ -121,8 +121,10 @@ static void add_path(struct maker *m, const char *option, const char *path) {
         terms_add(m->to, TERM_SET, name, "a folder", path);
         if (m->status == HF_OK)
             add_folder(m, name, path, 0);
-    } else {
+    } else if (there) {
         terms_add(m->to, TERM_SET, name, path, "");
+    } else {
+        terms_add(m->to, TERM_FILE, name, "missing", path);
     }
 }
 

@@ -50,22 +50,20 @@ enum hf_status samples_open(struct store *s, struct digest key, const char *stag
 bool samples_of(const struct store *s, struct digest key, char *stage, char *graph, size_t size) {
     char path[PATH_MAX];
     struct hf_error ignored;
-    void *bytes = NULL;
-    size_t read = 0;
-    if (file_read(place(s, path, sizeof path, key, "entry"), &bytes, &read, &ignored) != HF_OK)
+    char *text = NULL, *first, *second = NULL;
+    if (store_text(place(s, path, sizeof path, key, "entry"), &text, &ignored) != HF_OK)
         return false;
-    char text[512] = "";
-    memcpy(text, bytes, read < sizeof text - 1 ? read : sizeof text - 1);
-    free(bytes);
-    char *first = text + strlen(TITLE), *second = NULL;
-    bool good = strncmp(text, TITLE, strlen(TITLE)) == 0 && (second = strchr(first, '\n'));
-    if (!good)
-        return false;
-    *second++ = 0;
-    second[strcspn(second, "\n")] = 0;
-    (void)snprintf(stage, size, "%s", first);
-    (void)snprintf(graph, size, "%s", second);
-    return true;
+    bool good = strncmp(text, TITLE, strlen(TITLE)) == 0;
+    first = good ? text + strlen(TITLE) : text;
+    good = good && (second = strchr(first, '\n'));
+    if (good) {
+        *second++ = 0;
+        second[strcspn(second, "\n")] = 0;
+        (void)snprintf(stage, size, "%s", first);
+        (void)snprintf(graph, size, "%s", second);
+    }
+    free(text);
+    return good;
 }
 
 /* Whether the file ends with the digest of what stands before. */
@@ -98,24 +96,41 @@ static enum hf_status check_file(const char *path, struct hf_error *e) {
         XXH128_canonicalFromHash(&found, XXH3_128bits_digest(state));
         good = memcmp(found.digest, last, sizeof last) == 0;
     }
+    enum hf_status st = good        ? HF_OK
+                        : ferror(f) ? file_failed(e, path, "cannot be read")
+                                    : hf_fail(e, HF_INVALID, "%s: its checksum is wrong", path);
     (void)XXH3_freeState(state);
     (void)fclose(f);
-    return good ? HF_OK : hf_fail(e, HF_INVALID, "%s: its checksum is wrong", path);
+    return st;
 }
 
-enum hf_status samples_check(struct store *s, struct digest key, struct hf_error *e) {
+static bool is_item(const char *name) {
+    char *end = NULL;
+    (void)strtoll(name, &end, 10);
+    return end != name && !*end;
+}
+
+enum hf_status samples_check(struct store *s, struct digest key,
+                             void (*damaged)(void *arg, struct digest key, const char *why),
+                             void *arg, int *ret_damaged, struct hf_error *e) {
     char folder[PATH_MAX], path[PATH_MAX], stage[256], graph[256];
     enum hf_status st = HF_OK;
+    *ret_damaged = 0;
     DIR *d = opendir(place(s, folder, sizeof folder, key, ""));
     if (!d)
-        return hf_fail(e, HF_NOT_FOUND, "%s: is gone", folder);
+        return errno == ENOENT ? hf_fail(e, HF_NOT_FOUND, "%s: is gone", folder)
+                               : file_failed(e, folder, "cannot be read");
     if (!samples_of(s, key, stage, graph, sizeof stage))
         st = hf_fail(e, HF_INVALID, "%s/entry: is none of samples", folder);
     for (const struct dirent *at; st == HF_OK && (at = readdir(d));) {
-        char *end = NULL;
-        (void)strtoll(at->d_name, &end, 10);
-        if (end != at->d_name && !*end)
+        if (is_item(at->d_name))
             st = check_file(place(s, path, sizeof path, key, at->d_name), e);
+        if (st == HF_INVALID) {
+            damaged(arg, key, e->text);
+            (void)unlink(path);
+            (*ret_damaged)++;
+            st = HF_OK;
+        }
         st = st == HF_NOT_FOUND ? HF_OK : st; /* another program has removed it meanwhile */
     }
     (void)closedir(d);

@@ -52,6 +52,7 @@ enum term_kind {
 struct term {
     enum term_kind kind;
     bool lent;                 /* the texts are those of other terms */
+    int64_t item;              /* of a source, whose file it is; -1: of none, or not known */
     char *name, *value, *note; /* in one block, which begins with the name */
 };
 
@@ -224,8 +225,11 @@ const char *samples_path(const struct store *s, char *buffer, size_t size, struc
                          int64_t item);
 /* Which stage and graph they are of; `size` of both texts. False: damaged, or gone. */
 bool samples_of(const struct store *s, struct digest key, char *stage, char *graph, size_t size);
-/* Looks at every byte: HF_INVALID: damaged; HF_NOT_FOUND: gone. */
-enum hf_status samples_check(struct store *s, struct digest key, struct hf_error *e);
+/* Looks at every byte; drops the items that are damaged, and says so of each. HF_INVALID: what they
+ * are of cannot be told; HF_NOT_FOUND: gone. */
+enum hf_status samples_check(struct store *s, struct digest key,
+                             void (*damaged)(void *arg, struct digest key, const char *why),
+                             void *arg, int *ret_damaged, struct hf_error *e);
 void samples_drop(struct store *s, struct digest key);
 
 /* ---- the store as a whole (tidy.c) ---- */
@@ -244,6 +248,7 @@ struct store_list {
 
 struct store_counts {
     int kept, dropped, left_behind;
+    int cut; /* entries of samples that lost the damaged items alone */
     int64_t kept_bytes, dropped_bytes;
 };
 

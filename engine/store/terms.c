@@ -32,6 +32,7 @@ void terms_add(struct terms *t, enum term_kind kind, const char *name, const cha
     }
     t->term[t->count++] = (struct term){
         .kind = kind,
+        .item = -1,
         .name = memcpy(text, name, sizes[0]),
         .value = memcpy(text + sizes[0], value, sizes[1]),
         .note = memcpy(text + sizes[0] + sizes[1], note, sizes[2]),

@@ -175,9 +175,12 @@ enum hf_status store_verify(struct store *s,
     *ret = (struct store_counts){0};
     enum hf_status st = store_list(s, &list, e);
     for (int i = 0; st == HF_OK && i < list.count; i++) {
-        st = list.item[i].samples ? samples_check(s, list.item[i].key, e)
+        int parts = 0;
+        st = list.item[i].samples ? samples_check(s, list.item[i].key, damaged, arg, &parts, e)
                                   : entry_check(s, list.item[i].key, e);
-        if (st == HF_OK) {
+        if (st == HF_OK && parts > 0) {
+            ret->cut++;
+        } else if (st == HF_OK) {
             ret->kept++;
             ret->kept_bytes += list.item[i].bytes;
         } else if (st == HF_INVALID) {

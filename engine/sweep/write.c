@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "run/record.h"
 #include "run/run.h"
 #include "sweep/sweep.h"
 
@@ -114,7 +115,7 @@ static bool add_axes(cJSON *all, const struct sweep *sw) {
     }
     cJSON *seeds = cJSON_AddArrayToObject(all, "seeds");
     for (int i = 0; seeds && i < sw->seeds; i++)
-        if (!append(seeds, cJSON_CreateNumber((double)sw->seed[i])))
+        if (!append(seeds, record_seed(sw->seed[i])))
             return false;
     return axes && seeds;
 }

@@ -60,13 +60,16 @@ says '^prepared: 0 items taken from the store, 3 more kept'
 for key in store/samples/*/*; do
     printf X | dd of=$key/0 bs=1 seek=3000 conv=notrunc 2>>log
     truncate -s 5000 $key/1
-    rm $key/2
 done
 "$program" store verify >log 2>&1 || fail "verify failed"
-says '2 were damaged'
+says '2 others lost the samples that were'
+[ "$(grep -c 'dropped: .*its checksum is wrong' log)" = 4 ] || fail "not every damaged item is told"
+"$program" store verify >log 2>&1 && says '0 were damaged and are dropped$'
+for key in store/samples/*/*; do [ -e $key/2 ] || fail "what was whole is dropped"; done
 rm -rf store/results
 run graph.yaml --out made
 same made
+says '^prepared: 1 items\? taken from the store, 2 more kept'
 for how in 'truncate -s 0' 'truncate -s 5000' 'truncate -s +1' rm; do
     for key in store/samples/*/*; do $how $key/1; done
     rm -rf store/results
@@ -74,6 +77,11 @@ for how in 'truncate -s 0' 'truncate -s 5000' 'truncate -s +1' rm; do
     same again
     says '^prepared: 2 items taken from the store, 1 more kept'
 done
+
+# Scores of a run before are not those of one that scores nothing.
+echo '{}' >first/scores.json
+run graph.yaml --out first
+[ ! -e first/scores.json ] || fail "scores of another run are left"
 
 # What looks at one case alone keeps nothing of the others.
 rm -rf store

@@ -61,6 +61,11 @@ differ 0 first second
 [ ! -s log ] || fail "two runs of the same differ"
 run --out other --set pseudo.value=0.1 --seed 4
 differ 1 first other '^seed 3 -> 4$' '^pseudo.value 0.2 -> 0.1$' '^finder/.* differs$' '^scores '
+
+# A seed beyond the numbers of JSON.
+run --out huge --seed 9007199254740993
+"$program" rerun huge >log 2>&1 || fail "rerun of a large seed failed"
+grep -q '"seed":[[:space:]]*"9007199254740993"' huge/run.json huge-rerun/run.json || fail "the seed is another"
 cp -r first touched
 echo more >>touched/masks/cases.csv
 rm touched/finder/loss.csv

@@ -372,6 +372,26 @@ static void files_count_with_their_content(void **state) {
     (void)rmdir(folder);
 }
 
+/* A file that comes while the run goes is a change like any other. */
+static void a_file_that_is_not_there_may_come(void **state) {
+    (void)state;
+    char folder[] = "/tmp/hepaflow-keys-XXXXXX", path[64], set[96];
+    const char *sets[] = {set};
+    struct terms terms;
+    struct inputs *inputs = inputs_new(NULL);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/none.csv", folder);
+    (void)snprintf(set, sizeof set, "vars.data=%s", path);
+    terms_of(sets, 1, "filler", &terms);
+    assert_null(inputs_changed(inputs, &terms));
+    write_text(path, "a");
+    assert_non_null(inputs_changed(inputs, &terms));
+    inputs_free(inputs);
+    terms_clear(&terms);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 static void any_path_is_read(void **state) {
     (void)state;
     char folder[] = "/tmp/hepaflow-keys-XXXXXX", path[64];
@@ -481,6 +501,7 @@ int main(void) {
         cmocka_unit_test(folders_count_with_their_content),
         cmocka_unit_test(what_others_work_on_is_let_be),
         cmocka_unit_test(files_count_with_their_content),
+        cmocka_unit_test(a_file_that_is_not_there_may_come),
         cmocka_unit_test(any_path_is_read),
         cmocka_unit_test(a_plugin_that_is_gone_has_no_key),
         cmocka_unit_test(terms_survive_their_text),
