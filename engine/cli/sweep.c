@@ -216,7 +216,7 @@ static int sweep_here(const struct sweep *sw, const struct sweep_start *how, con
 
 int command_sweep(int argc, char **argv) {
     const char *path = NULL, *out = NULL, *device = NULL, *baseline = NULL, *metric = NULL;
-    int64_t workers = 0, seeds = 0, at_once = 1;
+    int64_t workers = 0, seeds = -1, at_once = 1; /* seeds -1: as the graph says */
     const char *store = NULL;
     bool list = false, no_store = false;
     struct sets sets = {0}, axes = {0};
@@ -240,6 +240,10 @@ int command_sweep(int argc, char **argv) {
                 workers > 1024 ? "--workers takes at most 1024" : "--jobs takes 1 to 64");
         return EXIT_USAGE;
     }
+    if (seeds == 0) {
+        fputs("hepaflow sweep: --seeds takes 1 or more\n", stderr);
+        return EXIT_USAGE;
+    }
     if (store && no_store) {
         fputs("hepaflow sweep: one of --store and --no-store\n", stderr);
         return EXIT_USAGE;
@@ -248,7 +252,7 @@ int command_sweep(int argc, char **argv) {
                                           .sets = sets.count,
                                           .axis = axes.item,
                                           .axes = axes.count,
-                                          .seeds = seeds,
+                                          .seeds = seeds > 0 ? seeds : 0,
                                           .baseline = baseline};
     struct sweep *sw = NULL;
     char *messages = NULL;

@@ -53,6 +53,10 @@ cmp at-1/sweep.csv at-3/sweep.csv
 cmp alone/scores.json at-1/ungated/seed-4/scores.json
 cmp alone/rated/cases.csv at-1/ungated/seed-4/rated/cases.csv
 
+status=0
+"$program" sweep "$graph" "$@" --seeds 0 --out none >log 2>&1 || status=$?
+[ $status = 2 ] && [ ! -e none ] && grep -q '^hepaflow sweep: --seeds takes 1 or more$' log || fail "no seeds"
+
 # A signal ends it in order: no arm is begun any more, and the sweep says what it has.
 status=0
 : >log # before the sweep starts: its lines are waited for
