@@ -17,6 +17,10 @@ enum hf_status file_failed(struct hf_error *e, const char *path, const char *wha
                    strerror(code));
 }
 
+enum hf_status file_remove(const char *path, struct hf_error *e) {
+    return unlink(path) == 0 || errno == ENOENT ? HF_OK : file_failed(e, path, "cannot be removed");
+}
+
 static enum hf_status read_all(int fd, const char *path, char *bytes, size_t size,
                                struct hf_error *e) {
     for (size_t at = 0; at < size;) {

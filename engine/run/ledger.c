@@ -3,11 +3,9 @@
  */
 #include "ledger.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "run.h"
 
@@ -171,11 +169,8 @@ enum hf_status ledger_write(const struct ledger *l, uint64_t seed, const char *f
     int n = snprintf(path, sizeof path, "%s/ledger.csv", folder);
     if (n < 0 || (size_t)n >= sizeof path)
         return hf_fail(e, HF_INVALID, "the path of the results folder is too long");
-    if (l->count == 0) {
-        if (fresh && unlink(path) != 0 && errno != ENOENT)
-            return hf_fail(e, HF_IO, "%s: cannot be removed: %s", path, strerror(errno));
-        return HF_OK;
-    }
+    if (l->count == 0)
+        return fresh ? file_remove(path, e) : HF_OK;
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);

@@ -3,11 +3,9 @@
  */
 #include "results.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cJSON.h>
 
@@ -162,9 +160,7 @@ enum hf_status results_write(const struct results *r, const char *folder, bool f
     (void)snprintf(path, sizeof path, "%s/scores.json", folder);
     if (all && cJSON_GetArraySize(all) == 0) {
         cJSON_Delete(all);
-        if (fresh && unlink(path) != 0 && errno != ENOENT)
-            return hf_fail(e, HF_IO, "%s: cannot be removed: %s", path, strerror(errno));
-        return HF_OK;
+        return fresh ? file_remove(path, e) : HF_OK;
     }
     char *text = all && add_ledger(all, &r->ledger) ? cJSON_Print(all) : NULL;
     enum hf_status st = text ? file_write(path, text, strlen(text), e)

@@ -73,8 +73,9 @@ static enum hf_status add_item(struct reuse *r, struct instance *in, int64_t ite
         st = inputs_digest(r->inputs, path[i], digest, e);
         (void)snprintf(name + n, sizeof name - (size_t)n, " file %d", (int)i);
         if (st == HF_OK) {
-            terms_add(terms, TERM_FILE, name, digest, path[i]);
-            terms->term[terms->count - 1].item = item;
+            struct term *t = terms_add(terms, TERM_FILE, name, digest, path[i]);
+            if (t)
+                t->item = item;
         }
     }
     free((void *)path);

@@ -196,6 +196,8 @@ enum hf_status file_write(const char *path, const void *bytes, size_t size, stru
 enum hf_status file_put(int fd, const char *path, const void *bytes, size_t size,
                         struct hf_error *e);
 enum hf_status file_failed(struct hf_error *e, const char *path, const char *what);
+/* Removes a file, which need not be there. */
+enum hf_status file_remove(const char *path, struct hf_error *e);
 /* Makes a folder and the ones above it. */
 enum hf_status folder_make(const char *path, struct hf_error *e);
 /* Whether a part of the path is "..". */

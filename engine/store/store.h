@@ -62,8 +62,9 @@ struct terms {
     bool failed; /* there was no memory for one of them */
 };
 
-void terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
-               const char *note);
+/* The new term, until the next one is added; NULL: no memory, which `failed` tells as well. */
+struct term *terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
+                       const char *note);
 /* Adds terms that stay those of `more`, which must outlive these. */
 void terms_join(struct terms *t, const struct terms *more);
 void terms_clear(struct terms *t);

@@ -22,21 +22,22 @@ static bool make_room(struct terms *t) {
     return true;
 }
 
-void terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
-               const char *note) {
+struct term *terms_add(struct terms *t, enum term_kind kind, const char *name, const char *value,
+                       const char *note) {
     size_t sizes[3] = {strlen(name) + 1, strlen(value) + 1, strlen(note) + 1};
     char *text = make_room(t) ? malloc(sizes[0] + sizes[1] + sizes[2]) : NULL;
     if (!text) {
         t->failed = true;
-        return;
+        return NULL;
     }
-    t->term[t->count++] = (struct term){
+    t->term[t->count] = (struct term){
         .kind = kind,
         .item = -1,
         .name = memcpy(text, name, sizes[0]),
         .value = memcpy(text + sizes[0], value, sizes[1]),
         .note = memcpy(text + sizes[0] + sizes[1], note, sizes[2]),
     };
+    return &t->term[t->count++];
 }
 
 void terms_join(struct terms *t, const struct terms *more) {

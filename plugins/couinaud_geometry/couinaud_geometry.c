@@ -225,8 +225,6 @@ static enum hf_status nearest(const struct hf_stage *s, const struct hf_sample *
     struct hf_tensor *t[3] = {NULL, NULL, NULL}; /* one segment's vessels, distance, least */
     struct hf_distance_params space;
     geometry_spacing(&in->grid, space.spacing);
-    if (!labels)
-        return hf_fail(e, HF_INVALID, "there is no field '%s' with labelled vessels", o->vessels);
     enum hf_status st = check_vessels(s, labels, e);
     for (int i = 0; st == HF_OK && i < 3; i++)
         st = hf_tensor_new(s, i == 0 ? HF_U8 : HF_F32, 4, labels->shape, &t[i], e);
@@ -268,8 +266,6 @@ static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, st
     struct hf_tensor *map = NULL;
     struct hf_sample *out = NULL;
     struct cut_params planes;
-    if (!hf_sample_get(in, "liver"))
-        return hf_fail(e, HF_INVALID, "there is no liver mask; require it in `load`");
     const int64_t shape[4] = {1, in->grid.size[0], in->grid.size[1], in->grid.size[2]};
     enum hf_status st = hf_tensor_new(s, HF_U8, 4, shape, &map, e);
     if (st == HF_OK && o->method == METHOD_VESSELS)

@@ -381,9 +381,6 @@ static const char *const mask_names[MASKS] = {"segments", "clean", "known"};
 
 static enum hf_status process(struct hf_stage *s, const struct hf_sample *in, struct hf_error *e) {
     const struct options *o = s->options;
-    if (!hf_sample_get(in, "couinaud") || !hf_sample_get(in, "liver"))
-        return hf_fail(e, HF_INVALID, "there is no %s; require it in `load`",
-                       hf_sample_get(in, "liver") ? "Couinaud map" : "liver mask");
     struct hf_tensor *annotation = NULL, *before = NULL, *masks[MASKS] = {NULL};
     struct hf_sample *out = NULL;
     enum hf_status st = annotation_of(s, in, &annotation, e);

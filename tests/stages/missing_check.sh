@@ -1,6 +1,6 @@
 #!/bin/sh
 # missing_check.sh HEPAFLOW - a field that one case lacks ends the run in one line that names stage,
-# case and field, in every kind of stage that reads it; or the case alone is left out, where
+# case and field, whichever stage reads it; or the case alone is left out, where
 # `on_error: skip` says so.
 set -eu
 program=$(realpath "$1")

@@ -64,7 +64,8 @@ done
 "$program" store verify >log 2>&1 || fail "verify failed"
 says '2 others lost the samples that were'
 [ "$(grep -c 'dropped: .*its checksum is wrong' log)" = 4 ] || fail "not every damaged item is told"
-"$program" store verify >log 2>&1 && says '0 were damaged and are dropped$'
+"$program" store verify >log 2>&1 || fail "verify failed"
+says '0 were damaged and are dropped$'
 for key in store/samples/*/*; do [ -e $key/2 ] || fail "what was whole is dropped"; done
 rm -rf store/results
 run graph.yaml --out made
